@@ -1,0 +1,50 @@
+#!/bin/bash
+# initramfs.sh l1 OUT KERNEL_DIR | l2 OUT: makes an initramfs out of busybox and our /init; keeps OUT when nothing changed.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+kind=$1 out=$2 kernel=${3:-}
+busybox=$(command -v busybox) || { echo "initramfs: busybox is not installed (package busybox-static)" >&2; exit 1; }
+
+# What L1 cannot mount the host's file system or run a guest without, in the order of their dependencies.
+l1_modules=(irqbypass ccp kvm kvm-amd netfs 9pnet 9pnet_virtio 9p overlay virtio_console)
+
+case $kind in
+  l1) inputs=("$here/init/l1" "$kernel/SHA256SUMS") ;;
+  l2) inputs=("$here"/../../configs/initramfs/*) ;;
+  *) echo "usage: initramfs.sh l1 OUT KERNEL_DIR | l2 OUT" >&2; exit 2 ;;
+esac
+key=$(sha256sum "$0" "$busybox" "${inputs[@]}" | sha256sum)
+[ -f "$out" ] && [ "$(cat "$out.key" 2>/dev/null)" = "$key" ] && exit 0
+
+mkdir -p "$(dirname "$out")"
+root=$(mktemp -d "$out.XXXXXX")
+trap 'rm -rf "$root"' EXIT
+mkdir -p "$root"/{bin,dev,proc,sys,etc,root,tmp,run}
+cp "$busybox" "$root/bin/busybox"
+for applet in $("$busybox" --list); do
+  [ "$applet" = busybox ] || ln -s busybox "$root/bin/$applet"
+done
+ln -s bin "$root/sbin"
+
+case $kind in
+  l1)
+    cp "$here/init/l1" "$root/init"
+    mkdir -p "$root/modules"
+    for module in "${l1_modules[@]}"; do
+      file=$(find "$kernel/modules" -name "$module.ko*" | head -n 1)
+      case $file in
+        *.xz) xz -dc "$file" >"$root/modules/$module.ko" ;;
+        *.ko) cp "$file" "$root/modules/$module.ko" ;;
+        *) continue ;; # built in, or not there in an older kernel
+      esac
+      echo "$module" >>"$root/modules/order"
+    done ;;
+  l2) cp "$here"/../../configs/initramfs/* "$root/etc/" && mv "$root/etc/init" "$root/init" ;;
+esac
+chmod 755 "$root" "$root/init"
+# Fixed times and owners: the same inputs give the same file.
+find "$root" -exec touch -h -d @0 {} +
+(cd "$root" && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0 --reproducible) | gzip -n -1 >"$out.new"
+mv "$out.new" "$out"
+echo "$key" >"$out.key"

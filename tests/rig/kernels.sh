@@ -1,0 +1,111 @@
+#!/bin/bash
+# kernels.sh l1|l2: prints the folder of an unpacked Debian kernel, fetching it on first use.
+#
+#   l1  the rig's own kernel: 6.12 from bookworm-backports (memory fault info, guest_memfd, KVM_PRE_FAULT_MEMORY);
+#       bookworm's 6.1 when the backports cannot be had
+#   l2  the default guest's kernel: bookworm's cloud flavour (small, serial console and virtio-pci built in)
+#
+# A folder holds vmlinuz, version, modules/ (as packaged) and SHA256SUMS. It lives in the user's cache folder, shared by
+# every checkout on the machine. Nothing of the system is changed: apt runs with private lists, sources and cache; the
+# mirror is the one the machine uses already.
+set -euo pipefail
+
+cache=${UVMM_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/uvmm}
+mkdir -p "$cache" 2>/dev/null || { cache=$(cd "$(dirname "$0")/../.." && pwd)/.cache; mkdir -p "$cache"; }
+
+say() { echo "kernels: $*" >&2; }
+
+# True when the folder is complete and what it holds is what was unpacked.
+intact() { [ -f "$1/SHA256SUMS" ] && (cd "$1" && sha256sum --quiet -c SHA256SUMS) >/dev/null 2>&1; }
+
+# Prints "URI SUITE" for each repository this machine has configured, whatever the format of its sources.
+machine_repositories() {
+  mkdir -p "$1/none/partial"
+  apt-get update --print-uris -o Dir::State::Lists="$1/none" 2>/dev/null |
+    sed -nE "s#^'(.*)/dists/([^/']+)/InRelease'.*#\1 \2#p" | sort -u
+}
+
+# Writes a private sources list: the machine's Debian suites, and the backports beside the main one.
+write_sources() {
+  local work=$1 keyring=/usr/share/keyrings/debian-archive-keyring.gpg options="arch=amd64" main=""
+  [ -f $keyring ] && options+=" signed-by=$keyring"
+  while read -r uri suite; do
+    case $suite in
+      bookworm | bookworm-security) echo "deb [$options] $uri $suite main" ;;
+    esac
+    [ "$suite" = bookworm ] && main=$uri
+  done < <(machine_repositories "$work") >"$work/bookworm.list"
+  if [ -z "$main" ]; then
+    main=http://deb.debian.org/debian
+    echo "deb [$options] $main bookworm main" >>"$work/bookworm.list"
+  fi
+  echo "deb [$options] $main bookworm-backports main" >"$work/backports.list"
+}
+
+# apt_in WORK LIST COMMAND ARGS…: COMMAND of apt with private state and the given sources list.
+apt_in() {
+  local work=$1 list=$2 command=$3
+  shift 3
+  mkdir -p "$work/lists/partial" "$work/archives/partial"
+  "$command" -q -o Dir::Etc::SourceList="$work/$list.list" -o Dir::Etc::SourceParts=/dev/null \
+    -o Dir::State::Lists="$work/lists" -o Dir::State::status=/dev/null -o Dir::Cache="$work" \
+    -o Dir::Cache::archives="$work/archives" -o APT::Sandbox::User= -o APT::Update::Post-Invoke-Success::= \
+    -o Acquire::Languages=none -o Acquire::Retries=3 "$@"
+}
+
+# fetch WORK LIST PATTERN: downloads and unpacks the newest kernel package that matches into WORK/tree.
+fetch() {
+  local work=$1 list=$2 pattern=$3 package
+  apt_in "$work" "$list" apt-get update >>"$work/log" 2>&1 || return 1
+  package=$(apt_in "$work" "$list" apt-cache pkgnames linux-image- 2>>"$work/log" |
+    grep -E "^linux-image-$pattern\$" | sort -V | tail -n 1) || return 1
+  [ -n "$package" ] || return 1
+  say "downloading $package"
+  (cd "$work" && apt_in "$work" "$list" apt-get download "$package" >>log 2>&1) || return 1
+  dpkg-deb -x "$work"/linux-image-*.deb "$work/unpacked" >>"$work/log" 2>&1 || return 1
+  mkdir -p "$work/tree"
+  mv "$work"/unpacked/boot/vmlinuz-* "$work/tree/vmlinuz"
+  if [ -d "$work/unpacked/usr/lib/modules" ]; then mv "$work/unpacked/usr/lib/modules" "$work/tree/modules"
+  else mv "$work/unpacked/lib/modules" "$work/tree/modules"; fi
+  ls "$work/tree/modules" >"$work/tree/version"
+  (cd "$work/tree" && find . -type f ! -name SHA256SUMS -print0 | sort -z | xargs -0 sha256sum >SHA256SUMS)
+}
+
+obtain() {
+  local name=$1 work status=0
+  work=$(mktemp -d "$cache/fetch.XXXXXX")
+  # shellcheck disable=SC2064  # the value of now is meant
+  trap "rm -rf '$work'" EXIT
+  write_sources "$work"
+  case $name in
+    l1)
+      fetch "$work" backports '6\.12\.[0-9.]*\+bpo-amd64|6\.12\.[0-9.]*\+deb12-amd64' || {
+        say "no 6.12 kernel in bookworm-backports; the rig uses bookworm's 6.1 (no fault reporting by KVM)"
+        rm -rf "$work"/linux-image-*.deb "$work/unpacked" "$work/tree" "$work/lists"
+        fetch "$work" bookworm '6\.1\.[0-9]+-[0-9]+-amd64' || status=1
+      } ;;
+    l2) fetch "$work" bookworm '6\.1\.[0-9]+-[0-9]+-cloud-amd64' || status=1 ;;
+  esac
+  if [ $status -ne 0 ]; then
+    tail -n 20 "$work/log" >&2
+    say "cannot fetch the $name kernel with apt: check the machine's network and apt sources (Debian 12 is needed)"
+    exit 1
+  fi
+  rm -rf "${cache:?}/$name.old"
+  [ -e "$cache/$name" ] && mv "$cache/$name" "$cache/$name.old"
+  # Another checkout may have been faster; its folder is as good.
+  mv -T "$work/tree" "$cache/$name" 2>/dev/null || intact "$cache/$name"
+  rm -rf "${cache:?}/$name.old"
+}
+
+case ${1:-} in
+  l1 | l2) ;;
+  *) say "usage: kernels.sh l1|l2"; exit 2 ;;
+esac
+exec 9>"$cache/lock"
+flock 9
+if ! intact "$cache/$1"; then
+  [ -e "$cache/$1" ] && say "the cached $1 kernel is damaged; fetching it again"
+  obtain "$1"
+fi
+echo "$cache/$1"

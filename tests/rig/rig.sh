@@ -1,0 +1,163 @@
+#!/bin/bash
+# rig.sh [-t] CMD…: runs CMD in the rig, a machine with nested paging that QEMU's TCG emulates, and passes its output and
+# exit status through. CMD sees this machine's files (what it writes is lost) and starts in the current folder.
+#
+#   -t                     the job gets this terminal (an interactive program)
+#   UVMM_RIG_SMP=1         processors         UVMM_RIG_MEM=4G        memory
+#   UVMM_RIG_TIMEOUT=1200  seconds from the job's start (exit status 124); no limit with -t
+#   UVMM_RIG_RESULTS=DIR   a folder that the job may write to and that keeps it
+#   UVMM_RIG_QEMU=…        more arguments for QEMU          UVMM_RIG_LOG=FILE   keeps the kernel's log
+#
+# UVMM_* and GTEST_* variables are passed on, other variables are not. Exit status 125: the rig itself failed.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+build=$here/../../build/rig
+terminal=false
+if [ "${1:-}" = -t ]; then terminal=true && shift; fi
+[ $# -gt 0 ] || { echo "usage: rig.sh [-t] CMD…" >&2; exit 2; }
+command -v qemu-system-x86_64 >/dev/null || { echo "rig: qemu-system-x86_64 is not installed (./dev build installs it)" >&2; exit 125; }
+
+kernel=$("$here/kernels.sh" l1)
+"$here/initramfs.sh" l1 "$build/l1.cpio.gz" "$kernel"
+
+run=$(mktemp -d "${TMPDIR:-/tmp}/uvmm-rig.XXXXXX")
+qemu="" relays=() saved_tty=""
+[ -t 0 ] && saved_tty=$(stty -g)
+
+clean_up() {
+  set +e
+  trap - EXIT
+  [ -n "$qemu" ] && kill -KILL "$qemu" 2>/dev/null
+  [ ${#relays[@]} -gt 0 ] && kill "${relays[@]}" 2>/dev/null
+  [ -n "$saved_tty" ] && stty "$saved_tty" 2>/dev/null
+  [ -n "${UVMM_RIG_LOG:-}" ] && cp "$run/kernel.log" "$UVMM_RIG_LOG" 2>/dev/null
+rm -rf "$run"
+}
+trap clean_up EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+write_job() {
+  mkdir -p "$run/job"
+  {
+    echo "cd $(printf %q "$PWD") || exit 127"
+    printf 'exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 UVMM_RIG=1'
+    printf ' %q' "TERM=${TERM:-dumb}"
+    while IFS= read -r name; do printf ' %q' "$name=${!name}"; done < <(compgen -e | grep -E '^(UVMM|GTEST)_' | grep -v '^UVMM_RIG')
+    printf ' %q' "$@"
+    echo
+  } >"$run/job/job.sh"
+  $terminal && stty size | awk '{ print "rows", $1, "cols", $2 }' >"$run/job/terminal"
+  [ -n "${UVMM_RIG_RESULTS:-}" ] && echo "$UVMM_RIG_RESULTS" >"$run/job/results"
+  return 0
+}
+
+start_qemu() {
+  local arguments=(
+    -accel "tcg,thread=multi" -cpu "max,+svm,+npt" -M "pc,usb=off,vmport=off"
+    -m "${UVMM_RIG_MEM:-4G}" -smp "${UVMM_RIG_SMP:-1}" -display none -nodefaults -no-user-config -no-reboot
+    -kernel "$kernel/vmlinuz" -initrd "$build/l1.cpio.gz"
+    -append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off nokaslr audit=0 apparmor=0 random.trust_cpu=on no_timer_check"
+    -chardev "file,id=kernel,path=$run/kernel.log" -serial chardev:kernel
+    -device "isa-debug-exit,iobase=0xf4,iosize=1"
+    -virtfs "local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap"
+    -virtfs "local,path=$run/job,mount_tag=job,security_model=none"
+    # Without ioeventfd a write to a port is in its file when the writer goes on: nothing is lost at the end.
+    -device "virtio-serial-pci,id=ports,ioeventfd=off"
+    -chardev "file,id=progress,path=$run/progress" -device "virtserialport,bus=ports.0,nr=3,chardev=progress"
+  )
+  if $terminal; then
+    mkfifo "$run/tty.in" "$run/tty.out"
+    arguments+=(-chardev "pipe,id=tty,path=$run/tty" -device "virtconsole,bus=ports.0,nr=0,chardev=tty")
+  else
+    arguments+=(
+      -chardev "file,id=out,path=$run/out" -device "virtserialport,bus=ports.0,nr=1,chardev=out"
+      -chardev "file,id=err,path=$run/err" -device "virtserialport,bus=ports.0,nr=2,chardev=err"
+    )
+  fi
+  [ -n "${UVMM_RIG_RESULTS:-}" ] &&
+    arguments+=(-virtfs "local,path=$UVMM_RIG_RESULTS,mount_tag=results,security_model=none,multidevs=remap")
+  # shellcheck disable=SC2206  # words are meant
+  arguments+=(${UVMM_RIG_QEMU:-})
+  : >"$run/kernel.log" && : >"$run/progress" && : >"$run/out" && : >"$run/err"
+  qemu-system-x86_64 "${arguments[@]}" </dev/null >"$run/qemu.log" 2>&1 &
+  qemu=$!
+}
+
+start_relays() {
+  relays=()
+  if $terminal; then
+    cat "$run/tty.out" 9>&- &
+    relays+=($!)
+  else
+    tail -c +1 -s 0.1 -f --pid="$qemu" "$run/out" &
+    relays+=($!)
+    tail -c +1 -s 0.1 -f --pid="$qemu" "$run/err" >&2 &
+    relays+=($!)
+  fi
+}
+
+# Waits until QEMU ends or $1 seconds have passed (0: no limit); with a second argument also until that progress is there.
+wait_for_qemu() {
+  local end=$((SECONDS + $1)) until=${2:-}
+  while kill -0 "$qemu" 2>/dev/null; do
+    [ -n "$until" ] && grep -q "^$until" "$run/progress" && return 0
+    if [ "$1" -gt 0 ] && [ "$SECONDS" -ge "$end" ]; then return 1; fi
+    sleep 0.05
+  done
+}
+
+show_log() {
+  echo "rig: $1" >&2
+  cat "$run/qemu.log" >&2
+  tail -n 25 "$run/kernel.log" | tr -d '\r' | sed 's/^/rig: | /' >&2
+}
+
+# Runs the job once. Returns 0 when it started; then $status is what to exit with.
+attempt() {
+  rm -f "$run"/tty.*
+  start_qemu
+  start_relays
+  local timeout=${UVMM_RIG_TIMEOUT:-1200}
+  $terminal && timeout=${UVMM_RIG_TIMEOUT:-0}
+  wait_for_qemu "${UVMM_RIG_BOOT_TIMEOUT:-120}" start || true
+  if ! grep -q ^start "$run/progress"; then
+    show_log "the rig did not come up"
+    kill -KILL "$qemu" 2>/dev/null
+    wait "$qemu" 2>/dev/null
+    wait "${relays[@]}" 2>/dev/null
+    return 1
+  fi
+  if $terminal; then
+    # From here on each key belongs to the job.
+    stty raw -echo
+    exec 3<&0
+    cat <&3 >"$run/tty.in" 2>/dev/null &
+    relays+=($!)
+  fi
+  status=0
+  wait_for_qemu "$timeout" exit || status=124
+  if [ $status -eq 0 ] && wait_for_qemu 10; then :; else kill -KILL "$qemu" 2>/dev/null; fi
+  wait "$qemu" 2>/dev/null || true
+  $terminal && kill "${relays[-1]}" 2>/dev/null && unset 'relays[-1]'
+  wait "${relays[@]}" 2>/dev/null || true
+  qemu="" relays=()
+  [ -n "$saved_tty" ] && stty "$saved_tty"
+  if [ $status -eq 124 ]; then
+    show_log "the job was ended after $timeout seconds (UVMM_RIG_TIMEOUT)"
+  elif ! status=$(sed -n 's/^exit //p' "$run/progress") || [ -z "$status" ]; then
+    status=125
+    show_log "the rig's kernel ended before the job did"
+  fi
+  return 0
+}
+
+write_job "$@"
+status=125
+attempt || {
+  echo "rig: trying once more" >&2
+  attempt || exit 125
+}
+exit "$status"
