@@ -1,0 +1,42 @@
+// The pager contract: how an object gets its pages (NetBSD uvm_pager.h, pgo_get).
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "uvm/base/error.h"
+#include "uvm/base/units.h"
+#include "uvm/frame.h"
+#include "uvm/protection.h"
+
+namespace uvm {
+
+struct PagerRequest {
+  ObjectOffset offset;                   // bytes, page-aligned
+  std::uint64_t pages = 1;               // how many the caller could use; an upper bound, at least 1
+  AccessKind access = AccessKind::Read;  // Write only for a write that reaches the object itself
+};
+
+/// Supplies the frames of one object. Implementations do the I/O; uvm calls with its map lock released and
+/// checks afterwards that the map is what it was. Thread-safe: several faults may ask at once.
+class Pager {
+ public:
+  Pager() = default;
+  Pager(const Pager&) = delete;
+  Pager& operator=(const Pager&) = delete;
+  virtual ~Pager() = default;
+
+  /// Makes the page at `offset` present and says which frames hold it and what follows: 1 <= count <= pages,
+  /// as many as cost nothing more (a RAM object answers with all of them). May sleep. Errors: EndOfObject (at
+  /// or past size()), PagerIo, NoMemory, Protection (a write the backing cannot take).
+  [[nodiscard]] virtual Result<FrameRun> get(const PagerRequest& request) = 0;
+
+  /// Bytes; rounded up to pages by the caller. A file's size can change under us.
+  [[nodiscard]] virtual std::uint64_t size() const = 0;
+  /// The most a shared mapping of this backing may ever be given (a read-only descriptor: no Write).
+  [[nodiscard]] virtual Protection max_protection() const = 0;
+  /// For listings and errors: "ram", "file /boot/vmlinuz".
+  [[nodiscard]] virtual std::string_view name() const = 0;
+};
+
+}  // namespace uvm

@@ -1,0 +1,132 @@
+// The pmap contract: what the VM system asks of the machine-dependent layer (pmap(9), reduced to what a
+// second-stage address space needs).
+//
+// A Pmap holds the translations of one space, GPA to Frame. It is a cache: drop_all() at any moment loses
+// nothing, faults bring everything back (property P0). What it must never lose are private frames: a page
+// that a promotion made, on request (promote) or by the host itself (see Fill), is data, and lives until
+// release() or discard().
+//
+// The host resolves the common cases alone. A mapping says how far it may go (Fill): a CopyOnWrite range lets
+// the host break copy-on-write when the guest writes, a Zero range lets it fill zeros, and uvm learns of such
+// pages only when it asks (harvest). So the common path of a guest's fault costs uvm nothing.
+//
+// Private frames are in place: the frame a promotion makes for page G of this pmap is usable only at G of
+// this pmap, unless Placement::Shareable was asked for. Entering a CopyOnWrite or Zero mapping over pages
+// that are private already leaves those alone.
+//
+// Locking: callers may hold the map, amap and object locks. Implementations take locks of rank Pmap and inner
+// ones only. update() and drop_all() wait for vCPUs and are called without any lock.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+
+#include "uvm/base/error.h"
+#include "uvm/base/range.h"
+#include "uvm/frame.h"
+#include "uvm/protection.h"
+
+namespace uvm {
+
+/// What the host may do by itself inside a mapping.
+enum class Fill : std::uint8_t {
+  Exact,        // nothing: these frames, these rights; anything else is an event for uvm::Space::fault
+  CopyOnWrite,  // reads see the frames, the first write to a page gets a private copy (needs Write in the
+                // rights)
+  Zero,         // there are no frames: the first access to a page gets private zeros
+};
+
+/// One run of translations. `first` names the frame of the first page and is empty exactly when fill is Zero.
+struct Mapping {
+  GpaRange range;  // page-aligned, not empty
+  std::optional<Frame> first;
+  Fill fill = Fill::Exact;
+  Protection rights = Protection::None;
+};
+
+/// Where the frame of a promotion has to be usable.
+enum class Placement : std::uint8_t {
+  InPlace,    // at this GPA of this pmap only: the cheap way
+  Shareable,  // in every pmap of this process: needed when the amap is shared between spaces
+};
+
+struct Promotion {
+  Gpa page;                     // page-aligned
+  std::optional<Frame> source;  // copied; empty: zeros
+  Placement placement = Placement::InPlace;
+};
+
+/// What one look at the tables finds.
+struct Translation {
+  std::optional<Frame> frame;  // empty in a Zero mapping that nobody touched
+  Fill fill = Fill::Exact;
+  Protection rights = Protection::None;
+  std::uint64_t leaf_size = kPageSize;  // bytes: 4 KiB, 2 MiB or 1 GiB
+};
+
+/// Bytes of a range that are backed right now, for listings; measured at the host, not kept.
+struct Residency {
+  std::uint64_t resident = 0;  // bytes present in this space's mapping
+  std::uint64_t priv = 0;      // of these: private (promoted) pages
+  std::uint64_t shared = 0;    // of these: frames of an object
+  std::uint64_t huge = 0;      // of these: mapped by the host with pages of 2 MiB or more
+};
+
+class Pmap {
+ public:
+  Pmap() = default;
+  Pmap(const Pmap&) = delete;
+  Pmap& operator=(const Pmap&) = delete;
+  virtual ~Pmap() = default;
+
+  /// Makes the range translate as `mapping` says, whatever it translated to before; private frames in the
+  /// range stay (see above) and are not hidden by a CopyOnWrite or Zero mapping, but an Exact mapping hides
+  /// them. Errors: NoMemory (host mappings or tables exhausted). After an error the range holds old or no
+  /// translations.
+  [[nodiscard]] virtual Status enter(const Mapping& mapping) = 0;
+
+  /// No translation in the range any more; the next access is an event. Private frames stay.
+  virtual void remove(GpaRange range) = 0;
+  /// Like remove, and the private frames of the range that were made in place are freed.
+  virtual void discard(GpaRange range) = 0;
+  /// Takes away rights that `most` does not have; never adds any. Rights without Read remove.
+  virtual void protect(GpaRange range, Protection most) = 0;
+
+  /// A private frame for one page, holding a copy of the source or zeros. In this order (rule D6): the page's
+  /// translation goes, no vCPU can use it any more, bytes are copied. The caller records the frame and then
+  /// enters it: between the two the page has no translation, except that an InPlace promotion inside a
+  /// CopyOnWrite or Zero mapping may leave it readable and writable at once, which is what the mapping
+  /// promised anyway. Promoting a page that the host promoted in the meantime returns that page and copies
+  /// nothing. Errors: NoMemory, PagerIo (the source vanished).
+  [[nodiscard]] virtual Result<Frame> promote(const Promotion& promotion) = 0;
+  /// The last reference to a frame that promote() or harvest() gave is gone.
+  virtual void release(Frame frame) = 0;
+
+  /// Calls `found` for every run of private in-place frames in the range, ascending; includes those promote()
+  /// made.
+  virtual void harvest(GpaRange range, const std::function<void(GpaRange, Frame)>& found) = 0;
+  /// The same for one page, at the price of one look.
+  [[nodiscard]] virtual std::optional<Frame> harvest_page(Gpa page) = 0;
+
+  [[nodiscard]] virtual std::optional<Translation> extract(Gpa address) const = 0;
+
+  /// The caller's own view of guest memory: host bytes of `range`, which must lie in pages whose translation
+  /// the caller has just resolved for the access it wants. Valid until the range is removed, discarded or
+  /// entered anew.
+  [[nodiscard]] virtual std::span<std::byte> bytes(GpaRange range) = 0;
+
+  /// When it returns no vCPU or thread of this process can use a translation that was removed or lowered
+  /// before.
+  virtual void update() = 0;
+  /// Forgets every translation at once, while vCPUs run (property P0); private frames stay.
+  virtual void drop_all() = 0;
+
+  [[nodiscard]] virtual Residency residency(GpaRange range) const = 0;
+  /// Host memory spent on tables, bytes.
+  [[nodiscard]] virtual std::uint64_t metadata_bytes() const = 0;
+};
+
+}  // namespace uvm
