@@ -1,0 +1,64 @@
+// What a machine is built from: the one value that the command line, a JSON file and (later) the REST body
+// all end in.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace vmm {
+
+inline constexpr std::uint32_t kMaxVcpus = 16;
+
+/// How guest RAM is held. Auto is a RAM object where the host gives it huge pages, else anonymous memory.
+enum class MemoryBacking : std::uint8_t { Auto, Anonymous, Shared };
+
+/// Which interrupt controllers KVM emulates: Split keeps PIC, IOAPIC and timer in this process, Full in the
+/// kernel.
+enum class IrqChip : std::uint8_t { Auto, Split, Full };
+
+/// What a write of v to port 0xf4 makes of the exit status: QEMU's isa-debug-exit ends with (v << 1) | 1.
+enum class DebugExitStatus : std::uint8_t { Qemu, Plain };
+
+/// Where the first serial port goes.
+enum class Console : std::uint8_t { Stdio, None };
+
+/// When to print the memory map of the guest.
+enum class ShowMap : std::uint8_t { OnSignal, AtExit };
+
+struct BootSource {
+  std::string kernel;           // path; empty with a built-in guest
+  std::string format = "auto";  // auto, bzimage, elf64, pvh, multiboot, flat-real, flat-long
+  std::string initrd;           // path or empty
+  std::string cmdline;
+  std::uint64_t load_address = 0;  // GPA for flat images; 0: the format's own default
+  std::string builtin;             // name of a built-in guest; empty with a kernel
+  std::string builtin_arguments;   // "passes=2 page=2m"
+};
+
+struct MachineConfig {
+  std::string name = "uvmm";
+  BootSource boot;
+  std::uint32_t vcpus = 1;
+  std::uint64_t memory = std::uint64_t{256} << 20;  // bytes
+  MemoryBacking backing = MemoryBacking::Auto;
+  IrqChip irqchip = IrqChip::Auto;
+  DebugExitStatus debug_exit = DebugExitStatus::Qemu;
+  Console console = Console::Stdio;
+  ShowMap show_map = ShowMap::OnSignal;
+  std::string log_level = "warning";
+  std::string log_file;  // empty: stderr
+};
+
+/// Exit statuses of `uvmm run`. Odd ones belong to the guest (port 0xf4 ends with (v << 1) | 1), so ours are
+/// even.
+enum class ExitStatus : int {
+  Ok = 0,           // power off, reset, or left from the console
+  BadInput = 2,     // command line, configuration, kernel, initrd
+  TripleFault = 4,  // the guest shut down without meaning to
+  Internal = 6,     // KVM or uvmm failed
+  NoHost = 8,       // no usable /dev/kvm
+};
+
+}  // namespace vmm
