@@ -1,0 +1,39 @@
+// Every guest-physical address and port of the machine, in one place.
+//
+//   0            ┬ RAM (640K-1M: holes for the VGA and ROM areas a PC has; RAM underneath, ACPI tables in it)
+//   ramLowEnd    ┴ at most kMmioHole
+//   kMmioHole    ┬ 3 GiB: PCI MMIO window
+//   kEcam        │ 256 MiB of ECAM, bus 0 used
+//   kIoApic …    │ I/O APIC, local APICs, KVM's scratch pages
+//   4 GiB        ┴ RAM goes on
+#pragma once
+
+#include <cstdint>
+
+#include "uvm/base/units.h"
+
+namespace vmm::layout {
+
+inline constexpr std::uint64_t kGiB = std::uint64_t{1} << 30;
+
+inline constexpr uvm::Gpa kMmioHole{3 * kGiB};
+inline constexpr uvm::Gpa kMmioHoleEnd{4 * kGiB};
+inline constexpr uvm::Gpa kPciWindow{0xc000'0000};
+inline constexpr std::uint64_t kPciWindowBytes = 0x2000'0000;
+inline constexpr uvm::Gpa kEcam{0xe000'0000};
+inline constexpr std::uint64_t kEcamBytes = 0x1000'0000;
+inline constexpr uvm::Gpa kIoApic{0xfec0'0000};
+inline constexpr std::uint64_t kIoApicBytes = 0x1000;
+inline constexpr uvm::Gpa kLocalApic{0xfee0'0000};
+
+inline constexpr std::uint16_t kSerialPort = 0x3f8;
+inline constexpr std::uint8_t kSerialIrq = 4;
+inline constexpr std::uint16_t kCmosPort = 0x70;
+inline constexpr std::uint8_t kRtcIrq = 8;
+inline constexpr std::uint16_t kPmBase = 0x600;
+inline constexpr std::uint8_t kSciIrq = 9;
+inline constexpr std::uint16_t kResetPort = 0xcf9;
+inline constexpr std::uint16_t kDebugExitPort = 0xf4;
+inline constexpr std::uint8_t kIoApicPins = 24;
+
+}  // namespace vmm::layout
