@@ -37,6 +37,8 @@ enum class ErrorKind {
 /// file's 300 bytes"); `way_out` says what to do about it, and may be empty.
 class [[nodiscard]] Error {
  public:
+  /// What result<T>::error() hands back for a value; nobody should ask.
+  Error() : Error(ErrorKind::Invalid, "no error") {}
   Error(ErrorKind kind, std::string what, std::string way_out = {})
       : kind_(kind), what_(std::move(what)), way_out_(std::move(way_out)) {}
 
