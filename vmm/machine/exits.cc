@@ -1,0 +1,111 @@
+#include "vmm/machine/exits.h"
+
+#include <string>
+#include <variant>
+
+#include "uvm/base/range.h"
+
+namespace vmm {
+namespace {
+
+std::string vcpu_name(const kvm::Vcpu& vcpu) {
+  return "vCPU " + std::to_string(vcpu.id());
+}
+
+/// " at rip 0x… (cr3 0x…)", as far as the registers can still be read.
+std::string where(kvm::Vcpu& vcpu) {
+  const auto regs = vcpu.regs();
+  const auto sregs = vcpu.sregs();
+  std::string text;
+  if (regs) text += " at rip " + uvm::hex(regs->rip);
+  if (regs && sregs) text += " (cs base " + uvm::hex(sregs->cs.base) + ", cr3 " + uvm::hex(sregs->cr3) + ")";
+  return text;
+}
+
+}  // namespace
+
+Next Exits::handle(kvm::Vcpu& vcpu, kvm::Exit& exit) {
+  return std::visit(kvm::Overloaded{
+                        [&](const kvm::IoExit& io) { return port(io); },
+                        [&](const kvm::MmioExit& access) { return mmio(vcpu, access); },
+                        [&](const kvm::IntrExit&) { return Next::Continue; },
+                        [&](const kvm::IoapicEoiExit& eoi) {
+                          parts_.end_of_interrupt(eoi.vector);
+                          return Next::Continue;
+                        },
+                        [&](const kvm::ShutdownExit&) { return triple_fault(vcpu); },
+                        [&](const kvm::SystemEventExit& event) { return system_event(event); },
+                        [&](const kvm::MemoryFaultExit& fault) { return memory_fault(vcpu, fault); },
+                        [&](const auto&) { return internal_error(vcpu, exit); },
+                    },
+                    exit);
+}
+
+void Exits::failed(const kvm::Vcpu& vcpu, const uvm::Error& error) {
+  parts_.ending.end(ExitStatus::Internal, vcpu_name(vcpu) + " cannot run: " + error.text());
+}
+
+Next Exits::after_access() const {
+  return parts_.power_event_pending() ? Next::EndMachine : Next::Continue;
+}
+
+Next Exits::port(const kvm::IoExit& io) {
+  for (std::uint32_t i = 0; i < io.count; ++i) {
+    const auto element = io.data.subspan(std::size_t{i} * io.size, io.size);
+    if (io.direction == kvm::Direction::Out) {
+      parts_.bus.write(BusSpace::Io, io.port, element);
+    } else {
+      parts_.bus.read(BusSpace::Io, io.port, element);
+    }
+  }
+  return after_access();
+}
+
+Next Exits::mmio(const kvm::Vcpu& vcpu, const kvm::MmioExit& access) {
+  const bool out = access.direction == kvm::Direction::Out;
+  if (parts_.ram.holds(access.gpa, access.data.size())) {
+    const auto done =
+        out ? parts_.ram.write(access.gpa, access.data) : parts_.ram.read(access.gpa, access.data);
+    if (done) return Next::Continue;
+    parts_.ending.end(ExitStatus::Internal, vcpu_name(vcpu) + ": RAM at " + uvm::to_string(access.gpa) +
+                                                " is not accessible: " + done.error().text());
+    return Next::EndMachine;
+  }
+  if (out) {
+    parts_.bus.write(BusSpace::Mmio, access.gpa.value(), access.data);
+  } else {
+    parts_.bus.read(BusSpace::Mmio, access.gpa.value(), access.data);
+  }
+  return after_access();
+}
+
+Next Exits::triple_fault(kvm::Vcpu& vcpu) {
+  parts_.ending.end(ExitStatus::TripleFault,
+                    "the guest shut down by a triple fault on " + vcpu_name(vcpu) + where(vcpu));
+  return Next::EndMachine;
+}
+
+Next Exits::internal_error(kvm::Vcpu& vcpu, const kvm::Exit& exit) {
+  parts_.ending.end(ExitStatus::Internal,
+                    "KVM cannot go on with " + vcpu_name(vcpu) + where(vcpu) + ": " + kvm::to_string(exit));
+  return Next::EndMachine;
+}
+
+Next Exits::system_event(const kvm::SystemEventExit& event) {
+  if (event.type == KVM_SYSTEM_EVENT_CRASH) {
+    parts_.ending.end(ExitStatus::TripleFault, "the guest reported a crash");
+  } else {
+    parts_.ending.end(ExitStatus::Ok);
+  }
+  return Next::EndMachine;
+}
+
+Next Exits::memory_fault(kvm::Vcpu& vcpu, const kvm::MemoryFaultExit& fault) {
+  const std::string place = fault.info ? " of " + uvm::to_string(fault.info->gpa) : std::string();
+  parts_.ending.end(ExitStatus::Internal, "an access" + place + " by " + vcpu_name(vcpu) + where(vcpu) +
+                                              " found no host memory; was a kernel or initrd file truncated "
+                                              "while the guest ran, or is the host out of memory?");
+  return Next::EndMachine;
+}
+
+}  // namespace vmm
