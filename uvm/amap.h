@@ -1,0 +1,91 @@
+// Amap: the copy-on-write layer over an object, a sparse array of anons (NetBSD uvm_amap.h).
+//
+// Slots are numbered in pages from the start of the amap; a slot without an anon shows the object below (or
+// zeros, or a private page in place, which only the pmap knows). Slots come in chunks, made when one of their
+// slots is first filled: nothing is paid for what nobody touched. A copy shares the chunks and counts them;
+// the first change of a shared chunk makes it the amap's own. So a copy is O(chunks), and "may I write this
+// anon in place" asks for two counts: the chunk's and the anon's.
+//
+// An amap knows the mappings that use it (rule D4). They are either one share group, where each sees what the
+// others write, or all of them still have needs_copy and the slots do not change; fork sees to that. A
+// mapping with needs_copy is therefore never looked at when it comes to invalidation.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "uvm/anon.h"
+#include "uvm/base/lock.h"
+#include "uvm/reverse_map.h"
+
+namespace uvm {
+
+inline constexpr std::uint64_t kSlotsPerChunk = 512;
+
+/// Half-open, in slots.
+struct SlotRange {
+  std::uint64_t begin = 0;
+  std::uint64_t end = 0;
+};
+
+/// Held by shared_ptr from the entries that use it. The last one has to clear() it: anons go back through a
+/// pmap, and a destructor has none.
+class Amap {
+ public:
+  Amap() = default;
+  ~Amap();
+  Amap(const Amap&) = delete;
+  Amap& operator=(const Amap&) = delete;
+
+  /// Held across look at a slot, decision and change; rank Amap.
+  [[nodiscard]] Mutex& lock() RETURN_CAPABILITY(lock_) { return lock_; }
+
+  [[nodiscard]] Anon* find(std::uint64_t slot) const REQUIRES(lock_);
+  /// Whether the anon in `slot` is held by this amap's slot alone.
+  [[nodiscard]] bool is_mine_alone(std::uint64_t slot) const REQUIRES(lock_);
+  /// Puts an anon into a slot, with the caller's reference to it; what was there is let go through `pmap`.
+  void put(std::uint64_t slot, Anon* anon, Pmap& pmap) REQUIRES(lock_);
+  /// Empties a slot; true when something was there.
+  bool drop(std::uint64_t slot, Pmap& pmap) REQUIRES(lock_);
+  /// Empties all slots of a range.
+  void drop_range(SlotRange range, Pmap& pmap) REQUIRES(lock_);
+
+  /// The first used slot in the range; the last used slot in it.
+  [[nodiscard]] std::optional<std::uint64_t> first_used(SlotRange range) const REQUIRES(lock_);
+  [[nodiscard]] std::optional<std::uint64_t> last_used(SlotRange range) const REQUIRES(lock_);
+  [[nodiscard]] std::uint64_t used(SlotRange range) const REQUIRES(lock_);
+
+  /// A new amap with the same anons in the same slots, of the range only.
+  [[nodiscard]] std::shared_ptr<Amap> copy(SlotRange range) const REQUIRES(lock_);
+
+  [[nodiscard]] ReverseMap& uses() REQUIRES(lock_) { return uses_; }
+  [[nodiscard]] bool is_shared() const REQUIRES(lock_) { return uses_.is_shared(); }
+
+  /// Bytes of host memory for the slots; a chunk that n amaps share counts in each.
+  [[nodiscard]] std::uint64_t metadata_bytes() const REQUIRES(lock_);
+
+ private:
+  struct Chunk {
+    std::array<Anon*, kSlotsPerChunk> anons{};
+    std::uint32_t used = 0;
+    std::atomic<std::uint32_t> references{1};
+  };
+  using Chunks = std::map<std::uint64_t, Chunk*>;
+
+  /// The chunk of `slot`, this amap's own.
+  Chunk& own_chunk(std::uint64_t slot) REQUIRES(lock_);
+  static void unshare(Chunk*& chunk);
+  static void release_chunk(Chunk* chunk, Pmap& pmap);
+
+  mutable Mutex lock_{LockRank::Amap};
+  Chunks chunks_ GUARDED_BY(lock_);  // by slot / kSlotsPerChunk
+  ReverseMap uses_ GUARDED_BY(lock_);
+};
+
+}  // namespace uvm

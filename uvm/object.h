@@ -1,0 +1,63 @@
+// Memory objects: what a mapping maps.
+//
+// An Object is a pager plus the knowledge of who maps it. There is no structure a page: the frames are the
+// pager's, the translations are the pmap's, and "who maps page N" is arithmetic over the reverse map, so an
+// object of a terabyte that nobody touched costs as much as one of a page (rule D4).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "uvm/base/error.h"
+#include "uvm/base/lock.h"
+#include "uvm/base/range.h"
+#include "uvm/frame.h"
+#include "uvm/pager.h"
+#include "uvm/protection.h"
+#include "uvm/reverse_map.h"
+
+namespace uvm {
+
+/// Shared by everybody who maps it and by whoever made it; goes with the last of them. Thread-safe.
+class Object {
+ public:
+  /// `pager` must not be null.
+  [[nodiscard]] static std::shared_ptr<Object> create(std::shared_ptr<Pager> pager);
+
+  explicit Object(std::shared_ptr<Pager> pager) : pager_(std::move(pager)) {}
+  Object(const Object&) = delete;
+  Object& operator=(const Object&) = delete;
+
+  [[nodiscard]] std::string_view name() const { return pager_->name(); }
+  /// Bytes, as the pager says now.
+  [[nodiscard]] std::uint64_t size() const { return pager_->size(); }
+  [[nodiscard]] Protection max_protection() const { return pager_->max_protection(); }
+
+  /// Frames for at most `request.pages` pages from `request.offset`: the pager's answer, never longer than
+  /// asked or than the object. May sleep; call it without locks. Errors: those of Pager::get, and PagerIo for
+  /// an answer that breaks the contract.
+  [[nodiscard]] Result<FrameRun> get(const PagerRequest& request);
+
+  /// The pages of `range` changed place or went away (truncation, a file replaced by what it was read into):
+  /// takes their translations out of every space that maps them, and returns when no vCPU can use them. What
+  /// get() answered before and was not entered yet is discarded too. Private copies of the pages stay. Call
+  /// it without locks, after the pager was changed.
+  void invalidate(ObjectRange range);
+
+  /// Changes with every invalidate(): frames of an older generation must not be entered.
+  [[nodiscard]] std::uint64_t generation() const;
+
+  /// For maps: a use begins and ends. For listings: the number of mappings.
+  void add_use(const Use& use);
+  void remove_use(const Use& use);
+  [[nodiscard]] std::size_t uses() const;
+
+ private:
+  const std::shared_ptr<Pager> pager_;
+  mutable Mutex lock_{LockRank::Object};
+  ReverseMap uses_ GUARDED_BY(lock_);
+  std::uint64_t generation_ GUARDED_BY(lock_) = 0;
+};
+
+}  // namespace uvm

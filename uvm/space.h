@@ -1,0 +1,94 @@
+// A guest-physical address space: the public face of the VM system.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "uvm/base/error.h"
+#include "uvm/base/range.h"
+#include "uvm/map.h"
+#include "uvm/map_request.h"
+#include "uvm/open_ranges.h"
+#include "uvm/pmap.h"
+#include "uvm/protection.h"
+#include "uvm/statistics.h"
+
+namespace uvm {
+
+/// One vmspace. Thread-safe: faults run side by side, changes of the map exclude them. Every operation is all
+/// or nothing unless it says otherwise; every error names the space and the range. All ranges are in bytes of
+/// guest-physical addresses and have to be page-aligned, not empty, and inside limits().
+class Space {
+ public:
+  /// Does not own `pmap`, which must be used by this space only and outlive it. `limits`: page-aligned, below
+  /// 2^52. Errors: Invalid.
+  [[nodiscard]] static Result<std::unique_ptr<Space>> create(std::string name, Pmap& pmap, GpaRange limits);
+  /// Unmaps everything. No vCPU may run on the pmap any more.
+  ~Space();
+  Space(const Space&) = delete;
+  Space& operator=(const Space&) = delete;
+
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] GpaRange limits() const { return limits_; }
+  [[nodiscard]] Pmap& pmap() { return pmap_; }
+
+  /// Makes a mapping and enters as much of it as the pager gives at no cost, so that most accesses never
+  /// become a fault. Errors: Invalid, Busy (something is there; or an Access is open on what would be
+  /// replaced), Protection (more than the object allows), NoMemory (of the pmap; the mapping is gone again,
+  /// and so is what it replaced). A pager's error is not map()'s: it meets the one who touches the page.
+  [[nodiscard]] Status map(const MapRequest& request);
+
+  /// Unmaps whatever lies in the range; holes are fine. Private pages are lost. Errors: Invalid, Busy (an
+  /// Access is open on a part), Pinned.
+  [[nodiscard]] Status unmap(GpaRange range);
+
+  /// Sets the rights. Errors: Invalid, NoMapping (a hole in the range), Protection (beyond max_protection of
+  /// a part), Busy (an Access is open for what is taken away).
+  [[nodiscard]] Status protect(GpaRange range, Protection protection);
+
+  /// What a fork does with the mappings; how far faults look ahead. Errors: Invalid, NoMapping.
+  [[nodiscard]] Status inherit(GpaRange range, Inherit inherit);
+  [[nodiscard]] Status advise(GpaRange range, Advice advice);
+
+  /// Resolves an access to `address` (any byte of the page): a stage-2 event, a debugger's poke, a pin. On
+  /// success the access can be repeated and will find its translation, unless somebody takes it away in
+  /// between; then it faults again. May sleep in a pager. Errors: NoMapping, Protection, EndOfObject,
+  /// PagerIo, NoMemory.
+  [[nodiscard]] Status fault(Gpa address, AccessKind access, FaultKind kind = FaultKind::Plain);
+
+  /// Property P0: forgets every translation while vCPUs run. Nobody can tell but by the clock.
+  void drop_translations();
+
+  /// The mapping at an address; all mappings, ascending.
+  [[nodiscard]] std::optional<EntryInfo> entry_at(Gpa address) const;
+  [[nodiscard]] std::vector<EntryInfo> entries() const;
+  /// Measured now, bytes.
+  [[nodiscard]] Residency residency(GpaRange range) const { return pmap_.residency(range); }
+  [[nodiscard]] FaultStatistics statistics() const { return counters_.snapshot(); }
+  /// Host memory spent on describing the space, bytes: entries and amaps here, tables in the pmap.
+  [[nodiscard]] std::uint64_t metadata_bytes() const;
+  /// Grows with every change of the map.
+  [[nodiscard]] std::uint64_t version() const;
+
+ private:
+  friend class Access;  // faults pages in and marks ranges as being accessed
+
+  Space(std::string name, Pmap& pmap, GpaRange limits);
+  [[nodiscard]] Status check_range(GpaRange range, const char* operation) const;
+  [[nodiscard]] Error refuse(ErrorKind kind, const char* operation, GpaRange range, const std::string& why,
+                             std::string way_out = {}) const;
+  [[nodiscard]] Status enter_ahead(GpaRange range);
+
+  const std::string name_;
+  Pmap& pmap_;
+  const GpaRange limits_;
+  Map map_;
+  OpenRanges open_;  // where an Access is open
+  FaultCounters counters_;
+};
+
+}  // namespace uvm

@@ -1,0 +1,49 @@
+// Counters of the fault path: which case of the decision table resolved how many faults.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace uvm {
+
+/// One look at the counters; each is exact, together they are not one instant. Names as in the table of
+/// fault_plan.h.
+struct FaultStatistics {
+  std::uint64_t faults = 0;         // calls of Space::fault, good and bad
+  std::uint64_t already = 0;        // the translation was there: another thread was first
+  std::uint64_t anon = 0;           // 1A: a private page, used as it is
+  std::uint64_t anon_copied = 0;    // 1B: a private page others hold too, copied
+  std::uint64_t object = 0;         // 2A: the object's page
+  std::uint64_t object_copied = 0;  // 2B: the object's page, copied
+  std::uint64_t zero_filled = 0;    // 2B: no object: zeros
+  std::uint64_t left_to_host = 0;   // of 1A, 2A and 2B: a range was entered and the host does the rest
+  std::uint64_t pages_entered = 0;  // pages given a translation, run by run
+  std::uint64_t amap_copies = 0;    // needs_copy resolved
+  std::uint64_t restarts = 0;       // the map changed while the pager was asked
+  std::uint64_t refused = 0;        // faults that ended in an error
+};
+
+/// The live counters. Thread-safe; relaxed, because nothing is decided by them.
+struct FaultCounters {
+  std::atomic<std::uint64_t> faults{0};
+  std::atomic<std::uint64_t> already{0};
+  std::atomic<std::uint64_t> anon{0};
+  std::atomic<std::uint64_t> anon_copied{0};
+  std::atomic<std::uint64_t> object{0};
+  std::atomic<std::uint64_t> object_copied{0};
+  std::atomic<std::uint64_t> zero_filled{0};
+  std::atomic<std::uint64_t> left_to_host{0};
+  std::atomic<std::uint64_t> pages_entered{0};
+  std::atomic<std::uint64_t> amap_copies{0};
+  std::atomic<std::uint64_t> restarts{0};
+  std::atomic<std::uint64_t> refused{0};
+
+  [[nodiscard]] FaultStatistics snapshot() const;
+};
+
+/// Adds without ordering anything.
+inline void count(std::atomic<std::uint64_t>& counter, std::uint64_t by = 1) {
+  counter.fetch_add(by, std::memory_order_relaxed);
+}
+
+}  // namespace uvm
