@@ -91,8 +91,4 @@ struct Settings {
 /// nothing has changed. Any thread.
 [[nodiscard]] uvm::Status set_up(const Settings& settings);
 
-/// `text` as it may stand in a line: itself, or in double quotes with \n, \t, \", \\ and \xNN where it holds
-/// spaces, quotes, equal signs, control characters or bytes that aren't UTF-8; cut with … after 1024 bytes.
-[[nodiscard]] std::string escaped(std::string_view text);
-
 }  // namespace vmm::log
