@@ -1,0 +1,41 @@
+// Guest RAM as an object of its own: pages that several spaces or processes can map.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "ept/host/backing.h"
+
+namespace ept::host {
+
+/// A sparse tmpfs file without a name. All its pages exist from the start (as holes that read as zeros), so a
+/// fault never waits for it. Thread-safe.
+class RamObject final : public Backing {
+ public:
+  /// `size` in bytes, page-aligned, not 0. With HugePages::Want the file lives on a private tmpfs mount with
+  /// 2 MiB pages, which needs CAP_SYS_ADMIN; where that is refused it is a memfd and fallback_reason() says
+  /// why. Errors: Invalid, NoMemory, System.
+  static uvm::Result<std::unique_ptr<RamObject>> create(std::string name, std::uint64_t size, HugePages huge);
+
+  [[nodiscard]] uvm::Result<uvm::FrameRun> get(const uvm::PagerRequest& request) override;
+  [[nodiscard]] std::uint64_t size() const override { return size_; }
+  [[nodiscard]] uvm::Protection max_protection() const override { return uvm::Protection::All; }
+  [[nodiscard]] std::string_view name() const override { return name_; }
+
+  /// Whether the host backs aligned parts with 2 MiB pages.
+  [[nodiscard]] bool has_huge_pages() const { return huge_; }
+  /// Why huge pages were wanted and are not there; empty otherwise.
+  [[nodiscard]] const std::string& fallback_reason() const { return fallback_reason_; }
+
+ private:
+  RamObject(UniqueFd fd, std::string name, std::uint64_t size, bool huge, std::string fallback_reason);
+
+  std::string name_;
+  std::uint64_t size_;
+  bool huge_;
+  std::string fallback_reason_;
+};
+
+}  // namespace ept::host

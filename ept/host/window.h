@@ -1,0 +1,75 @@
+// One reserved area of host addresses that shows guest memory, and the mapping calls on pieces of it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "ept/host/backing.h"
+#include "uvm/base/error.h"
+#include "uvm/base/range.h"
+
+namespace ept::host {
+
+/// What the pages of a window may look like and cost.
+struct WindowOptions {
+  HugePages huge = HugePages::Want;  // for zero-fill memory; files bring their own page size
+  /// Host mappings one window may be cut into. The kernel allows 65530 a process; a reset of the window costs
+  /// 1 to 13 microseconds for each.
+  std::uint64_t max_runs = 8192;
+};
+
+/// A range of GPAs, shown at base() + (gpa - covered.begin()). Base and GPA agree modulo 1 GiB, so that the
+/// host's huge pages line up with the guest's. Not in core dumps. Not thread-safe by itself: the kernel makes
+/// each call atomic, the owner's lock orders them. Unmapped when it is destroyed.
+class Window {
+ public:
+  /// All of it is inaccessible at first (PROT_NONE) and costs nothing. Errors: NoMemory (address space).
+  static uvm::Result<Window> reserve(uvm::GpaRange covered);
+  Window(Window&& other) noexcept;
+  Window& operator=(Window&&) = delete;
+  ~Window();
+
+  [[nodiscard]] uvm::GpaRange covered() const { return covered_; }
+  [[nodiscard]] uvm::Hva base() const { return base_; }
+  [[nodiscard]] uvm::Hva hva(uvm::Gpa address) const { return base_ + (address - covered_.begin()); }
+  /// `range` must lie in covered().
+  [[nodiscard]] uvm::HvaRange hva(uvm::GpaRange range) const;
+  [[nodiscard]] std::span<std::byte> bytes(uvm::GpaRange range) const;
+
+  enum class Access : std::uint8_t { None, Read, ReadWrite };
+
+  /// All replace what the range showed before, in one step that no access sees half done. Private pages that
+  /// were there are lost. Errors: NoMemory (the process has too many mappings, or memory is short).
+  [[nodiscard]] uvm::Status map_zero(uvm::GpaRange range, Access access, HugePages huge);
+  [[nodiscard]] uvm::Status map_private(uvm::GpaRange range, const Backing& file, std::uint64_t first_page,
+                                        Access access);
+  [[nodiscard]] uvm::Status map_shared(uvm::GpaRange range, const Backing& file, std::uint64_t first_page,
+                                       Access access);
+  [[nodiscard]] uvm::Status unmap(uvm::GpaRange range);
+
+  /// In place; pages stay.
+  [[nodiscard]] uvm::Status set_access(uvm::GpaRange range, Access access);
+  /// Private pages are freed, pages of files only leave the mapping (MADV_DONTNEED).
+  [[nodiscard]] uvm::Status drop_pages(uvm::GpaRange range);
+  /// Breaks copy-on-write or fills zeros for the whole range now. Errors: NoMemory, PagerIo (the file ended
+  /// or the page is poisoned), Invalid (not writable).
+  [[nodiscard]] uvm::Status populate_write(uvm::GpaRange range);
+
+  enum class Leave : std::uint8_t {
+    Nothing,  // the range is unmapped in the source
+    Mapping,  // the source keeps its mapping, without pages; a watch on it stays
+  };
+  /// Moves mapping and private pages of `range` to the same GPAs of `target`, atomically for each mapping of
+  /// the kernel's. The moved mapping is not watched. Errors: NoMemory, Unsupported.
+  [[nodiscard]] uvm::Status move_to(Window& target, uvm::GpaRange range, Leave leave);
+
+ private:
+  Window(uvm::Hva base, uvm::GpaRange covered) : base_(base), covered_(covered) {}
+  [[nodiscard]] void* pointer(uvm::Gpa address) const;
+
+  uvm::Hva base_;
+  uvm::GpaRange covered_;
+};
+
+}  // namespace ept::host

@@ -1,0 +1,135 @@
+// Makes the window show what the tables say.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ept/host/backing.h"
+#include "ept/host/uffd.h"
+#include "ept/host/window.h"
+#include "ept/run_map.h"
+#include "uvm/base/error.h"
+#include "uvm/base/range.h"
+#include "uvm/pmap.h"
+
+namespace ept {
+
+/// What one piece of the window maps.
+enum class Show : std::uint8_t {
+  Zero,         // anonymous memory
+  PrivateFile,  // pages of a file, copied on the first write
+  SharedFile,   // pages of a file
+};
+
+/// How far an access gets.
+enum class Guard : std::uint8_t {
+  Open,      // reads and writes go through
+  ReadOnly,  // writes are events (or errors, where they cannot be watched)
+  Armed,     // every access is an event (or an error)
+};
+
+/// What a run of the window shows. The backing may be gone when the run is Armed, so it is only looked into
+/// while it is being mapped; `serial` tells whether it is still the same.
+struct Shown {
+  Show show = Show::Zero;
+  const host::Backing* backing = nullptr;
+  std::uint64_t serial = 0;
+  std::uint64_t first_page = 0;  // of the backing
+  bool watchable = true;         // userfaultfd can watch this kind of memory
+  Guard guard = Guard::Armed;
+
+  [[nodiscard]] Shown advanced(std::uint64_t pages) const {
+    Shown next = *this;
+    if (show != Show::Zero) next.first_page += pages;
+    return next;
+  }
+  [[nodiscard]] Shown with(Guard other) const {
+    Shown next = *this;
+    next.guard = other;
+    return next;
+  }
+  [[nodiscard]] bool same_memory(const Shown& other) const {
+    return with(Guard::Open) == other.with(Guard::Open);
+  }
+  friend bool operator==(const Shown&, const Shown&) = default;
+};
+
+/// The window of one space, the userfaultfd that watches it, and the stash: a second area of the same size
+/// where private pages wait that the window does not show (their translation was removed, or other frames
+/// were entered over them). Not thread-safe; the pmap's lock covers it.
+///
+/// Where memory can be watched, pages leave the window without a moment in which a vCPU could see an error or
+/// write to a page that is being left: the mapping is watched in place first, then its pages go.
+class Loader {
+ public:
+  /// `watch` false: no userfaultfd. Errors: NoMemory.
+  static uvm::Result<Loader> create(uvm::GpaRange covered, const host::WindowOptions& options, bool watch);
+
+  [[nodiscard]] const host::Window& window() const { return *window_; }
+  /// Null when accesses are not watched; the reason is in watch_reason().
+  [[nodiscard]] const host::Uffd* uffd() const { return uffd_.get(); }
+  [[nodiscard]] const std::string& watch_reason() const { return watch_reason_; }
+
+  /// The range shows `what` with guard Open or ReadOnly. Private pages of the range come into view with Zero
+  /// and PrivateFile, and are kept out of view with SharedFile. Idempotent. Errors: NoMemory.
+  [[nodiscard]] uvm::Status show(uvm::GpaRange range, const Shown& what);
+  /// The range shows its private pages. Errors: NoMemory, Invalid (there is none).
+  [[nodiscard]] uvm::Status show_private(uvm::GpaRange range, Guard guard);
+  /// Every access becomes an event; private pages are kept out of view.
+  void arm(uvm::GpaRange range);
+  /// The same, and private pages are freed.
+  void discard(uvm::GpaRange range);
+  /// Frees private pages of the range and leaves the rest as it is.
+  void free_private(uvm::GpaRange range);
+  /// Shared mappings become events, everything else stays (property P0).
+  void drop_shared();
+
+  /// Makes the page private where it is. Only for pages that show Zero or PrivateFile, Open.
+  [[nodiscard]] uvm::Status populate(uvm::Gpa page);
+  /// A private page with these bytes, out of view. The page must be armed and not private.
+  [[nodiscard]] uvm::Status stash_page(uvm::Gpa page, std::span<const std::byte> bytes);
+
+  [[nodiscard]] std::optional<Shown> shown_at(uvm::Gpa page) const;
+  /// Runs of private pages, in view or not, ascending, maximal.
+  [[nodiscard]] std::vector<uvm::GpaRange> private_runs(uvm::GpaRange range) const;
+  [[nodiscard]] bool is_private(uvm::Gpa page) const;
+  /// Errors: NoMapping.
+  [[nodiscard]] uvm::Status read_private(uvm::Gpa page, std::span<std::byte> to) const;
+  [[nodiscard]] uvm::Residency residency(uvm::GpaRange range) const;
+
+  void wake(uvm::GpaRange range) const;
+  [[nodiscard]] std::uint64_t run_count() const { return runs_.size() + stash_.size(); }
+  [[nodiscard]] std::uint64_t bytes() const;
+
+ private:
+  Loader(host::Window window, const host::WindowOptions& options);
+
+  [[nodiscard]] bool watched(const Shown& shown) const { return uffd_ != nullptr && shown.watchable; }
+  [[nodiscard]] uvm::Status check_budget(uvm::GpaRange range) const;
+  [[nodiscard]] uvm::Status make_stash();
+  [[nodiscard]] uvm::Status map(uvm::GpaRange range, const Shown& what);
+  [[nodiscard]] uvm::Status protect_in_place(uvm::GpaRange range, const Shown& what);
+  [[nodiscard]] uvm::Status change_guard(uvm::GpaRange range, const Shown& from, Guard to);
+  [[nodiscard]] uvm::Status bring_back(uvm::GpaRange range);
+  [[nodiscard]] uvm::Status bring_back_run(uvm::GpaRange range, const Shown& from, const Shown& to);
+  [[nodiscard]] uvm::Status convert_stashed(uvm::GpaRange range, const Shown& to);
+  [[nodiscard]] uvm::Status map_hole(uvm::GpaRange range);
+  [[nodiscard]] uvm::Status arm_piece(uvm::GpaRange range, const Shown& shown);
+  void drop_stashed(uvm::GpaRange range);
+  [[nodiscard]] std::vector<uvm::GpaRange> stashed_runs(uvm::GpaRange range) const;
+
+  // On the heap: the event source keeps a reference to the userfaultfd while the loader is moved into place.
+  std::unique_ptr<host::Window> window_;
+  std::unique_ptr<host::Window> stash_window_;  // made when it is first needed
+  std::unique_ptr<host::Uffd> uffd_;
+  std::string watch_reason_;
+  host::WindowOptions options_;
+  RunMap<Shown> runs_;   // all of covered()
+  RunMap<Shown> stash_;  // what of the stash is mapped, as what
+};
+
+}  // namespace ept

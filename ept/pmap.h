@@ -1,0 +1,118 @@
+// The pmap of one space: EPT-format tables, and a window of host memory that obeys them.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "ept/events.h"
+#include "ept/frame_codec.h"
+#include "ept/host/arena.h"
+#include "ept/host/window.h"
+#include "ept/loader.h"
+#include "ept/pv_list.h"
+#include "ept/stage_two.h"
+#include "ept/table.h"
+#include "uvm/base/lock.h"
+#include "uvm/pmap.h"
+
+namespace ept {
+
+/// Whether missing translations become events that somebody reads from Pmap::events().
+enum class Events : std::uint8_t {
+  WhenPossible,  // by userfaultfd where the host has it
+  Never,         // nobody reads events: an access without translation faults (SIGSEGV, or EFAULT in KVM_RUN)
+};
+
+struct PmapConfig {
+  uvm::GpaRange covered;          // all GPAs that can ever be entered; page-aligned, below 2^48
+  StageTwo* stage_two = nullptr;  // not owned; may come later with set_stage_two()
+  Events events = Events::WhenPossible;
+  host::WindowOptions window;
+  PvList* pv_list =
+      nullptr;  // not owned; shared between the pmaps of a share group, or null for one of its own
+};
+
+/// uvm::Pmap on host memory. Thread-safe, except for create, set_stage_two and destruction. See ept/ept.h.
+class Pmap final : public uvm::Pmap {
+ public:
+  /// Errors: Invalid (range not aligned, empty, or beyond 2^48), NoMemory (address space).
+  static uvm::Result<std::unique_ptr<Pmap>> create(const PmapConfig& config);
+  ~Pmap() override;
+
+  /// Host address of GPA covered().begin(), for memory slots: GPA g is at window_base() + (g - begin). Fixed
+  /// for the life of the pmap, whatever is entered.
+  [[nodiscard]] uvm::Hva window_base() const { return loader_base_; }
+  [[nodiscard]] uvm::GpaRange covered() const { return config_.covered; }
+  /// Before vCPUs run and after they ended for good (null).
+  void set_stage_two(StageTwo* stage_two);
+  /// Null when events are off or the host has none; events_reason() then says why. Owned by the pmap.
+  [[nodiscard]] EventSource* events() { return events_.get(); }
+  [[nodiscard]] const std::string& events_reason() const { return events_reason_; }
+  /// Lets everybody who sleeps on an event in this page try again: for an event that could not be resolved,
+  /// after the sleeper was told to stop (otherwise it only asks again).
+  void wake(uvm::Gpa page);
+
+  [[nodiscard]] uvm::Status enter(const uvm::Mapping& mapping) override;
+  void remove(uvm::GpaRange range) override;
+  void discard(uvm::GpaRange range) override;
+  void protect(uvm::GpaRange range, uvm::Protection most) override;
+  [[nodiscard]] uvm::Result<uvm::Frame> promote(const uvm::Promotion& promotion) override;
+  void release(uvm::Frame frame) override;
+  void harvest(uvm::GpaRange range, const std::function<void(uvm::GpaRange, uvm::Frame)>& found) override;
+  [[nodiscard]] std::optional<uvm::Frame> harvest_page(uvm::Gpa page) override;
+  [[nodiscard]] std::optional<uvm::Translation> extract(uvm::Gpa address) const override;
+  /// Empty when `range` is not covered. A thread that touches bytes whose translation went in the meantime
+  /// sleeps until the event is resolved, so it must hold no lock that resolution needs.
+  [[nodiscard]] std::span<std::byte> bytes(uvm::GpaRange range) override;
+  void update() override;
+  void drop_all() override;
+  [[nodiscard]] uvm::Residency residency(uvm::GpaRange range) const override;
+  [[nodiscard]] std::uint64_t metadata_bytes() const override;
+
+  /// Host mappings the window is cut into, of config.window.max_runs.
+  [[nodiscard]] std::uint64_t run_count() const;
+  /// Copies a private in-place page of this space. For promotions in another space. Errors: NoMapping.
+  [[nodiscard]] uvm::Status read_private(uvm::Gpa page, std::span<std::byte> to) const;
+
+ private:
+  /// The name under which uvm knows this space's private pages: frame index = GPA page number.
+  class PrivateStore final : public uvm::FrameStore {
+   public:
+    explicit PrivateStore(Pmap& owner) : owner_(owner) {}
+    [[nodiscard]] std::string_view name() const override { return "window"; }
+    [[nodiscard]] Pmap& owner() const { return owner_; }
+
+   private:
+    Pmap& owner_;
+  };
+
+  Pmap(const PmapConfig& config, Loader loader);
+
+  [[nodiscard]] uvm::Status check(uvm::GpaRange range) const;
+  [[nodiscard]] uvm::Frame private_frame(uvm::Gpa page) { return {&private_, page.page()}; }
+  [[nodiscard]] uvm::Status load_locked(const uvm::Mapping& mapping) REQUIRES(mutex_);
+  void forget_locked(uvm::GpaRange range) REQUIRES(mutex_);
+  [[nodiscard]] uvm::Status read_frame(std::optional<uvm::Frame> source, std::span<std::byte> to) const;
+  [[nodiscard]] uvm::Result<uvm::Frame> promote_in_place(const uvm::Promotion& promotion);
+  [[nodiscard]] uvm::Result<uvm::Frame> promote_shareable(const uvm::Promotion& promotion);
+  [[nodiscard]] bool host_can_promote_locked(const uvm::Promotion& promotion) const REQUIRES(mutex_);
+
+  const PmapConfig config_;
+  const uvm::Hva loader_base_;
+  PrivateStore private_;
+  std::unique_ptr<PvList> own_pv_list_;
+  PvList* const pv_list_;
+  std::string events_reason_;
+  StageTwo* stage_two_;
+
+  mutable uvm::Mutex mutex_{uvm::LockRank::Pmap};
+  FrameCodec codec_ GUARDED_BY(mutex_);
+  Table table_ GUARDED_BY(mutex_);
+  Loader loader_ GUARDED_BY(mutex_);
+  std::unique_ptr<EventSource> events_;  // reads the loader's userfaultfd, which needs no lock
+};
+
+}  // namespace ept
