@@ -10,7 +10,7 @@ busybox=$(command -v busybox) || { echo "initramfs: busybox is not installed (pa
 l1_modules=(irqbypass ccp kvm kvm-amd netfs 9pnet 9pnet_virtio 9p overlay virtio_console)
 
 case $kind in
-  l1) inputs=("$here/init/l1" "$kernel/SHA256SUMS") ;;
+  l1) inputs=("$here/init/l1" "$kernel/FILES") ;;
   l2) inputs=("$here"/../../configs/initramfs/*) ;;
   *) echo "usage: initramfs.sh l1 OUT KERNEL_DIR | l2 OUT" >&2; exit 2 ;;
 esac

@@ -5,7 +5,7 @@
 #       bookworm's 6.1 when the backports cannot be had
 #   l2  the default guest's kernel: bookworm's cloud flavour (small, serial console and virtio-pci built in)
 #
-# A folder holds vmlinuz, version, modules/ (as packaged) and SHA256SUMS. It lives in the user's cache folder, shared by
+# A folder holds vmlinuz, version, modules/ (as packaged) and FILES, which describes them. It lives in the user's cache folder, shared by
 # every checkout on the machine. Nothing of the system is changed: apt runs with private lists, sources and cache; the
 # mirror is the one the machine uses already.
 set -euo pipefail
@@ -15,8 +15,11 @@ mkdir -p "$cache" 2>/dev/null || { cache=$(cd "$(dirname "$0")/../.." && pwd)/.c
 
 say() { echo "kernels: $*" >&2; }
 
+# Describes a folder: the kernel by its digest, the modules by their sizes (hashing them all takes half a second).
+describe() { (cd "$1" && sha256sum vmlinuz && find . -type f ! -name FILES -printf '%s %p\n' | LC_ALL=C sort); }
+
 # True when the folder is complete and what it holds is what was unpacked.
-intact() { [ -f "$1/SHA256SUMS" ] && (cd "$1" && sha256sum --quiet -c SHA256SUMS) >/dev/null 2>&1; }
+intact() { [ -f "$1/FILES" ] && describe "$1" 2>/dev/null | cmp -s - "$1/FILES"; }
 
 # Prints "URI SUITE" for each repository this machine has configured, whatever the format of its sources.
 machine_repositories() {
@@ -68,7 +71,7 @@ fetch() {
   if [ -d "$work/unpacked/usr/lib/modules" ]; then mv "$work/unpacked/usr/lib/modules" "$work/tree/modules"
   else mv "$work/unpacked/lib/modules" "$work/tree/modules"; fi
   ls "$work/tree/modules" >"$work/tree/version"
-  (cd "$work/tree" && find . -type f ! -name SHA256SUMS -print0 | sort -z | xargs -0 sha256sum >SHA256SUMS)
+  describe "$work/tree" >"$work/FILES" && mv "$work/FILES" "$work/tree/FILES"
 }
 
 obtain() {

@@ -59,7 +59,7 @@ start_qemu() {
     -accel "tcg,thread=multi" -cpu "max,+svm,+npt" -M "pc,usb=off,vmport=off"
     -m "${UVMM_RIG_MEM:-4G}" -smp "${UVMM_RIG_SMP:-1}" -display none -nodefaults -no-user-config -no-reboot
     -kernel "$kernel/vmlinuz" -initrd "$build/l1.cpio.gz"
-    -append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off nokaslr audit=0 apparmor=0 random.trust_cpu=on no_timer_check"
+    -append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off nokaslr audit=0 apparmor=0 init_on_alloc=0 cryptomgr.notests random.trust_cpu=on no_timer_check"
     -chardev "file,id=kernel,path=$run/kernel.log" -serial chardev:kernel
     -device "isa-debug-exit,iobase=0xf4,iosize=1"
     -virtfs "local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap"
