@@ -1,0 +1,111 @@
+#include "vmm/machine/guest_memory.h"
+
+#include <optional>
+#include <utility>
+
+#include "ept/host/ram_object.h"
+#include "uvm/access.h"
+#include "vmm/log.h"
+#include "vmm/machine/vcpu_group.h"
+
+namespace vmm {
+
+uvm::Result<std::unique_ptr<GuestMemory>> GuestMemory::create(const Request& request) {
+  auto memory = std::unique_ptr<GuestMemory>(new GuestMemory(request));
+  UVMM_CHECK(memory->build());
+  return memory;
+}
+
+GuestMemory::~GuestMemory() {
+  slots_.clear();
+  space_.reset();
+  if (pmap_) pmap_->set_stage_two(nullptr);
+}
+
+/// Null for anonymous memory. A RAM object can be shared, frozen and forked without copying; without huge
+/// pages its faults cost a quarter more than anonymous ones, so Auto takes it only where the host gives it
+/// huge pages.
+uvm::Result<std::shared_ptr<uvm::Object>> GuestMemory::ram_object() {
+  if (request_.backing == MemoryBacking::Anonymous) {
+    backing_text_ = "anonymous memory";
+    return std::shared_ptr<uvm::Object>();
+  }
+  const std::uint64_t size =
+      request_.ram.back().end().value();  // offset in the object = GPA; holes cost nothing
+  auto object = ept::host::RamObject::create("ram", size, ept::host::HugePages::Want);
+  if (!object) {
+    return std::move(object).error().with_context(
+        "guest memory (--memory-backing=anonymous does without an object)");
+  }
+  if (request_.backing == MemoryBacking::Auto && !(*object)->has_huge_pages()) {
+    backing_text_ = "anonymous memory (" + (*object)->fallback_reason() + ")";
+    return std::shared_ptr<uvm::Object>();
+  }
+  backing_text_ = (*object)->has_huge_pages() ? "RAM object with huge pages" : "RAM object";
+  return uvm::Object::create(std::shared_ptr<ept::host::RamObject>(std::move(*object)));
+}
+
+uvm::Status GuestMemory::build() {
+  const auto covered = uvm::GpaRange::from_bounds(uvm::Gpa(0), request_.ram.back().end());
+  ept::PmapConfig config;
+  config.covered = *covered;
+  config.stage_two = this;
+  UVMM_TRY(pmap_, ept::Pmap::create(config));
+  UVMM_TRY(space_, uvm::Space::create(request_.name, *pmap_, *covered));
+  UVMM_TRY(const auto object, ram_object());
+  for (const auto& range : request_.ram) {
+    uvm::MapRequest ram;
+    ram.range = range;
+    ram.object = object;
+    ram.offset = uvm::ObjectOffset(range.begin().value());
+    ram.sharing = object ? uvm::Sharing::Shared : uvm::Sharing::Private;
+    ram.name = "ram";
+    UVMM_CHECK(space_->map(ram));
+  }
+  return uvm::ok();
+}
+
+uvm::Status GuestMemory::attach(const kvm::Vm& vm) {
+  std::uint32_t number = 0;
+  for (const auto& range : request_.ram) {
+    kvm::MemSlot::Spec spec{};
+    spec.slot = number++;
+    spec.gpa = range;
+    spec.hva = pmap_->window_base() + range.begin().value();
+    UVMM_TRY(auto slot, kvm::MemSlot::create(vm, spec));
+    slots_.push_back(std::move(slot));
+  }
+  return uvm::ok();
+}
+
+void GuestMemory::zap(uvm::GpaRange range) {
+  std::optional<VcpuPause> pause;
+  if (vcpus_ != nullptr) pause.emplace(*vcpus_);
+  for (auto& slot : slots_) {
+    if (!slot.spec().gpa.overlaps(range)) continue;
+    auto done = slot.remove();
+    if (done) done = slot.reinstate();
+    if (!done) {
+      log::event(log::Level::Error, "memory slot could not be zapped", {{"error", done.error().text()}});
+    }
+  }
+}
+
+bool GuestMemory::holds(uvm::Gpa gpa, std::size_t bytes) const {
+  const auto access = uvm::GpaRange::from_size(gpa, bytes);
+  if (!access) return false;
+  for (const auto& range : request_.ram) {
+    if (range.contains(*access)) return true;
+  }
+  return false;
+}
+
+uvm::Status GuestMemory::read(uvm::Gpa gpa, std::span<std::byte> data) {
+  return uvm::Access::read(*space_, gpa, data);
+}
+
+uvm::Status GuestMemory::write(uvm::Gpa gpa, std::span<const std::byte> data) {
+  return uvm::Access::write(*space_, gpa, data);
+}
+
+}  // namespace vmm

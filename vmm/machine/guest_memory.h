@@ -1,0 +1,69 @@
+// Guest RAM: a UVM space over an EPT pmap, shown to KVM through memory slots.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ept/pmap.h"
+#include "ept/stage_two.h"
+#include "guest/e820.h"
+#include "uvm/object.h"
+#include "uvm/space.h"
+#include "vmm/kvm/memslot.h"
+#include "vmm/kvm/vm.h"
+#include "vmm/machine/config.h"
+#include "vmm/machine/exits.h"
+
+namespace vmm {
+
+class VcpuGroup;
+
+/// Owns pmap, space and slots. One slot a RAM range, for the machine's life: every later change (kernel pages
+/// mapped over RAM, forks, pins) happens in the window behind the slot, which KVM follows by itself.
+///
+/// Order: create, attach (slots exist, guest can run), set_vcpus; then vCPUs run. Destroy after the vCPUs
+/// have ended and before the Vm.
+class GuestMemory : public ept::StageTwo, public RamDoor {
+ public:
+  struct Request {
+    std::string name;
+    std::vector<uvm::GpaRange> ram;  // ascending, disjoint, page-aligned
+    MemoryBacking backing = MemoryBacking::Auto;
+  };
+  /// Reserves address space and makes the mappings; touches no page of it. Errors name the option to change.
+  [[nodiscard]] static uvm::Result<std::unique_ptr<GuestMemory>> create(const Request& request);
+  ~GuestMemory() override;
+
+  [[nodiscard]] uvm::Status attach(const kvm::Vm& vm);
+  /// Who has to stand still while stage 2 is zapped; null while there is nobody.
+  void set_vcpus(VcpuGroup* vcpus) { vcpus_ = vcpus; }
+
+  [[nodiscard]] uvm::Space& space() { return *space_; }
+  [[nodiscard]] ept::Pmap& pmap() { return *pmap_; }
+  /// "RAM object with huge pages", for logs.
+  [[nodiscard]] const std::string& backing_text() const { return backing_text_; }
+
+  /// ept::StageTwo: pauses the vCPUs and takes the slots of the range out and in again, which drops every
+  /// translation KVM has of it, on nested and on shadow paging alike.
+  void zap(uvm::GpaRange range) override;
+
+  [[nodiscard]] bool holds(uvm::Gpa gpa, std::size_t bytes) const override;
+  [[nodiscard]] uvm::Status read(uvm::Gpa gpa, std::span<std::byte> data) override;
+  [[nodiscard]] uvm::Status write(uvm::Gpa gpa, std::span<const std::byte> data) override;
+
+ private:
+  explicit GuestMemory(Request request) : request_(std::move(request)) {}
+  [[nodiscard]] uvm::Status build();
+  [[nodiscard]] uvm::Result<std::shared_ptr<uvm::Object>> ram_object();
+
+  const Request request_;
+  std::string backing_text_;
+  std::unique_ptr<ept::Pmap> pmap_;
+  std::unique_ptr<uvm::Space> space_;
+  std::vector<kvm::MemSlot> slots_;
+  VcpuGroup* vcpus_ = nullptr;
+};
+
+}  // namespace vmm

@@ -1,0 +1,87 @@
+#include "vmm/machine/memory_map.h"
+
+#include <array>
+#include <cinttypes>
+#include <cstdio>
+#include <vector>
+
+namespace vmm {
+namespace {
+
+template <class... Args>
+void append(std::string& text, const char* format, Args... args) {
+  std::array<char, 512> line{};
+  const int length = std::snprintf(line.data(), line.size(), format, args...);
+  if (length > 0) text.append(line.data(), std::min(static_cast<std::size_t>(length), line.size() - 1));
+}
+
+/// How writes behave: to the object, to a copy of its page, to memory of the mapping's own.
+const char* kind(const uvm::EntryInfo& entry) {
+  if (entry.object.empty()) return "zero-fill";
+  return entry.sharing == uvm::Sharing::Shared ? "shared" : "copy-on-write";
+}
+
+/// Which page sizes the host maps the resident part with.
+std::string page_sizes(const uvm::Residency& residency) {
+  if (residency.resident == 0) return "-";
+  if (residency.huge == 0) return "4K";
+  if (residency.huge >= residency.resident) return "2M";
+  return "4K+2M";
+}
+
+void add(uvm::Residency& total, const uvm::Residency& part) {
+  total.resident += part.resident;
+  total.priv += part.priv;
+  total.shared += part.shared;
+  total.huge += part.huge;
+}
+
+constexpr const char* kHeading =
+    "guest-physical range                  size rights  name     writes            rss    priv  shared   "
+    "wired  pages"
+    "  object\n";
+
+}  // namespace
+
+std::string human_bytes(std::uint64_t bytes) {
+  constexpr std::array kUnits = {"", "K", "M", "G", "T", "P"};
+  std::size_t unit = 0;
+  std::uint64_t scale = 1;
+  while (unit + 1 < kUnits.size() && bytes >= scale * 1024) {
+    scale *= 1024;
+    ++unit;
+  }
+  const std::uint64_t tenths = bytes / scale * 10 + bytes % scale * 10 / scale;
+  std::string text = std::to_string(tenths / 10);
+  if (tenths % 10 != 0) text += "." + std::to_string(tenths % 10);
+  return text + kUnits[unit];
+}
+
+std::string format_memory_map(uvm::Space& space) {
+  const std::vector<uvm::EntryInfo> entries = space.entries();
+  std::string text = kHeading;
+  uvm::Residency total;
+  std::uint64_t mapped = 0;
+  std::uint64_t wired = 0;
+  for (const auto& entry : entries) {
+    const uvm::Residency residency = space.residency(entry.range);
+    add(total, residency);
+    mapped += entry.range.size();
+    wired += entry.wired;
+    append(text, "%013" PRIx64 "-%013" PRIx64 " %10s %s/%s %-8s %-13s %7s %7s %7s %7s  %-5s",
+           entry.range.begin().value(), entry.range.end().value(), human_bytes(entry.range.size()).c_str(),
+           uvm::to_string(entry.protection).c_str(), uvm::to_string(entry.max_protection).c_str(),
+           entry.name.c_str(), kind(entry), human_bytes(residency.resident).c_str(),
+           human_bytes(residency.priv).c_str(), human_bytes(residency.shared).c_str(),
+           human_bytes(entry.wired).c_str(), page_sizes(residency).c_str());
+    if (!entry.object.empty()) text += "  " + entry.object + "+" + uvm::to_string(entry.offset);
+    text += '\n';
+  }
+  append(text, "total: %zu mappings of %s, resident %s (private %s, shared %s), wired %s, tables %s\n",
+         entries.size(), human_bytes(mapped).c_str(), human_bytes(total.resident).c_str(),
+         human_bytes(total.priv).c_str(), human_bytes(total.shared).c_str(), human_bytes(wired).c_str(),
+         human_bytes(space.metadata_bytes()).c_str());
+  return text;
+}
+
+}  // namespace vmm

@@ -1,0 +1,18 @@
+// The space of a guest as pmap(1) shows a process.
+#pragma once
+
+#include <string>
+
+#include "uvm/space.h"
+
+namespace vmm {
+
+/// One line a mapping and a total: range, size, rights (now/most), name, object, how writes behave, and the
+/// bytes resident, private, shared and wired, with the host's page sizes. Measures residency at the host, so
+/// it takes milliseconds for a large guest. Ends with a newline. Any thread.
+[[nodiscard]] std::string format_memory_map(uvm::Space& space);
+
+/// "0", "4K", "1.5M", "64G": bytes for people, at most one decimal.
+[[nodiscard]] std::string human_bytes(std::uint64_t bytes);
+
+}  // namespace vmm
