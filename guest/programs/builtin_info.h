@@ -33,6 +33,8 @@ static_assert(sizeof(BuiltinInfo) == 784);
 inline constexpr std::uint64_t kInfoGpa = 0x9000;
 /// smp_hammer puts its real-mode start-up code here; a loader must leave the page free.
 inline constexpr std::uint64_t kSipiGpa = 0x8000;
+/// spin counts here (64 bits): a watcher reads it twice to see that the guest runs.
+inline constexpr std::uint64_t kSpinCounterGpa = 0x7000;
 inline constexpr std::uint64_t kRealEntry = 0x7c00;
 inline constexpr std::uint64_t kLongEntry = 0x10'0000;
 

@@ -41,8 +41,9 @@ class Vcpu {
   /// Errors: System for any other errno; never for something the guest did.
   uvm::Result<Exit> run();
   /// Ends a half-done IN, OUT or MMIO (KVM finishes it on the next entry) without running the guest: needed
-  /// before registers are saved.
-  uvm::Status complete_pending();
+  /// before registers are saved. IntrExit: all is done. Anything else is the next part of the same access (a
+  /// 16-byte store is two MMIO exits): handle it and call again. A pending kick stays pending.
+  uvm::Result<Exit> complete_pending();
 
   /// Makes the current or the next run() return IntrExit. Any thread, async-signal-safe, never blocks.
   void kick();
@@ -89,9 +90,11 @@ class Vcpu {
  private:
   friend class Vm;
   static uvm::Result<std::unique_ptr<Vcpu>> create(Fd fd, std::uint32_t id, std::size_t page_bytes,
-                                                   int sync_capability, int xsave_bytes);
+                                                   int sync_capability, int xsave_capability);
   Vcpu(Fd fd, std::uint32_t id, kvm_run* page, std::size_t page_bytes);
-  [[nodiscard]] uvm::Error error(const char* what) const;
+  uvm::Result<Exit> enter();
+  void set_immediate_exit(std::uint8_t value);
+  [[nodiscard]] uvm::Error error(const char* name) const;
   template <class T>
   [[nodiscard]] uvm::Result<T> get(unsigned long request, const char* name) const;
   template <class T>
@@ -103,7 +106,8 @@ class Vcpu {
   const std::size_t page_bytes_;
   std::size_t xsave_bytes_ = sizeof(kvm_xsave);
   bool sync_regs_ = false;     // the kernel copies general registers to the run page at each exit
-  bool regs_in_page_ = false;  // the copy is current
+  bool regs_in_page_ = false;  // that copy is current
+  std::atomic<bool> kicked_{false};
   std::atomic<int> owner_{0};  // kernel thread id of the thread in run(), 0 before the first
 };
 
