@@ -22,7 +22,7 @@ enum class IrqChip : std::uint8_t { Auto, Split, Full };
 enum class DebugExitStatus : std::uint8_t { Qemu, Plain };
 
 /// Where the first serial port goes.
-enum class Console : std::uint8_t { Stdio, None };
+enum class ConsoleMode : std::uint8_t { Stdio, None };
 
 /// When to print the memory map of the guest.
 enum class ShowMap : std::uint8_t { OnSignal, AtExit };
@@ -45,7 +45,7 @@ struct MachineConfig {
   MemoryBacking backing = MemoryBacking::Auto;
   IrqChip irqchip = IrqChip::Auto;
   DebugExitStatus debug_exit = DebugExitStatus::Qemu;
-  Console console = Console::Stdio;
+  ConsoleMode console = ConsoleMode::Stdio;
   ShowMap show_map = ShowMap::OnSignal;
   std::string log_level = "warning";
   std::string log_file;  // empty: stderr

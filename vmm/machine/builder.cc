@@ -1,0 +1,95 @@
+// Configuration to machine: refuse first, then create.
+#include <linux/kvm.h>
+
+#include <utility>
+
+#include "vmm/log.h"
+#include "vmm/machine/boot_state.h"
+#include "vmm/machine/cpuid.h"
+#include "vmm/machine/parts.h"
+
+namespace vmm {
+namespace {
+
+IrqChip choose_irqchip(const kvm::System& system, IrqChip wanted) {
+  if (wanted != IrqChip::Auto) return wanted;
+  return system.check_extension(KVM_CAP_SPLIT_IRQCHIP) > 0 ? IrqChip::Split : IrqChip::Full;
+}
+
+uvm::Status build_memory(Machine::Parts& parts, const guest::MemoryLayout& layout, const BootPlan& plan) {
+  UVMM_TRY(parts.memory, GuestMemory::create({parts.config.name, layout.ram, parts.config.backing}));
+  UVMM_CHECK(load(parts.memory->space(), plan.tables, plan.sources()));
+  UVMM_CHECK(load(parts.memory->space(), plan.load.segments, plan.sources()));
+  return parts.memory->attach(parts.vm);
+}
+
+uvm::Status build_devices(Machine::Parts& parts, const guest::MemoryLayout& layout) {
+  if (parts.config.console == ConsoleMode::Stdio) {
+    UVMM_TRY(parts.console, Console::create(parts.io));
+  }
+  devices::RtcMemory memory;
+  for (const auto& range : layout.ram) {
+    (range.begin().value() < 4 * layout::kGiB ? memory.below_4g : memory.above_4g) += range.size();
+  }
+  devices::ByteSink& sink =
+      parts.console ? static_cast<devices::ByteSink&>(*parts.console) : parts.no_console;
+  parts.platform = std::make_unique<Platform>(Platform::Parts{*parts.interrupts, parts.power, sink, memory});
+  UVMM_CHECK(parts.interrupts->connect(parts.bus));
+  UVMM_CHECK(parts.platform->connect(parts.bus));
+  parts.bus.set_observer([](const UnownedAccess& access) {
+    log::event(log::Level::Debug, "access nobody answers",
+               {{"space", access.space == BusSpace::Io ? "port" : "mmio"},
+                {"write", access.access == BusAccess::Write},
+                {"address", log::hex(access.address)},
+                {"count", access.count}});
+  });
+  parts.bus.seal();
+  return uvm::ok();
+}
+
+uvm::Status build_vcpus(Machine::Parts& parts, const std::vector<kvm_cpuid_entry2>& supported,
+                        const guest::EntryState& entry) {
+  CpuidRequest cpuid;
+  cpuid.vcpus = parts.config.vcpus;
+  cpuid.tsc_deadline = parts.system.check_extension(KVM_CAP_TSC_DEADLINE_TIMER) > 0;
+  std::vector<std::unique_ptr<kvm::Vcpu>> vcpus;
+  for (cpuid.vcpu = 0; cpuid.vcpu < cpuid.vcpus; ++cpuid.vcpu) {
+    UVMM_TRY(auto vcpu, parts.vm.create_vcpu(cpuid.vcpu));
+    UVMM_CHECK(vcpu->set_cpuid(guest_cpuid(supported, cpuid)));
+    vcpus.push_back(std::move(vcpu));
+  }
+  UVMM_CHECK(set_boot_state(*vcpus.front(), entry));
+  parts.exits = std::make_unique<Exits>(
+      Exits::Parts{parts.bus, *parts.memory, parts.ending,
+                   [&parts](std::uint8_t vector) { parts.interrupts->end_of_interrupt(vector); },
+                   [&parts] { return parts.power.pending(); }});
+  parts.vcpus = std::make_unique<VcpuGroup>(std::move(vcpus), *parts.exits);
+  parts.memory->set_vcpus(parts.vcpus.get());
+  return uvm::ok();
+}
+
+}  // namespace
+
+uvm::Result<std::unique_ptr<Machine::Parts>> build_machine(const MachineConfig& config) {
+  UVMM_TRY(auto system, kvm::System::open());
+  UVMM_TRY(const auto supported, system.supported_cpuid());
+  UVMM_TRY(const auto layout, plan_memory(config, physical_address_bits(supported)));
+  const IrqChip irqchip = choose_irqchip(system, config.irqchip);
+  UVMM_TRY(const BootPlan plan, plan_boot(config, layout, irqchip));
+
+  UVMM_TRY(auto vm, kvm::Vm::create(system));
+  auto parts = std::make_unique<Machine::Parts>(config, std::move(system), std::move(vm));
+  UVMM_CHECK(build_memory(*parts, layout, plan));
+  UVMM_TRY(parts->interrupts, Interrupts::create(parts->vm, irqchip));
+  UVMM_CHECK(build_devices(*parts, layout));
+  UVMM_CHECK(build_vcpus(*parts, supported, plan.load.entry));
+  log::event(log::Level::Info, "machine built",
+             {{"protocol", plan.load.protocol},
+              {"memory", config.memory},
+              {"backing", parts->memory->backing_text()},
+              {"vcpus", config.vcpus},
+              {"irqchip", irqchip == IrqChip::Split ? "split" : "full"}});
+  return parts;
+}
+
+}  // namespace vmm

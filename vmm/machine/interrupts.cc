@@ -1,0 +1,100 @@
+#include "vmm/machine/interrupts.h"
+
+#include <linux/kvm.h>
+
+#include <utility>
+
+#include "vmm/log.h"
+
+namespace vmm {
+namespace {
+
+class KvmMsi : public devices::MsiSink {
+ public:
+  explicit KvmMsi(kvm::Vm& vm) : vm_(vm) {}
+  uvm::Status send(std::uint64_t address, std::uint32_t data) override {
+    UVMM_CHECK(vm_.signal_msi({address, data}));
+    return uvm::ok();
+  }
+
+ private:
+  kvm::Vm& vm_;
+};
+
+class SplitInterrupts final : public Interrupts {
+ public:
+  explicit SplitInterrupts(kvm::Vm& vm) : vm_(vm), msi_(vm), io_apic_(msi_) {
+    io_apic_.set_on_routes_changed([this] { tell_kvm(); });
+  }
+
+  [[nodiscard]] IrqChip kind() const override { return IrqChip::Split; }
+  [[nodiscard]] devices::IrqLine& line(unsigned pin) override { return io_apic_.line(pin); }
+  [[nodiscard]] uvm::Status connect(Bus& bus) override {
+    return bus.add(BusSpace::Mmio, "ioapic", layout::kIoApic.value(), layout::kIoApicBytes, io_apic_);
+  }
+  void end_of_interrupt(std::uint8_t vector) override { io_apic_.on_eoi(vector); }
+
+ private:
+  /// KVM learns from the routes for which vectors of level-triggered pins it has to report the end.
+  void tell_kvm() EXCLUDES(routing_mutex_) {
+    const uvm::MutexLock lock(routing_mutex_);
+    kvm::Routing routing;
+    const auto routes = io_apic_.routes();
+    for (std::uint32_t pin = 0; pin < routes.size(); ++pin) {
+      if (routes[pin]) routing.messages.push_back({pin, {routes[pin]->address, routes[pin]->data}});
+    }
+    if (const auto done = vm_.set_routing(routing); !done) {
+      log::event(log::Level::Error, "interrupt routing refused", {{"error", done.error().text()}});
+    }
+  }
+
+  kvm::Vm& vm_;
+  KvmMsi msi_;
+  devices::IoApic io_apic_;
+  uvm::Mutex routing_mutex_{uvm::LockRank::Bus};  // outside the I/O APIC's own
+};
+
+class FullInterrupts final : public Interrupts {
+ public:
+  explicit FullInterrupts(kvm::Vm& vm) {
+    for (std::uint32_t pin = 0; pin < lines_.size(); ++pin) lines_[pin] = std::make_unique<Line>(vm, pin);
+  }
+
+  [[nodiscard]] IrqChip kind() const override { return IrqChip::Full; }
+  [[nodiscard]] devices::IrqLine& line(unsigned pin) override { return *lines_.at(pin); }
+  [[nodiscard]] uvm::Status connect(Bus& /*bus*/) override {
+    return uvm::ok();
+  }  // KVM answers before the bus
+  void end_of_interrupt(std::uint8_t /*vector*/) override {}
+
+ private:
+  class Line final : public devices::IrqLine {
+   public:
+    Line(kvm::Vm& vm, std::uint32_t gsi) : vm_(vm), gsi_(gsi) {}
+    void set_level(devices::Level level) override {
+      const auto done =
+          vm_.irq_line(gsi_, level == devices::Level::High ? kvm::Level::High : kvm::Level::Low);
+      if (!done) log::event(log::Level::Error, "interrupt line refused", {{"error", done.error().text()}});
+    }
+
+   private:
+    kvm::Vm& vm_;
+    const std::uint32_t gsi_;
+  };
+
+  std::array<std::unique_ptr<Line>, layout::kIoApicPins> lines_;
+};
+
+}  // namespace
+
+uvm::Result<std::unique_ptr<Interrupts>> Interrupts::create(kvm::Vm& vm, IrqChip wanted) {
+  const bool can_split = vm.check_extension(KVM_CAP_SPLIT_IRQCHIP) > 0;
+  if (wanted == IrqChip::Split || (wanted == IrqChip::Auto && can_split)) {
+    UVMM_CHECK(vm.create_split_irqchip());
+    return std::unique_ptr<Interrupts>(std::make_unique<SplitInterrupts>(vm));
+  }
+  UVMM_CHECK(vm.create_full_irqchip(kvm::Pit::Yes));
+  return std::unique_ptr<Interrupts>(std::make_unique<FullInterrupts>(vm));
+}
+
+}  // namespace vmm

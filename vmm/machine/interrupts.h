@@ -1,0 +1,43 @@
+// The machine's interrupt controllers: local APICs in KVM, the I/O APIC here (split) or in KVM too (full).
+//
+// Split is the choice where the host has it: a VM with the full set takes 25 times longer to tear down, and
+// every guest worth running uses the I/O APIC and the local APIC's own timer. Full brings PIC and PIT for
+// guests that need them.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+
+#include "uvm/base/error.h"
+#include "uvm/base/lock.h"
+#include "vmm/devices/interfaces.h"
+#include "vmm/devices/ioapic.h"
+#include "vmm/kvm/vm.h"
+#include "vmm/machine/bus.h"
+#include "vmm/machine/config.h"
+#include "vmm/machine/layout.h"
+
+namespace vmm {
+
+/// Lives as long as its Vm's vCPUs. Lines and sinks are for any thread.
+class Interrupts {
+ public:
+  /// After the first memory slot and before the first vCPU (see kvm::Vm). Auto chooses Split where KVM can.
+  [[nodiscard]] static uvm::Result<std::unique_ptr<Interrupts>> create(kvm::Vm& vm, IrqChip wanted);
+  virtual ~Interrupts() = default;
+  Interrupts(const Interrupts&) = delete;
+  Interrupts& operator=(const Interrupts&) = delete;
+
+  [[nodiscard]] virtual IrqChip kind() const = 0;  // Split or Full
+  /// Pin 0-23 of the I/O APIC.
+  [[nodiscard]] virtual devices::IrqLine& line(unsigned pin) = 0;
+  [[nodiscard]] virtual uvm::Status connect(Bus& bus) = 0;
+  /// KVM_EXIT_IOAPIC_EOI.
+  virtual void end_of_interrupt(std::uint8_t vector) = 0;
+
+ protected:
+  Interrupts() = default;
+};
+
+}  // namespace vmm

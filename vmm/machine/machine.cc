@@ -1,0 +1,95 @@
+#include "vmm/machine/machine.h"
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <utility>
+
+#include "vmm/log.h"
+#include "vmm/machine/memory_map.h"
+#include "vmm/machine/parts.h"
+
+namespace vmm {
+namespace {
+
+/// How long a console that nobody reads may hold up the end of the machine.
+constexpr std::chrono::milliseconds kDrainLimit{2000};
+
+/// SIGUSR1 shows the map and waits for the next; the others end the run.
+void wait_for_signal(boost::asio::signal_set& signals, Machine::Parts& parts) {
+  signals.async_wait([&signals, &parts](const boost::system::error_code& error, int number) {
+    if (error) return;
+    if (number != SIGUSR1) {
+      parts.ending.end(RunReport{128 + number, {}});
+      return;
+    }
+    const std::string map = format_memory_map(parts.memory->space());
+    std::fputs(map.c_str(), stderr);
+    wait_for_signal(signals, parts);
+  });
+}
+
+void start_console(Machine::Parts& parts) {
+  if (!parts.console) return;
+  devices::Serial& serial = parts.platform->serial();
+  Console& console = *parts.console;
+  serial.set_on_input_space([&console] { console.input_space(); });
+  Console::Callbacks callbacks;
+  callbacks.input = [&serial](std::span<const std::byte> bytes) { return serial.offer_input(bytes); };
+  callbacks.output_space = [&serial] { serial.sink_ready(); };
+  callbacks.leave = [&parts] { parts.ending.end(ExitStatus::Ok); };
+  callbacks.output_closed = [](const uvm::Error& error) {
+    log::event(log::Level::Warning, "console output has gone", {{"error", error.text()}});
+  };
+  console.start(std::move(callbacks));
+}
+
+/// The guest's last words: what the UART holds follows what the console holds, until both are empty.
+void drain_console(Machine::Parts& parts) {
+  if (!parts.console) return;
+  parts.console->stop();
+  do {
+    parts.platform->serial().sink_ready();
+    if (!parts.console->drain(kDrainLimit)) {
+      log::event(log::Level::Warning, "console output was cut off: nobody reads it");
+      return;
+    }
+  } while (!parts.platform->serial().output_idle());
+}
+
+}  // namespace
+
+uvm::Result<std::unique_ptr<Machine>> Machine::create(const MachineConfig& config) {
+  UVMM_TRY(auto parts, build_machine(config));
+  return std::unique_ptr<Machine>(new Machine(std::move(parts)));
+}
+
+Machine::Machine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Machine::~Machine() = default;
+
+uvm::Result<RunReport> Machine::run() {
+  Parts& parts = *parts_;
+  boost::asio::signal_set signals(parts.io, SIGUSR1, SIGTERM, SIGINT);
+  signals.add(SIGHUP);
+  wait_for_signal(signals, parts);
+  start_console(parts);
+  UVMM_TRY(parts.faults, FaultThread::start(*parts.memory, [&parts](uvm::Gpa gpa, const uvm::Error& error) {
+             parts.ending.end(ExitStatus::Internal, "guest memory at " + uvm::to_string(gpa) +
+                                                        " cannot be brought in: " + error.text());
+           }));
+  UVMM_CHECK(parts.vcpus->start());
+  const auto idle = boost::asio::make_work_guard(parts.io);
+  parts.io.run();
+  parts.vcpus->stop();
+  parts.faults.reset();
+  drain_console(parts);
+  return parts.ending.report().value_or(RunReport{});
+}
+
+std::string Machine::memory_map() const {
+  return format_memory_map(parts_->memory->space());
+}
+
+}  // namespace vmm

@@ -1,0 +1,58 @@
+// What a Machine is made of, in the order it is built; destruction runs backwards.
+#pragma once
+
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <memory>
+
+#include "vmm/kvm/system.h"
+#include "vmm/kvm/vm.h"
+#include "vmm/machine/boot_plan.h"
+#include "vmm/machine/bus.h"
+#include "vmm/machine/console.h"
+#include "vmm/machine/ending.h"
+#include "vmm/machine/exits.h"
+#include "vmm/machine/fault_thread.h"
+#include "vmm/machine/guest_memory.h"
+#include "vmm/machine/interrupts.h"
+#include "vmm/machine/machine.h"
+#include "vmm/machine/platform.h"
+#include "vmm/machine/power.h"
+#include "vmm/machine/vcpu_group.h"
+
+namespace vmm {
+
+/// Where the output of a machine without a console goes.
+class NullSink : public devices::ByteSink {
+ public:
+  std::size_t offer(std::span<const std::byte> bytes) override { return bytes.size(); }
+};
+
+struct Machine::Parts {
+  Parts(MachineConfig machine_config, kvm::System opened, kvm::Vm created)
+      : config(std::move(machine_config)), system(std::move(opened)), vm(std::move(created)) {}
+
+  const MachineConfig config;
+  boost::asio::io_context io{1};
+  Ending ending{[this] { io.stop(); }};  // thread-safe; everything else on io runs on the I/O thread
+  Power power{ending, config.debug_exit};
+
+  kvm::System system;
+  kvm::Vm vm;
+  std::unique_ptr<GuestMemory> memory;
+  std::unique_ptr<Interrupts> interrupts;
+
+  NullSink no_console;
+  std::unique_ptr<Console> console;  // null with --console=none
+  std::unique_ptr<Platform> platform;
+  Bus bus;
+
+  std::unique_ptr<Exits> exits;
+  std::unique_ptr<VcpuGroup> vcpus;
+  std::unique_ptr<FaultThread> faults;
+};
+
+/// Builds the parts of a machine. Errors as Machine::create gives them.
+[[nodiscard]] uvm::Result<std::unique_ptr<Machine::Parts>> build_machine(const MachineConfig& config);
+
+}  // namespace vmm

@@ -1,0 +1,44 @@
+#include "vmm/machine/platform.h"
+
+#include "vmm/machine/layout.h"
+
+namespace vmm {
+
+Platform::Platform(const Parts& parts)
+    : has_pic_(parts.interrupts.kind() == IrqChip::Full),
+      serial_(parts.interrupts.line(layout::kSerialIrq), parts.console),
+      rtc_(clock_, parts.memory),
+      i8042_(parts.power),
+      acpi_pm_(parts.interrupts.line(layout::kSciIrq), clock_, parts.power),
+      reset_control_(parts.power),
+      debug_exit_(parts.power),
+      pci_(&reset_control_),
+      port_a_(parts.power) {}
+
+uvm::Status Platform::connect(Bus& bus) {
+  using devices::I8042;
+  UVMM_CHECK(bus.add(BusSpace::Io, "serial", layout::kSerialPort, devices::Serial::kPorts, serial_));
+  UVMM_CHECK(bus.add(BusSpace::Io, "rtc", layout::kCmosPort, devices::Rtc::kPorts, rtc_));
+  UVMM_CHECK(bus.add(BusSpace::Io, "i8042 data", 0x60, 1, i8042_, I8042::kDataOffset));
+  UVMM_CHECK(bus.add(BusSpace::Io, "i8042 command", 0x64, 1, i8042_, I8042::kCommandOffset));
+  UVMM_CHECK(bus.add(BusSpace::Io, "acpi pm", layout::kPmBase, devices::AcpiPm::kPorts, acpi_pm_));
+  UVMM_CHECK(
+      bus.add(BusSpace::Io, "debug exit", layout::kDebugExitPort, devices::DebugExit::kPorts, debug_exit_));
+  UVMM_CHECK(bus.add(BusSpace::Io, "pci", 0xcf8, devices::PciHost::kPorts, pci_.ports()));
+  UVMM_CHECK(bus.add(BusSpace::Mmio, "pci ecam", layout::kEcam.value(), layout::kEcamBytes, pci_.ecam()));
+  return connect_legacy(bus);
+}
+
+/// What is absent here still has to read as absent; with the full irqchip KVM answers most of these itself.
+uvm::Status Platform::connect_legacy(Bus& bus) {
+  UVMM_CHECK(bus.add(BusSpace::Io, "post", 0x80, 1, post_));
+  UVMM_CHECK(bus.add(BusSpace::Io, "port A", 0x92, 1, port_a_));
+  if (has_pic_) return uvm::ok();
+  UVMM_CHECK(bus.add(BusSpace::Io, "no pic", 0x20, 2, no_pic_));
+  UVMM_CHECK(bus.add(BusSpace::Io, "no pic 2", 0xa0, 2, no_pic_));
+  UVMM_CHECK(bus.add(BusSpace::Io, "no elcr", 0x4d0, 2, no_pic_));
+  UVMM_CHECK(bus.add(BusSpace::Io, "no pit", 0x40, 4, no_pit_));
+  return bus.add(BusSpace::Io, "port B", 0x61, 1, port_b_);
+}
+
+}  // namespace vmm

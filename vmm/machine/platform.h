@@ -1,0 +1,58 @@
+// The devices every machine has, and where they sit.
+#pragma once
+
+#include <cstdint>
+
+#include "uvm/base/error.h"
+#include "vmm/devices/acpi_pm.h"
+#include "vmm/devices/debug_exit.h"
+#include "vmm/devices/i8042.h"
+#include "vmm/devices/legacy_ports.h"
+#include "vmm/devices/pci_host.h"
+#include "vmm/devices/reset_control.h"
+#include "vmm/devices/rtc.h"
+#include "vmm/devices/serial.h"
+#include "vmm/machine/bus.h"
+#include "vmm/machine/host_clock.h"
+#include "vmm/machine/interrupts.h"
+
+namespace vmm {
+
+/// Owns the devices; outlives the bus they are on.
+class Platform {
+ public:
+  struct Parts {
+    Interrupts& interrupts;
+    devices::PowerSink& power;
+    devices::ByteSink& console;
+    devices::RtcMemory memory;
+  };
+  explicit Platform(const Parts& parts);
+
+  /// Claims every range. Errors: Invalid for an overlap, which would be a bug in layout.h.
+  [[nodiscard]] uvm::Status connect(Bus& bus);
+
+  [[nodiscard]] devices::Serial& serial() { return serial_; }
+  [[nodiscard]] devices::AcpiPm& acpi_pm() { return acpi_pm_; }
+  [[nodiscard]] devices::PciHost& pci() { return pci_; }
+
+ private:
+  [[nodiscard]] uvm::Status connect_legacy(Bus& bus);
+
+  const bool has_pic_;
+  HostClock clock_;
+  devices::Serial serial_;
+  devices::Rtc rtc_;
+  devices::I8042 i8042_;
+  devices::AcpiPm acpi_pm_;
+  devices::ResetControl reset_control_;
+  devices::DebugExit debug_exit_;
+  devices::PciHost pci_;
+  devices::ConstantPorts no_pic_{0xff};
+  devices::ConstantPorts no_pit_{0x00};
+  devices::PortB port_b_;
+  devices::PortA port_a_;
+  devices::PostPort post_;
+};
+
+}  // namespace vmm
