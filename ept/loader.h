@@ -75,25 +75,31 @@ class Loader {
   [[nodiscard]] const std::string& watch_reason() const { return watch_reason_; }
 
   /// The range shows `what` with guard Open or ReadOnly. Private pages of the range come into view with Zero
-  /// and PrivateFile, and are kept out of view with SharedFile. Idempotent. Errors: NoMemory.
+  /// and PrivateFile, and are kept out of view with SharedFile. Idempotent. Errors: NoMemory (memory, or the
+  /// budget of host mappings), Permission (a file that was opened read-only).
   [[nodiscard]] uvm::Status show(uvm::GpaRange range, const Shown& what);
   /// The range shows its private pages. Errors: NoMemory, Invalid (there is none).
   [[nodiscard]] uvm::Status show_private(uvm::GpaRange range, Guard guard);
   /// Every access becomes an event; private pages are kept out of view.
   void arm(uvm::GpaRange range);
-  /// The same, and private pages are freed.
+  /// Writes become events (or errors, where they cannot be watched). The parts of which all accesses became
+  /// events: it is cheaper to forget a mapping than to write-protect it, which would split huge pages.
+  [[nodiscard]] std::vector<uvm::GpaRange> forbid_writes(uvm::GpaRange range);
+  /// Like arm, private pages are freed, and nothing of the backings is held any more.
   void discard(uvm::GpaRange range);
   /// Frees private pages of the range and leaves the rest as it is.
   void free_private(uvm::GpaRange range);
   /// Shared mappings become events, everything else stays (property P0).
   void drop_shared();
 
-  /// Makes the page private where it is. Only for pages that show Zero or PrivateFile, Open.
+  /// Makes the page private where it is. Only for pages that show Zero or PrivateFile, Open. Errors:
+  /// NoMemory, PagerIo.
   [[nodiscard]] uvm::Status populate(uvm::Gpa page);
-  /// A private page with these bytes, out of view. The page must be armed and not private.
+  /// A private page with these bytes, out of view. The page must be armed and not private. Errors: NoMemory.
   [[nodiscard]] uvm::Status stash_page(uvm::Gpa page, std::span<const std::byte> bytes);
 
-  [[nodiscard]] std::optional<Shown> shown_at(uvm::Gpa page) const;
+  /// `page` must be covered.
+  [[nodiscard]] Shown shown_at(uvm::Gpa page) const;
   /// Runs of private pages, in view or not, ascending, maximal.
   [[nodiscard]] std::vector<uvm::GpaRange> private_runs(uvm::GpaRange range) const;
   [[nodiscard]] bool is_private(uvm::Gpa page) const;
@@ -108,19 +114,28 @@ class Loader {
  private:
   Loader(host::Window window, const host::WindowOptions& options);
 
+  using Run = RunMap<Shown>::Run;
   [[nodiscard]] bool watched(const Shown& shown) const { return uffd_ != nullptr && shown.watchable; }
+  [[nodiscard]] uvm::HvaRange hva(uvm::GpaRange range) const { return window_->hva(range); }
+  void start_watching();
   [[nodiscard]] uvm::Status check_budget(uvm::GpaRange range) const;
   [[nodiscard]] uvm::Status make_stash();
+
+  [[nodiscard]] uvm::Status show_piece(const Run& piece, const Shown& to);
   [[nodiscard]] uvm::Status map(uvm::GpaRange range, const Shown& what);
-  [[nodiscard]] uvm::Status protect_in_place(uvm::GpaRange range, const Shown& what);
-  [[nodiscard]] uvm::Status change_guard(uvm::GpaRange range, const Shown& from, Guard to);
-  [[nodiscard]] uvm::Status bring_back(uvm::GpaRange range);
-  [[nodiscard]] uvm::Status bring_back_run(uvm::GpaRange range, const Shown& from, const Shown& to);
-  [[nodiscard]] uvm::Status convert_stashed(uvm::GpaRange range, const Shown& to);
   [[nodiscard]] uvm::Status map_hole(uvm::GpaRange range);
-  [[nodiscard]] uvm::Status arm_piece(uvm::GpaRange range, const Shown& shown);
-  void drop_stashed(uvm::GpaRange range);
-  [[nodiscard]] std::vector<uvm::GpaRange> stashed_runs(uvm::GpaRange range) const;
+  [[nodiscard]] uvm::Status change_guard(uvm::GpaRange range, const Shown& from, Guard to);
+  [[nodiscard]] uvm::Status make_read_only(uvm::GpaRange range, const Shown& from);
+  [[nodiscard]] uvm::Status watch_all(uvm::GpaRange range, const Shown& shown);
+  [[nodiscard]] uvm::Status watch_writes(uvm::GpaRange range);
+  [[nodiscard]] uvm::Status arm_piece(const Run& piece);
+  [[nodiscard]] uvm::Status hide_private(const Run& piece);
+  [[nodiscard]] uvm::Status discard_piece(const Run& piece);
+
+  [[nodiscard]] uvm::Status bring_back(uvm::GpaRange range, const Shown& from, const Shown& to);
+  [[nodiscard]] uvm::Status convert_stashed(uvm::GpaRange range, const Shown& to);
+  [[nodiscard]] std::vector<uvm::GpaRange> private_in_view(uvm::GpaRange range) const;
+  [[nodiscard]] std::vector<uvm::GpaRange> stashed(uvm::GpaRange range) const;
 
   // On the heap: the event source keeps a reference to the userfaultfd while the loader is moved into place.
   std::unique_ptr<host::Window> window_;
@@ -128,8 +143,10 @@ class Loader {
   std::unique_ptr<host::Uffd> uffd_;
   std::string watch_reason_;
   host::WindowOptions options_;
-  RunMap<Shown> runs_;   // all of covered()
-  RunMap<Shown> stash_;  // what of the stash is mapped, as what
+  RunMap<Shown> runs_;  // all of covered()
+  // What of the stash is mapped, as what. Pages of it that are private are the ones kept out of view: the
+  // window is Armed or SharedFile wherever there is one.
+  RunMap<Shown> stash_;
 };
 
 }  // namespace ept

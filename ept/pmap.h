@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 
 #include "ept/events.h"
 #include "ept/frame_codec.h"
@@ -92,8 +93,11 @@ class Pmap final : public uvm::Pmap {
   Pmap(const PmapConfig& config, Loader loader);
 
   [[nodiscard]] uvm::Status check(uvm::GpaRange range) const;
-  [[nodiscard]] uvm::Frame private_frame(uvm::Gpa page) { return {&private_, page.page()}; }
+  [[nodiscard]] uvm::Frame private_frame(uvm::Gpa page) const { return {&private_, page.page()}; }
   [[nodiscard]] uvm::Status load_locked(const uvm::Mapping& mapping) REQUIRES(mutex_);
+  [[nodiscard]] uvm::Result<std::uint64_t> encode_locked(uvm::Frame first, std::uint64_t pages)
+      REQUIRES(mutex_);
+  /// Tables, reverse maps and window lose the range; private frames stay.
   void forget_locked(uvm::GpaRange range) REQUIRES(mutex_);
   [[nodiscard]] uvm::Status read_frame(std::optional<uvm::Frame> source, std::span<std::byte> to) const;
   [[nodiscard]] uvm::Result<uvm::Frame> promote_in_place(const uvm::Promotion& promotion);
@@ -102,7 +106,8 @@ class Pmap final : public uvm::Pmap {
 
   const PmapConfig config_;
   const uvm::Hva loader_base_;
-  PrivateStore private_;
+  // Mutable: a frame names its store without const, and looking a frame up changes nothing.
+  mutable PrivateStore private_;
   std::unique_ptr<PvList> own_pv_list_;
   PvList* const pv_list_;
   std::string events_reason_;

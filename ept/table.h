@@ -46,8 +46,8 @@ class Table {
   void free_node(Node* node, int level);
   Node* descend(Entry& entry, int level);
   void set_in(Node& node, int level, std::uint64_t base, uvm::GpaRange range, const Leaf& first);
-  bool clear_in(Node& node, int level, std::uint64_t base, uvm::GpaRange range);
-  bool lower_in(Node& node, int level, std::uint64_t base, uvm::GpaRange range, uvm::Protection most);
+  void clear_in(Node& node, int level, std::uint64_t base, uvm::GpaRange range);
+  void lower_in(Node& node, int level, std::uint64_t base, uvm::GpaRange range, uvm::Protection most);
   void visit_in(const Node& node, int level, std::uint64_t base, uvm::GpaRange range,
                 const std::function<void(uvm::GpaRange, const Leaf&)>& visit) const;
   void release_child(Entry& entry, int level);

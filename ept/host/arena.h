@@ -8,6 +8,7 @@
 
 #include "ept/host/backing.h"
 #include "uvm/base/lock.h"
+#include "uvm/base/range.h"
 
 namespace ept::host {
 

@@ -5,8 +5,10 @@
 // itself would sleep until somebody reads the event, and that somebody may be the caller).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include "ept/host/fd.h"
 #include "uvm/base/error.h"
@@ -14,12 +16,15 @@
 
 namespace ept::host {
 
-/// What is watched in a mapping.
+/// What is watched in a mapping, a set of bits.
 enum class Watch : std::uint8_t {
-  Absent,    // accesses to pages that are not there, private memory
-  Unmapped,  // the same, and to pages that only this mapping has not: tmpfs files
-  Writes,    // writes to pages that were write-protected
+  Absent = 1,    // accesses to pages that are not there: private memory
+  Unmapped = 3,  // the same, and to pages that only this mapping has not: tmpfs files
+  Writes = 4,    // writes to pages that were write-protected
 };
+[[nodiscard]] constexpr Watch operator|(Watch a, Watch b) {
+  return static_cast<Watch>(static_cast<std::uint8_t>(a) | static_cast<std::uint8_t>(b));
+}
 
 enum class Wake { Yes, No };
 
@@ -37,7 +42,8 @@ class Uffd {
   /// Writes to tmpfs mappings can be watched (Linux 5.19).
   [[nodiscard]] bool can_protect_shared() const { return can_protect_shared_; }
 
-  /// In place: pages that are present stay. Fails with Invalid on mappings that cannot be watched.
+  /// In place: pages that are present stay. What was watched before no longer is. Fails with Invalid on
+  /// mappings that cannot be watched.
   [[nodiscard]] uvm::Status watch(uvm::HvaRange range, Watch what) const;
   /// Wakes everybody who sleeps in the range.
   [[nodiscard]] uvm::Status unwatch(uvm::HvaRange range) const;

@@ -56,13 +56,10 @@ class Window {
   /// or the page is poisoned), Invalid (not writable).
   [[nodiscard]] uvm::Status populate_write(uvm::GpaRange range);
 
-  enum class Leave : std::uint8_t {
-    Nothing,  // the range is unmapped in the source
-    Mapping,  // the source keeps its mapping, without pages; a watch on it stays
-  };
-  /// Moves mapping and private pages of `range` to the same GPAs of `target`, atomically for each mapping of
-  /// the kernel's. The moved mapping is not watched. Errors: NoMemory, Unsupported.
-  [[nodiscard]] uvm::Status move_to(Window& target, uvm::GpaRange range, Leave leave);
+  /// Moves the pages of `range` to the same GPAs of `target`, whose mapping there becomes a copy of this one
+  /// that nobody watches. This mapping stays, without pages; a watch on it stays too. Atomic for each mapping
+  /// of the kernel's. Private mappings only. Errors: NoMemory, Unsupported.
+  [[nodiscard]] uvm::Status move_pages_to(Window& target, uvm::GpaRange range);
 
  private:
   Window(uvm::Hva base, uvm::GpaRange covered) : base_(base), covered_(covered) {}

@@ -1,0 +1,43 @@
+#include "ept/host/backing.h"
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+#include "uvm/base/units.h"
+
+namespace ept::host {
+namespace {
+
+std::uint64_t next_serial() {
+  static std::atomic<std::uint64_t> last{0};
+  return last.fetch_add(1) + 1;
+}
+
+}  // namespace
+
+Backing::Backing(UniqueFd fd, BackingKind kind) : fd_(std::move(fd)), kind_(kind), serial_(next_serial()) {}
+
+uvm::Status Backing::read_page(std::uint64_t index, std::span<std::byte> page) const {
+  std::size_t done = 0;
+  while (done < page.size()) {
+    const auto offset = static_cast<off_t>(index * uvm::kPageSize + done);
+    const ssize_t got = ::pread(fd(), page.data() + done, page.size() - done, offset);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) {
+      return uvm::Error(uvm::ErrorKind::PagerIo, std::string(name()) + ": reading page " +
+                                                     std::to_string(index) + ": " + std::strerror(errno));
+    }
+    if (got == 0) break;
+    done += static_cast<std::size_t>(got);
+  }
+  if (done == 0) {
+    return uvm::Error(uvm::ErrorKind::EndOfObject, std::string(name()) + ": page " + std::to_string(index) +
+                                                       " is past the end of the file");
+  }
+  std::memset(page.data() + done, 0, page.size() - done);
+  return uvm::ok();
+}
+
+}  // namespace ept::host

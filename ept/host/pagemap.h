@@ -1,0 +1,38 @@
+// What the kernel knows about the pages of a mapping.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "uvm/base/error.h"
+#include "uvm/base/range.h"
+
+namespace ept::host {
+
+/// A run of pages that are alike.
+struct PageRun {
+  uvm::HvaRange range;
+  bool present = false;    // in memory and mapped
+  bool swapped = false;    // in swap
+  bool of_file = false;    // a page of a file, or of shared memory
+  bool zero_page = false;  // the kernel's page of zeros: nothing of anybody's
+  bool huge = false;       // mapped with 2 MiB or more
+};
+
+/// Private bytes: there, and neither a file's nor the kernel's zeros.
+[[nodiscard]] constexpr bool is_private(const PageRun& run) {
+  return (run.present || run.swapped) && !run.of_file && !run.zero_page;
+}
+
+enum class PagemapSource { Best, File };
+
+/// Calls `visit` for every run of pages of the range that are present or swapped, ascending. By the
+/// PAGEMAP_SCAN call (Linux 6.7), else by reading /proc/self/pagemap, which does not know zero pages nor huge
+/// ones: they come as private 4 KiB pages. Errors: System.
+uvm::Status scan_pages(uvm::HvaRange range, const std::function<void(const PageRun&)>& visit,
+                       PagemapSource source = PagemapSource::Best);
+/// The same, private pages only; the kernel skips the others.
+uvm::Status scan_private_pages(uvm::HvaRange range, const std::function<void(const PageRun&)>& visit,
+                               PagemapSource source = PagemapSource::Best);
+
+}  // namespace ept::host

@@ -1,0 +1,486 @@
+#include "ept/loader.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "ept/host/pagemap.h"
+
+namespace ept {
+namespace {
+
+using Access = host::Window::Access;
+
+/// Below this many bytes a private page that comes back into view is copied into the mapping that is there
+/// (about a microsecond a page, no host mapping more); from it on the mapping itself is moved.
+constexpr std::uint64_t kMoveFrom = uvm::kLargePageSize;
+
+bool shows_private(const Shown& shown) {
+  return shown.show != Show::SharedFile && shown.guard != Guard::Armed;
+}
+
+void join(std::vector<uvm::GpaRange>& runs, uvm::GpaRange next) {
+  if (!runs.empty() && runs.back().end() == next.begin()) {
+    runs.back() = *uvm::GpaRange::from_bounds(runs.back().begin(), next.end());
+  } else {
+    runs.push_back(next);
+  }
+}
+
+/// Private pages of a window, as GPAs.
+void scan_private(const host::Window& window, uvm::GpaRange range, std::vector<uvm::GpaRange>& runs) {
+  const auto found = [&](const host::PageRun& run) {
+    const uvm::Gpa begin = window.covered().begin() + (run.range.begin() - window.base());
+    join(runs, *uvm::GpaRange::from_size(begin, run.range.size()));
+  };
+  // The page map of one's own process is always readable; without it nothing private would be found.
+  (void)host::scan_private_pages(window.hva(range), found);
+}
+
+}  // namespace
+
+Loader::Loader(host::Window window, const host::WindowOptions& options)
+    : window_(std::make_unique<host::Window>(std::move(window))), options_(options) {
+  runs_.assign(window_->covered(), Shown{});
+}
+
+uvm::Result<Loader> Loader::create(uvm::GpaRange covered, const host::WindowOptions& options, bool watch) {
+  UVMM_TRY(auto window, host::Window::reserve(covered));
+  Loader loader(std::move(window), options);
+  if (watch) {
+    loader.start_watching();
+  } else {
+    loader.watch_reason_ = "events are turned off";
+  }
+  return loader;
+}
+
+void Loader::start_watching() {
+  auto uffd = host::Uffd::open();
+  if (!uffd) {
+    watch_reason_ = uffd.error().text();
+    return;
+  }
+  uffd_ = std::make_unique<host::Uffd>(std::move(*uffd));
+  if (auto status = map_hole(window_->covered()); !status) {
+    watch_reason_ = status.error().text();
+    uffd_.reset();
+    (void)window_->unmap(window_->covered());
+  }
+}
+
+uvm::Status Loader::check_budget(uvm::GpaRange range) const {
+  // One change cuts at most two runs in the window, and puts one into the stash.
+  if (run_count() + 3 <= options_.max_runs) return uvm::ok();
+  return uvm::Error(uvm::ErrorKind::NoMemory,
+                    "guest range " + uvm::to_string(range) + ": the window is in " +
+                        std::to_string(run_count()) + " pieces of the " + std::to_string(options_.max_runs) +
+                        " host mappings it may use",
+                    "enter longer runs, or raise WindowOptions::max_runs");
+}
+
+uvm::Status Loader::make_stash() {
+  if (stash_window_ != nullptr) return uvm::ok();
+  UVMM_TRY(auto stash, host::Window::reserve(window_->covered()));
+  stash_window_ = std::make_unique<host::Window>(std::move(stash));
+  return uvm::ok();
+}
+
+// ---- entering -------------------------------------------------------------------------------------------
+
+uvm::Status Loader::show(uvm::GpaRange range, const Shown& what) {
+  for (const Run& piece : runs_.in(range)) {
+    const Shown to = what.advanced((piece.range.begin() - range.begin()) >> uvm::kPageShift);
+    if (piece.value == to) continue;
+    UVMM_CHECK(check_budget(piece.range));
+    UVMM_CHECK(show_piece(piece, to));
+  }
+  return uvm::ok();
+}
+
+uvm::Status Loader::show_piece(const Run& piece, const Shown& to) {
+  Shown from = piece.value;
+  if (from.same_memory(to) && from.guard != Guard::Armed) {
+    UVMM_CHECK(change_guard(piece.range, from, to.guard));
+    runs_.assign(piece.range, to);
+    return uvm::ok();
+  }
+  if (!from.same_memory(to) && shows_private(from) && !private_in_view(piece.range).empty()) {
+    UVMM_CHECK(arm_piece(piece));
+    from = shown_at(piece.range.begin());
+  }
+  uvm::GpaRange rest = piece.range;
+  // What lies between private pages is mapped or opened as a whole; they are put in their places without a
+  // moment in which the pages behind them could be seen.
+  const auto show_gap = [&](uvm::GpaRange gap) -> uvm::Status {
+    if (gap.empty()) return uvm::ok();
+    const std::uint64_t skipped = (gap.begin() - piece.range.begin()) >> uvm::kPageShift;
+    const Shown there = from.advanced(skipped);
+    const Shown wanted = to.advanced(skipped);
+    UVMM_CHECK(there.same_memory(wanted) ? change_guard(gap, there, to.guard) : map(gap, wanted));
+    runs_.assign(gap, wanted);
+    return uvm::ok();
+  };
+  if (to.show != Show::SharedFile) {
+    for (const uvm::GpaRange hidden : stashed(piece.range)) {
+      UVMM_CHECK(show_gap(rest.before(hidden.begin())));
+      const std::uint64_t skipped = (hidden.begin() - piece.range.begin()) >> uvm::kPageShift;
+      UVMM_CHECK(bring_back(hidden, from.advanced(skipped), to.advanced(skipped)));
+      rest = rest.from(hidden.end());
+    }
+  }
+  return show_gap(rest);
+}
+
+uvm::Status Loader::show_private(uvm::GpaRange range, Guard guard) {
+  for (const Run& piece : runs_.in(range)) {
+    if (shows_private(piece.value)) {
+      if (piece.value.guard == guard) continue;
+      UVMM_CHECK(check_budget(piece.range));
+      // Every page is there, so its writes can be watched; change_guard() could not know that of a Zero run.
+      UVMM_CHECK(guard == Guard::ReadOnly && watched(piece.value)
+                     ? watch_writes(piece.range)
+                     : change_guard(piece.range, piece.value, guard));
+      runs_.assign(piece.range, piece.value.with(guard));
+      continue;
+    }
+    const auto hidden = stashed(piece.range);
+    if (hidden.size() != 1 || hidden.front() != piece.range) {
+      return uvm::Error(uvm::ErrorKind::Invalid,
+                        "guest range " + uvm::to_string(piece.range) + ": no private page there to enter");
+    }
+    UVMM_CHECK(check_budget(piece.range));
+    const bool is_shared = piece.value.show == Show::SharedFile;
+    const Shown to = is_shared ? Shown{}.with(guard) : piece.value.with(guard);
+    UVMM_CHECK(bring_back(piece.range, piece.value, to));
+  }
+  return uvm::ok();
+}
+
+uvm::Status Loader::map(uvm::GpaRange range, const Shown& what) {
+  const Access access = what.guard == Guard::Open ? Access::ReadWrite : Access::Read;
+  switch (what.show) {
+    case Show::Zero:
+      UVMM_CHECK(window_->map_zero(range, access, options_.huge));
+      break;
+    case Show::PrivateFile:
+      UVMM_CHECK(window_->map_private(range, *what.backing, what.first_page, access));
+      break;
+    case Show::SharedFile:
+      UVMM_CHECK(window_->map_shared(range, *what.backing, what.first_page, access));
+      if (what.guard == Guard::ReadOnly && watched(what) && uffd_->can_protect_shared()) {
+        UVMM_CHECK(watch_writes(range));
+        UVMM_CHECK(window_->set_access(range, Access::ReadWrite));
+      }
+      break;
+  }
+  wake(range);
+  return uvm::ok();
+}
+
+uvm::Status Loader::map_hole(uvm::GpaRange range) {
+  // The new mapping must not be usable before it is watched: a page that somebody touches in between is never
+  // heard of. Until then an access is an error.
+  if (uffd_ == nullptr) return window_->unmap(range);
+  UVMM_CHECK(window_->map_zero(range, Access::None, options_.huge));
+  UVMM_CHECK(uffd_->watch(hva(range), host::Watch::Absent));
+  return window_->set_access(range, Access::ReadWrite);
+}
+
+// ---- guards in place ------------------------------------------------------------------------------------
+
+uvm::Status Loader::watch_all(uvm::GpaRange range, const Shown& shown) {
+  host::Watch what = shown.show == Show::Zero ? host::Watch::Absent : host::Watch::Unmapped;
+  // Kept, so that the kernel knows to clean the marks of write-protection when pages move away.
+  if (shown.guard == Guard::ReadOnly && (shown.show == Show::Zero || uffd_->can_protect_shared())) {
+    what = what | host::Watch::Writes;
+  }
+  return uffd_->watch(hva(range), what);
+}
+
+uvm::Status Loader::watch_writes(uvm::GpaRange range) {
+  UVMM_CHECK(uffd_->watch(hva(range), host::Watch::Writes));
+  return uffd_->protect_writes(hva(range));
+}
+
+uvm::Status Loader::change_guard(uvm::GpaRange range, const Shown& from, Guard to) {
+  if (to == Guard::ReadOnly) return make_read_only(range, from);
+  if (!watched(from)) {
+    if (from.guard == Guard::Armed) return map(range, from.with(to));
+    return window_->set_access(range, Access::ReadWrite);
+  }
+  if (from.guard == Guard::ReadOnly) UVMM_CHECK(window_->set_access(range, Access::ReadWrite));
+  return uffd_->unwatch(hva(range));
+}
+
+uvm::Status Loader::make_read_only(uvm::GpaRange range, const Shown& from) {
+  if (!watched(from) && from.guard == Guard::Armed) return map(range, from.with(Guard::ReadOnly));
+  if (watched(from) && from.show == Show::SharedFile && uffd_->can_protect_shared()) {
+    if (from.guard != Guard::Armed) return watch_writes(range);
+    // Marked while nobody gets in, then opened for reading.
+    UVMM_CHECK(uffd_->watch(hva(range), host::Watch::Unmapped | host::Watch::Writes));
+    UVMM_CHECK(uffd_->protect_writes(hva(range)));
+    UVMM_CHECK(uffd_->watch(hva(range), host::Watch::Writes));
+    wake(range);
+    return uvm::ok();
+  }
+  // Writes to private pages that do not exist yet cannot be watched without marks that look like swapped
+  // pages to a harvest.
+  UVMM_CHECK(window_->set_access(range, Access::Read));
+  if (watched(from) && from.guard == Guard::Armed) return uffd_->unwatch(hva(range));
+  return uvm::ok();
+}
+
+// ---- leaving --------------------------------------------------------------------------------------------
+
+void Loader::arm(uvm::GpaRange range) {
+  for (const Run& piece : runs_.in(range)) {
+    if (piece.value.guard == Guard::Armed) continue;
+    if (arm_piece(piece)) continue;
+    // Out of host mappings: then accesses are errors instead of events, but no page is lost, and entering the
+    // same memory again opens it again.
+    (void)window_->set_access(piece.range, Access::None);
+    runs_.assign(piece.range, piece.value.with(Guard::ReadOnly));
+  }
+}
+
+uvm::Status Loader::arm_piece(const Run& piece) {
+  const auto& [range, shown] = piece;
+  if (shown.show != Show::SharedFile) return hide_private(piece);
+  if (!watched(shown)) {
+    UVMM_CHECK(map_hole(range));
+    runs_.assign(range, Shown{});
+    return uvm::ok();
+  }
+  UVMM_CHECK(watch_all(range, shown));
+  UVMM_CHECK(window_->drop_pages(range));
+  runs_.assign(range, shown.with(Guard::Armed));
+  return uvm::ok();
+}
+
+uvm::Status Loader::hide_private(const Run& piece) {
+  const auto& [range, shown] = piece;
+  const bool watch = watched(shown);
+  UVMM_CHECK(watch ? watch_all(range, shown) : window_->set_access(range, Access::None));
+  // Any page that is there may become private by a write that is under way: all of them move, in one step.
+  bool any = false;
+  UVMM_CHECK(host::scan_pages(hva(range), [&](const host::PageRun&) { any = true; }));
+  if (any) {
+    UVMM_CHECK(make_stash());
+    UVMM_CHECK(window_->move_pages_to(*stash_window_, range));
+    UVMM_CHECK(stash_window_->set_access(range, Access::ReadWrite));
+    stash_.assign(range, shown.with(Guard::Open));
+    if (stashed(range).empty()) {
+      UVMM_CHECK(stash_window_->unmap(range));
+      stash_.erase(range);
+    }
+  }
+  if (!watch) {
+    UVMM_CHECK(map_hole(range));
+    runs_.assign(range, Shown{});
+    return uvm::ok();
+  }
+  if (shown.guard == Guard::ReadOnly) UVMM_CHECK(window_->set_access(range, Access::ReadWrite));
+  runs_.assign(range, shown.with(Guard::Armed));
+  return uvm::ok();
+}
+
+std::vector<uvm::GpaRange> Loader::forbid_writes(uvm::GpaRange range) {
+  std::vector<uvm::GpaRange> armed;
+  for (const Run& piece : runs_.in(range)) {
+    if (piece.value.guard != Guard::Open) continue;
+    if (watched(piece.value)) {
+      arm(piece.range);
+      armed.push_back(piece.range);
+      continue;
+    }
+    if (window_->set_access(piece.range, Access::Read)) {
+      runs_.assign(piece.range, piece.value.with(Guard::ReadOnly));
+    }
+  }
+  return armed;
+}
+
+void Loader::discard(uvm::GpaRange range) {
+  for (const Run& piece : runs_.in(range)) (void)discard_piece(piece);
+  if (stash_window_ == nullptr) return;
+  for (const Run& piece : stash_.in(range)) (void)stash_window_->unmap(piece.range);
+  stash_.erase(range);
+}
+
+uvm::Status Loader::discard_piece(const Run& piece) {
+  const auto& [range, shown] = piece;
+  if (shown.show == Show::Zero && shown.guard == Guard::Armed) return uvm::ok();
+  if (watched(shown) && shown.guard != Guard::Armed) UVMM_CHECK(watch_all(range, shown));
+  if (shown.show == Show::Zero && watched(shown)) {
+    UVMM_CHECK(window_->drop_pages(range));
+    if (shown.guard == Guard::ReadOnly) UVMM_CHECK(window_->set_access(range, Access::ReadWrite));
+  } else {
+    // A mapping keeps its file's memory alive, and the caller may be done with the file.
+    UVMM_CHECK(map_hole(range));
+    wake(range);
+  }
+  runs_.assign(range, Shown{});
+  return uvm::ok();
+}
+
+void Loader::free_private(uvm::GpaRange range) {
+  for (const uvm::GpaRange run : private_in_view(range)) (void)window_->drop_pages(run);
+  for (const uvm::GpaRange run : stashed(range)) (void)stash_window_->drop_pages(run);
+}
+
+void Loader::drop_shared() {
+  for (const Run& piece : runs_.in(window_->covered())) {
+    if (piece.value.show != Show::SharedFile || piece.value.guard == Guard::Armed) continue;
+    if (watched(piece.value)) {
+      arm(piece.range);
+    } else {
+      // The host finds them in its page cache again; nobody has to be asked.
+      (void)window_->drop_pages(piece.range);
+    }
+  }
+}
+
+// ---- private pages --------------------------------------------------------------------------------------
+
+uvm::Status Loader::populate(uvm::Gpa page) {
+  return window_->populate_write(uvm::GpaRange::page_of(page));
+}
+
+uvm::Status Loader::stash_page(uvm::Gpa page, std::span<const std::byte> bytes) {
+  const uvm::GpaRange range = uvm::GpaRange::page_of(page);
+  UVMM_CHECK(check_budget(range));
+  UVMM_CHECK(make_stash());
+  if (stash_.in(range).empty()) {
+    UVMM_CHECK(stash_window_->map_zero(range, Access::ReadWrite, host::HugePages::Never));
+    stash_.assign(range, Shown{}.with(Guard::Open));
+  }
+  // Before the bytes, so that a host without memory is an error here and not a signal there.
+  UVMM_CHECK(stash_window_->populate_write(range));
+  std::memcpy(stash_window_->bytes(range).data(), bytes.data(), range.size());
+  return uvm::ok();
+}
+
+uvm::Status Loader::bring_back(uvm::GpaRange range, const Shown& from, const Shown& to) {
+  if (from.guard == Guard::Armed && from.same_memory(to) && watched(to) && range.size() < kMoveFrom) {
+    UVMM_CHECK(uffd_->copy(hva(range), stash_window_->bytes(range).data(), host::Wake::No));
+    (void)stash_window_->drop_pages(range);
+    if (to.guard == Guard::ReadOnly) {
+      UVMM_CHECK(watch_writes(range));
+      wake(range);
+    } else {
+      UVMM_CHECK(uffd_->unwatch(hva(range)));
+    }
+    runs_.assign(range, to);
+    return uvm::ok();
+  }
+  UVMM_CHECK(convert_stashed(range, to));
+  if (to.guard == Guard::ReadOnly) UVMM_CHECK(stash_window_->set_access(range, Access::Read));
+  UVMM_CHECK(stash_window_->move_pages_to(*window_, range));
+  UVMM_CHECK(stash_window_->unmap(range));
+  stash_.erase(range);
+  if (to.guard == Guard::ReadOnly && watched(to)) {
+    UVMM_CHECK(watch_writes(range));
+    UVMM_CHECK(window_->set_access(range, Access::ReadWrite));
+  }
+  runs_.assign(range, to);
+  wake(range);
+  return uvm::ok();
+}
+
+uvm::Status Loader::convert_stashed(uvm::GpaRange range, const Shown& to) {
+  std::vector<std::byte> bytes;
+  for (const Run& piece : stash_.in(range)) {
+    const Shown wanted = to.advanced((piece.range.begin() - range.begin()) >> uvm::kPageShift);
+    if (piece.value.same_memory(wanted)) continue;
+    for (uvm::GpaRange rest = piece.range; !rest.empty();) {
+      const uvm::GpaRange part = rest.before(rest.begin() + kMoveFrom);
+      const Shown there = wanted.advanced((part.begin() - piece.range.begin()) >> uvm::kPageShift);
+      const auto page_bytes = stash_window_->bytes(part);
+      bytes.assign(page_bytes.begin(), page_bytes.end());
+      UVMM_CHECK(there.show == Show::Zero
+                     ? stash_window_->map_zero(part, Access::ReadWrite, options_.huge)
+                     : stash_window_->map_private(part, *there.backing, there.first_page, Access::ReadWrite));
+      std::memcpy(page_bytes.data(), bytes.data(), bytes.size());
+      stash_.assign(part, there.with(Guard::Open));
+      rest = rest.from(part.end());
+    }
+  }
+  return uvm::ok();
+}
+
+Shown Loader::shown_at(uvm::Gpa page) const {
+  const auto runs = runs_.in(uvm::GpaRange::page_of(page));
+  return runs.empty() ? Shown{} : runs.front().value;
+}
+
+std::vector<uvm::GpaRange> Loader::private_in_view(uvm::GpaRange range) const {
+  std::vector<uvm::GpaRange> visible;
+  for (const Run& piece : runs_.in(range)) {
+    if (shows_private(piece.value)) join(visible, piece.range);
+  }
+  std::vector<uvm::GpaRange> runs;
+  for (const uvm::GpaRange part : visible) scan_private(*window_, part, runs);
+  return runs;
+}
+
+std::vector<uvm::GpaRange> Loader::stashed(uvm::GpaRange range) const {
+  std::vector<uvm::GpaRange> runs;
+  for (const Run& piece : stash_.in(range)) scan_private(*stash_window_, piece.range, runs);
+  return runs;
+}
+
+std::vector<uvm::GpaRange> Loader::private_runs(uvm::GpaRange range) const {
+  auto all = private_in_view(range);
+  const auto hidden = stashed(range);
+  if (hidden.empty()) return all;
+  all.insert(all.end(), hidden.begin(), hidden.end());
+  std::sort(all.begin(), all.end());
+  std::vector<uvm::GpaRange> runs;
+  for (const uvm::GpaRange run : all) join(runs, run);
+  return runs;
+}
+
+bool Loader::is_private(uvm::Gpa page) const {
+  const uvm::GpaRange range = uvm::GpaRange::page_of(page);
+  return !private_in_view(range).empty() || !stashed(range).empty();
+}
+
+uvm::Status Loader::read_private(uvm::Gpa page, std::span<std::byte> to) const {
+  const uvm::GpaRange range = uvm::GpaRange::page_of(page);
+  const host::Window* holder = nullptr;
+  if (!private_in_view(range).empty()) {
+    holder = window_.get();
+  } else if (!stashed(range).empty()) {
+    holder = stash_window_.get();
+  } else {
+    return uvm::Error(uvm::ErrorKind::NoMapping, "guest page " + uvm::to_string(page) + " is not private");
+  }
+  std::memcpy(to.data(), holder->bytes(range).data(), std::min<std::uint64_t>(to.size(), range.size()));
+  return uvm::ok();
+}
+
+uvm::Residency Loader::residency(uvm::GpaRange range) const {
+  uvm::Residency sum;
+  for (const Run& piece : runs_.in(range)) {
+    if (piece.value.guard == Guard::Armed) continue;
+    (void)host::scan_pages(hva(piece.range), [&](const host::PageRun& run) {
+      const std::uint64_t size = run.range.size();
+      if (run.swapped || run.zero_page) return;
+      sum.resident += size;
+      (run.of_file ? sum.shared : sum.priv) += size;
+      if (run.huge) sum.huge += size;
+    });
+  }
+  return sum;
+}
+
+void Loader::wake(uvm::GpaRange range) const {
+  if (uffd_ != nullptr) uffd_->wake(hva(range));
+}
+
+std::uint64_t Loader::bytes() const {
+  constexpr std::uint64_t kNode = 48 + sizeof(Run);  // a red-black node and its payload
+  return run_count() * kNode;
+}
+
+}  // namespace ept

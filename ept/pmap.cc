@@ -1,0 +1,388 @@
+#include "ept/pmap.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <utility>
+
+namespace ept {
+namespace {
+
+using uvm::ErrorKind;
+using uvm::Fill;
+using uvm::Protection;
+
+Guard guard_for(Protection rights) {
+  return uvm::includes(rights, Protection::Write) ? Guard::Open : Guard::ReadOnly;
+}
+
+/// How the window shows frames of a backing.
+Shown shown_frames(const host::Backing& backing, std::uint64_t first_page, const uvm::Mapping& mapping) {
+  Shown shown;
+  shown.show = mapping.fill == Fill::CopyOnWrite ? Show::PrivateFile : Show::SharedFile;
+  shown.backing = &backing;
+  shown.serial = backing.serial();
+  shown.first_page = first_page;
+  shown.watchable = backing.kind() == host::BackingKind::Memory;
+  shown.guard = guard_for(mapping.rights);
+  return shown;
+}
+
+uvm::Error refused(const uvm::Mapping& mapping, ErrorKind kind, const std::string& why) {
+  return uvm::Error(kind, "entering guest range " + uvm::to_string(mapping.range) + ": " + why);
+}
+
+uvm::Status check_form(const uvm::Mapping& mapping) {
+  if (!uvm::includes(mapping.rights, Protection::Read)) {
+    return refused(mapping, ErrorKind::Invalid, "rights " + uvm::to_string(mapping.rights) + " without read");
+  }
+  if (mapping.first.has_value() == (mapping.fill == Fill::Zero)) {
+    return refused(mapping, ErrorKind::Invalid, "a frame goes with every fill but Zero");
+  }
+  if (mapping.fill == Fill::CopyOnWrite && !uvm::includes(mapping.rights, Protection::Write)) {
+    return refused(mapping, ErrorKind::Invalid, "copy-on-write without the right to write");
+  }
+  return uvm::ok();
+}
+
+}  // namespace
+
+uvm::Result<std::unique_ptr<Pmap>> Pmap::create(const PmapConfig& config) {
+  const uvm::GpaRange covered = config.covered;
+  if (covered.empty() || !covered.is_page_aligned()) {
+    return uvm::Error(ErrorKind::Invalid, "pmap of guest range " + uvm::to_string(covered),
+                      "give whole pages, at least one");
+  }
+  if (covered.end().value() > kTableLimit) {
+    return uvm::Error(ErrorKind::Invalid,
+                      "pmap of guest range " + uvm::to_string(covered) +
+                          ": four levels of tables end at guest address 2^48",
+                      "give the guest less than 256 TiB");
+  }
+  UVMM_TRY(auto loader, Loader::create(covered, config.window, config.events == Events::WhenPossible));
+  return std::unique_ptr<Pmap>(new Pmap(config, std::move(loader)));
+}
+
+Pmap::Pmap(const PmapConfig& config, Loader loader)
+    : config_(config),
+      loader_base_(loader.window().base()),
+      private_(*this),
+      own_pv_list_(config.pv_list == nullptr ? std::make_unique<PvList>() : nullptr),
+      pv_list_(config.pv_list == nullptr ? own_pv_list_.get() : config.pv_list),
+      events_reason_(loader.watch_reason()),
+      stage_two_(config.stage_two),
+      codec_(&private_),
+      loader_(std::move(loader)) {
+  if (loader_.uffd() != nullptr) {
+    events_ = std::make_unique<EventSource>(*loader_.uffd(), loader_base_, config_.covered);
+  }
+}
+
+Pmap::~Pmap() {
+  pv_list_->remove_all(this);
+}
+
+void Pmap::set_stage_two(StageTwo* stage_two) {
+  stage_two_ = stage_two;
+}
+
+void Pmap::wake(uvm::Gpa page) {
+  uvm::MutexLock lock(mutex_);
+  if (config_.covered.contains(page)) loader_.wake(uvm::GpaRange::page_of(page));
+}
+
+uvm::Status Pmap::check(uvm::GpaRange range) const {
+  if (!range.empty() && range.is_page_aligned() && config_.covered.contains(range)) return uvm::ok();
+  return uvm::Error(ErrorKind::Invalid, "guest range " + uvm::to_string(range) + " is not whole pages of " +
+                                            uvm::to_string(config_.covered));
+}
+
+// ---- translations ---------------------------------------------------------------------------------------
+
+uvm::Status Pmap::enter(const uvm::Mapping& mapping) {
+  UVMM_CHECK(check(mapping.range));
+  UVMM_CHECK(check_form(mapping));
+  uvm::MutexLock lock(mutex_);
+  Leaf leaf;
+  leaf.fill = mapping.fill;
+  leaf.rights = mapping.rights;
+  if (mapping.first) {
+    auto number = encode_locked(*mapping.first, mapping.range.pages());
+    if (!number) return std::move(number).error();
+    leaf.frame = *number;
+  }
+  if (auto status = load_locked(mapping); !status) {
+    forget_locked(mapping.range);
+    return status;
+  }
+  table_.set(mapping.range, leaf);
+  if (mapping.first && mapping.first->store != &private_) {
+    pv_list_->enter(this, mapping.range.begin(), {*mapping.first, mapping.range.pages()});
+  } else {
+    pv_list_->remove(this, mapping.range);
+  }
+  // Also when nothing changed: somebody may have gone to sleep just before another thread entered this.
+  loader_.wake(mapping.range);
+  return uvm::ok();
+}
+
+uvm::Status Pmap::load_locked(const uvm::Mapping& mapping) {
+  if (mapping.fill == Fill::Zero) {
+    return loader_.show(mapping.range, Shown{}.with(guard_for(mapping.rights)));
+  }
+  const uvm::Frame first = *mapping.first;
+  if (first.store == &private_) {
+    if (mapping.fill != Fill::Exact || first.index != mapping.range.begin().page()) {
+      return refused(mapping, ErrorKind::Invalid, "a private page is usable at its own address only");
+    }
+    return loader_.show_private(mapping.range, guard_for(mapping.rights));
+  }
+  const auto* backing = dynamic_cast<const host::Backing*>(first.store);
+  if (backing == nullptr) {
+    return refused(mapping, ErrorKind::Unsupported,
+                   "the pages of " + std::string(first.store->name()) + " cannot be mapped in this space");
+  }
+  if (backing->kind() == host::BackingKind::File && mapping.fill == Fill::Exact &&
+      uvm::includes(mapping.rights, Protection::Write)) {
+    return refused(mapping, ErrorKind::Protection, std::string(backing->name()) + " is never written");
+  }
+  return loader_.show(mapping.range, shown_frames(*backing, first.index, mapping));
+}
+
+uvm::Result<std::uint64_t> Pmap::encode_locked(uvm::Frame first, std::uint64_t pages) {
+  auto number = codec_.encode(first, pages);
+  if (number || number.error().kind() != ErrorKind::NoMemory) return number;
+  // Stores are registered at first use and never unregistered one by one; now is the time to find out which
+  // of them the tables still name.
+  std::vector<bool> in_use(FrameCodec::kStores);
+  table_.for_each(config_.covered, [&](uvm::GpaRange, const Leaf& leaf) {
+    if (!leaf.frame) return;
+    if (const auto store = FrameCodec::store_of(*leaf.frame)) in_use[*store] = true;
+  });
+  codec_.collect(in_use);
+  return codec_.encode(first, pages);
+}
+
+void Pmap::forget_locked(uvm::GpaRange range) {
+  table_.clear(range);
+  pv_list_->remove(this, range);
+  loader_.arm(range);
+}
+
+void Pmap::remove(uvm::GpaRange range) {
+  const uvm::GpaRange mine = range.intersection(config_.covered);
+  if (mine.empty()) return;
+  uvm::MutexLock lock(mutex_);
+  forget_locked(mine);
+}
+
+void Pmap::discard(uvm::GpaRange range) {
+  const uvm::GpaRange mine = range.intersection(config_.covered);
+  if (mine.empty()) return;
+  uvm::MutexLock lock(mutex_);
+  table_.clear(mine);
+  pv_list_->remove(this, mine);
+  loader_.discard(mine);
+}
+
+void Pmap::protect(uvm::GpaRange range, Protection most) {
+  const uvm::GpaRange mine = range.intersection(config_.covered);
+  if (mine.empty()) return;
+  uvm::MutexLock lock(mutex_);
+  if (!uvm::includes(most, Protection::Read)) {
+    forget_locked(mine);
+    return;
+  }
+  table_.lower(mine, most);
+  if (uvm::includes(most, Protection::Write)) return;
+  for (const uvm::GpaRange gone : loader_.forbid_writes(mine)) {
+    table_.clear(gone);
+    pv_list_->remove(this, gone);
+  }
+}
+
+void Pmap::update() {
+  // Nothing to wait for: every call that takes a translation away returns after the kernel has told all
+  // second-stage tables (MMU notifiers) and flushed all processors.
+}
+
+void Pmap::drop_all() {
+  {
+    uvm::MutexLock lock(mutex_);
+    table_.clear(config_.covered);
+    pv_list_->remove_all(this);
+    loader_.drop_shared();
+  }
+  // Without the lock: it waits for vCPUs, and one of them may sleep on an event whose resolution needs it.
+  if (stage_two_ != nullptr) stage_two_->zap(config_.covered);
+}
+
+// ---- private frames -------------------------------------------------------------------------------------
+
+uvm::Result<uvm::Frame> Pmap::promote(const uvm::Promotion& promotion) {
+  UVMM_CHECK(check(uvm::GpaRange::page_of(promotion.page)));
+  return promotion.placement == uvm::Placement::InPlace ? promote_in_place(promotion)
+                                                        : promote_shareable(promotion);
+}
+
+bool Pmap::host_can_promote_locked(const uvm::Promotion& promotion) const {
+  const Shown shown = loader_.shown_at(promotion.page);
+  if (shown.guard != Guard::Open) return false;
+  if (shown.show == Show::Zero) return !promotion.source;
+  return shown.show == Show::PrivateFile && promotion.source && promotion.source->store == shown.backing &&
+         promotion.source->index == shown.first_page;
+}
+
+uvm::Result<uvm::Frame> Pmap::promote_in_place(const uvm::Promotion& promotion) {
+  const uvm::Frame frame = private_frame(promotion.page);
+  {
+    uvm::MutexLock lock(mutex_);
+    if (loader_.is_private(promotion.page)) return frame;
+    if (host_can_promote_locked(promotion)) {
+      UVMM_CHECK(loader_.populate(promotion.page));
+      return frame;
+    }
+    forget_locked(uvm::GpaRange::page_of(promotion.page));
+  }
+  // The source may be a page of another space: its lock must not be taken inside ours.
+  std::array<std::byte, uvm::kPageSize> bytes;
+  UVMM_CHECK(read_frame(promotion.source, bytes));
+  uvm::MutexLock lock(mutex_);
+  if (loader_.is_private(promotion.page)) return frame;  // by a write that was under way above
+  forget_locked(uvm::GpaRange::page_of(promotion.page));
+  UVMM_CHECK(loader_.stash_page(promotion.page, bytes));
+  return frame;
+}
+
+uvm::Result<uvm::Frame> Pmap::promote_shareable(const uvm::Promotion& promotion) {
+  UVMM_TRY(host::Arena* const arena, host::Arena::of_process());
+  UVMM_TRY(const uvm::Frame frame, arena->allocate());
+  const uvm::Frame mine = private_frame(promotion.page);
+  const uvm::GpaRange page = uvm::GpaRange::page_of(promotion.page);
+  std::array<std::byte, uvm::kPageSize> bytes;
+  const auto fill = [&]() -> uvm::Status {
+    bool moves = false;
+    {
+      uvm::MutexLock lock(mutex_);
+      forget_locked(page);
+      moves = loader_.is_private(promotion.page) && promotion.source != mine;
+    }
+    UVMM_CHECK(read_frame(moves ? mine : promotion.source, bytes));
+    UVMM_CHECK(arena->write_page(frame.index, bytes));
+    if (moves) {
+      // The host made the page; nobody knows the frame it had.
+      uvm::MutexLock lock(mutex_);
+      loader_.free_private(page);
+    }
+    return uvm::ok();
+  };
+  if (auto status = fill(); !status) {
+    arena->free(frame);
+    return std::move(status).error();
+  }
+  return frame;
+}
+
+uvm::Status Pmap::read_frame(std::optional<uvm::Frame> source, std::span<std::byte> to) const {
+  if (!source) {
+    std::fill(to.begin(), to.end(), std::byte{0});
+    return uvm::ok();
+  }
+  uvm::Status status = uvm::ok();
+  if (const auto* space = dynamic_cast<const PrivateStore*>(source->store)) {
+    status = space->owner().read_private(uvm::Gpa(source->index << uvm::kPageShift), to);
+  } else if (const auto* backing = dynamic_cast<const host::Backing*>(source->store)) {
+    status = backing->read_page(source->index, to);
+  } else {
+    return uvm::Error(ErrorKind::Unsupported,
+                      "promotion: pages of " + std::string(source->store->name()) + " cannot be read here");
+  }
+  if (status) return status;
+  return uvm::Error(ErrorKind::PagerIo, "promotion: the source is gone: " + status.error().text());
+}
+
+uvm::Status Pmap::read_private(uvm::Gpa page, std::span<std::byte> to) const {
+  UVMM_CHECK(check(uvm::GpaRange::page_of(page)));
+  uvm::MutexLock lock(mutex_);
+  return loader_.read_private(page, to);
+}
+
+void Pmap::release(uvm::Frame frame) {
+  if (auto* arena = dynamic_cast<host::Arena*>(frame.store)) {
+    arena->free(frame);
+    return;
+  }
+  if (frame.store != &private_) return;
+  const uvm::GpaRange page = uvm::GpaRange::page_of(uvm::Gpa(frame.index << uvm::kPageShift));
+  if (!check(page)) return;
+  uvm::MutexLock lock(mutex_);
+  const auto hit = table_.lookup(page.begin());
+  if (hit && hit->leaf.fill == Fill::Exact && hit->leaf.frame && codec_.decode(*hit->leaf.frame) == frame) {
+    forget_locked(page);
+  }
+  loader_.free_private(page);
+}
+
+void Pmap::harvest(uvm::GpaRange range, const std::function<void(uvm::GpaRange, uvm::Frame)>& found) {
+  const uvm::GpaRange mine = range.intersection(config_.covered);
+  if (mine.empty()) return;
+  std::vector<uvm::GpaRange> runs;
+  {
+    uvm::MutexLock lock(mutex_);
+    runs = loader_.private_runs(mine);
+  }
+  for (const uvm::GpaRange run : runs) found(run, private_frame(run.begin()));
+}
+
+std::optional<uvm::Frame> Pmap::harvest_page(uvm::Gpa page) {
+  const uvm::GpaRange range = uvm::GpaRange::page_of(page);
+  if (!check(range)) return std::nullopt;
+  uvm::MutexLock lock(mutex_);
+  if (!loader_.is_private(page.page_down())) return std::nullopt;
+  return private_frame(page);
+}
+
+// ---- looking --------------------------------------------------------------------------------------------
+
+std::optional<uvm::Translation> Pmap::extract(uvm::Gpa address) const {
+  uvm::MutexLock lock(mutex_);
+  const auto hit = table_.lookup(address);
+  if (!hit) return std::nullopt;
+  uvm::Translation translation;
+  translation.fill = hit->leaf.fill;
+  translation.rights = hit->leaf.rights;
+  translation.leaf_size = hit->size;
+  if (hit->leaf.frame) translation.frame = codec_.decode(*hit->leaf.frame);
+  // A page the host promoted is in view without the tables knowing.
+  const Shown shown = loader_.shown_at(address.page_down());
+  if (shown.show != Show::SharedFile && loader_.is_private(address.page_down())) {
+    translation.frame = private_frame(address);
+  }
+  return translation;
+}
+
+std::span<std::byte> Pmap::bytes(uvm::GpaRange range) {
+  if (!config_.covered.contains(range)) return {};
+  return {reinterpret_cast<std::byte*>((loader_base_ + (range.begin() - config_.covered.begin())).value()),
+          range.size()};
+}
+
+uvm::Residency Pmap::residency(uvm::GpaRange range) const {
+  const uvm::GpaRange mine = range.intersection(config_.covered);
+  if (mine.empty()) return {};
+  uvm::MutexLock lock(mutex_);
+  return loader_.residency(mine);
+}
+
+std::uint64_t Pmap::metadata_bytes() const {
+  uvm::MutexLock lock(mutex_);
+  const std::uint64_t reverse = own_pv_list_ == nullptr ? 0 : own_pv_list_->bytes();
+  return table_.bytes() + codec_.bytes() + loader_.bytes() + reverse;
+}
+
+std::uint64_t Pmap::run_count() const {
+  uvm::MutexLock lock(mutex_);
+  return loader_.run_count();
+}
+
+}  // namespace ept
