@@ -112,7 +112,7 @@ wait_for_qemu() {
 show_log() {
   echo "rig: $1" >&2
   cat "$run/qemu.log" >&2
-  tail -n 25 "$run/kernel.log" | tr -d '\r' | sed 's/^/rig: | /' >&2
+  tail -n 60 "$run/kernel.log" | tr -d '\r' | sed 's/^/rig: | /' >&2
 }
 
 # Runs the job once. Returns 0 when it started; then $status is what to exit with.

@@ -1,0 +1,72 @@
+#!/bin/bash
+# boot.sh UVMM KERNEL INITRD [RUNS]: the time from process start to the line the guest's /init prints, for uvmm and for
+# Debian's QEMU (its fastest machine, microvm), with the same kernel, initramfs, memory and kernel command line,
+# alternately in one session. Meant to run in the rig (./dev bench boot): there the ratio means something, the seconds
+# do not. Exit status 1 when a run does not reach the line.
+set -euo pipefail
+
+uvmm=$1 kernel=$2 initrd=$3 runs=${4:-3}
+line="uvmm-guest: init reached"
+words="console=ttyS0 quiet panic=-1 tsc=reliable no_timer_check"
+memory=256
+patience=120
+failed=0
+
+# What is timed must not wait for the rig's slow file system.
+work=$(mktemp -d /tmp/uvmm-boot.XXXXXX)
+trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$work"' EXIT
+cp "$uvmm" "$work/uvmm"
+cp "$kernel" "$work/vmlinuz"
+cp "$initrd" "$work/initrd"
+
+boot_uvmm() {
+  exec "$work/uvmm" run -k "$work/vmlinuz" -i "$work/initrd" -m ${memory}M -c 1 -p "$words"
+}
+
+boot_qemu() {
+  exec qemu-system-x86_64 -M microvm,pit=off,pic=off,rtc=on,isa-serial=on,x-option-roms=off -enable-kvm -cpu host -m $memory -smp 1 \
+    -nodefaults -no-user-config -display none -serial stdio -no-reboot -kernel "$work/vmlinuz" -initrd "$work/initrd" -append "$words"
+}
+
+# once NAME: boots NAME; prints its milliseconds and keeps them, or shows why there are none.
+once() {
+  local name=$1 start end pid console=$work/console milliseconds
+  rm -f "$work/pipe" && mkfifo "$work/pipe"
+  start=${EPOCHREALTIME/./}
+  ("boot_$name") <"$work/idle" >"$work/pipe" 2>&1 &
+  pid=$!
+  cat <"$work/pipe" >"$console" &
+  : >>"$console"
+  timeout "$patience" grep -q -a -m 1 -F "$line" < <(exec tail -c +1 -s 0.05 -f "$console" --pid="$pid") || true
+  end=${EPOCHREALTIME/./}
+  kill -KILL "$pid" 2>/dev/null || true
+  wait "$pid" 2>/dev/null || true
+  wait
+  if ! grep -q -a -F "$line" "$console"; then
+    echo "$name: FAILED to reach \"$line\"; the end of its console:"
+    tail -n 30 "$console" | sed 's/^/  | /'
+    failed=1
+    return 0
+  fi
+  milliseconds=$(((end - start) / 1000))
+  echo "$milliseconds" >>"$work/$name.times"
+  echo "$name: $milliseconds ms"
+}
+
+# statistic NAME min|median
+statistic() {
+  sort -n "$work/$1.times" | awk -v what="$2" '{ v[NR] = $1 } END { print what == "min" ? v[1] : v[int((NR + 1) / 2)] }'
+}
+
+# A standard input that is open and silent: no terminal, no end of file.
+mkfifo "$work/idle" && exec 8<>"$work/idle"
+for ((i = 0; i < runs; i++)); do
+  once qemu
+  once uvmm
+done
+[ $failed -eq 0 ] || exit 1
+for name in uvmm qemu; do
+  echo "$name: min $(statistic $name min) ms, median $(statistic $name median) ms of $runs"
+done
+awk -v a="$(statistic uvmm min)" -v b="$(statistic qemu min)" -v c="$(statistic uvmm median)" -v d="$(statistic qemu median)" \
+  'BEGIN { printf "ratio uvmm/QEMU: min %.2f, median %.2f (wanted: at most 1.00)\n", a / b, c / d }'
