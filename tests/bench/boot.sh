@@ -13,7 +13,7 @@ patience=120
 failed=0
 
 # What is timed must not wait for the rig's slow file system.
-work=$(mktemp -d /tmp/uvmm-boot.XXXXXX)
+work=$(mktemp -d /dev/shm/uvmm-boot.XXXXXX)
 trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$work"' EXIT
 cp "$uvmm" "$work/uvmm"
 cp "$kernel" "$work/vmlinuz"
