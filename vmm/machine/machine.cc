@@ -88,6 +88,14 @@ uvm::Result<RunReport> Machine::run() {
   return parts.ending.report().value_or(RunReport{});
 }
 
+void Machine::stop() {
+  parts_->ending.end(ExitStatus::Ok);
+}
+
+uvm::Space& Machine::space() {
+  return parts_->memory->space();
+}
+
 std::string Machine::memory_map() const {
   return format_memory_map(parts_->memory->space());
 }

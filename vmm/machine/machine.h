@@ -5,6 +5,7 @@
 #include <string>
 
 #include "uvm/base/error.h"
+#include "uvm/space.h"
 #include "vmm/machine/config.h"
 
 namespace vmm {
@@ -32,8 +33,13 @@ class Machine {
   /// map on stderr, SIGTERM, SIGINT and SIGHUP end the run with 128 + the signal's number.
   [[nodiscard]] uvm::Result<RunReport> run();
 
+  /// Ends the run as leaving the console does. Any thread, before run() too.
+  void stop();
+
   /// The guest's space as `--show-map` prints it. Any thread.
   [[nodiscard]] std::string memory_map() const;
+  /// Guest memory, for whoever works on it while the guest runs. Any thread; as long as the machine lives.
+  [[nodiscard]] uvm::Space& space();
 
   struct Parts;
 
