@@ -38,6 +38,8 @@ struct Finding {
 /// Guest debug facilities that really produce an exit, at CPL0 and at CPL3 in long mode.
 struct DebugFacilities {
   bool software_breakpoint = false;
+  /// INT3 comes back as InternalErrorExit with 0xcc in its bytes: as good, if the byte is ours.
+  bool breakpoint_as_error = false;
   bool hardware_breakpoint = false;
   bool watchpoint = false;
   bool single_step = false;
