@@ -1,0 +1,149 @@
+// A stock Debian kernel under uvmm on real nested paging. Runs inside the rig, or on a host whose KVM runs
+// Linux.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "tests/support/process.h"
+#include "vmm/kvm/probe.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+using test::run_process;
+
+constexpr const char* kReached = "uvmm-guest: init reached";
+
+std::string asset(const std::string& name) {
+  return std::string(UVMM_BUILD_DIR) + "/../guest/" + name;
+}
+
+std::string slurp(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+/// A guest and what became of it.
+class Linux : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = fs::temp_directory_path() / "uvmm-rig-test";
+    fs::create_directories(folder_);
+    // The shared file system of the rig is slow; what every test reads is copied once.
+    for (const char* name : {"vmlinuz", "initramfs.cpio.gz"}) {
+      fs::copy_file(asset(name), folder_ / name, fs::copy_options::overwrite_existing);
+    }
+  }
+  static void TearDownTestSuite() { fs::remove_all(folder_); }
+
+  void SetUp() override {
+    const auto verdict = vmm::kvm::can_boot_linux();
+    if (!verdict.possible) GTEST_SKIP() << verdict.reason;
+  }
+
+  static std::string file(const std::string& name) { return (folder_ / name).string(); }
+
+  /// `uvmm run` with the given kernel, one vCPU and 256 MiB, unless `more` says otherwise; `words` go to the
+  /// guest.
+  static test::ProcessResult boot(const std::string& words, const std::vector<std::string>& more = {},
+                                  const test::ProcessOptions& options = {}) {
+    std::vector<std::string> arguments = {
+        std::string(UVMM_BUILD_DIR) + "/uvmm", "run", "-i", file("initramfs.cpio.gz"), "-p",
+        "console=ttyS0 panic=-1 " + words};
+    if (std::find(more.begin(), more.end(), "-k") == more.end()) {
+      arguments.insert(arguments.end(), {"-k", file("vmlinuz")});
+    }
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_process(arguments, options);
+  }
+
+  /// The guest got to user space, said `expected`, and ended well.
+  static void expect_good(const test::ProcessResult& result, const std::string& expected) {
+    EXPECT_EQ(result.status, 0) << result.err << "\n" << result.out;
+    EXPECT_NE(result.out.find(kReached), std::string::npos) << result.out;
+    EXPECT_NE(result.out.find(expected), std::string::npos) << result.out;
+  }
+
+  static inline fs::path folder_;
+};
+
+TEST_F(Linux, BootsToUserspaceAndPowersOff) {
+  const auto before = slurp(file("vmlinuz"));
+  const auto result = boot("uvmm.poweroff", {"--show-map"});
+  expect_good(result, "Linux guest 6.");
+  EXPECT_NE(result.out.find("initrd"), std::string::npos) << "no map: " << result.out;
+  EXPECT_TRUE(slurp(file("vmlinuz")) == before) << "the kernel file was changed";
+}
+
+TEST_F(Linux, BootsOnAnonymousMemory) {
+  expect_good(boot("uvmm.poweroff", {"--memory-backing", "anonymous"}), "processors: 1");
+}
+
+TEST_F(Linux, BringsUpFourProcessors) {
+  expect_good(boot("uvmm.poweroff", {"-c", "4"}), "processors: 4");
+}
+
+TEST_F(Linux, BringsUpSixteenProcessors) {
+  expect_good(boot("uvmm.poweroff", {"-c", "16", "-m", "512"}), "processors: 16");
+}
+
+TEST_F(Linux, BootsWithTheFullInterruptControllers) {
+  expect_good(boot("uvmm.poweroff", {"--irqchip", "full", "-c", "2"}), "processors: 2");
+}
+
+TEST_F(Linux, UsesMemoryAboveFourGigabytes) {
+  const auto result = boot("uvmm.exec=grep,System,/proc/iomem", {"-m", "5G"});
+  expect_good(result, "100000000-");
+}
+
+TEST_F(Linux, ResetEndsTheRun) {
+  expect_good(boot("uvmm.reboot"), "Linux guest");
+}
+
+TEST_F(Linux, APanicResetsAndIsSeenOnTheConsole) {
+  const auto result = boot("uvmm.panic");
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_NE(result.out.find("Kernel panic"), std::string::npos) << result.out;
+}
+
+TEST_F(Linux, BootsTheElfKernelThroughPvh) {
+  if (!fs::exists(asset("vmlinux")))
+    GTEST_SKIP() << asset("vmlinux") << " is missing (./dev assets makes it)";
+  expect_good(boot("uvmm.poweroff", {"-k", asset("vmlinux"), "--kernel-format", "pvh"}), "Linux guest");
+}
+
+TEST_F(Linux, BootsTheElfKernelThroughTheLinuxProtocol) {
+  if (!fs::exists(asset("vmlinux")))
+    GTEST_SKIP() << asset("vmlinux") << " is missing (./dev assets makes it)";
+  expect_good(boot("uvmm.poweroff", {"-k", asset("vmlinux"), "--kernel-format", "elf64"}), "Linux guest");
+}
+
+TEST_F(Linux, TypedInputReachesTheShellAndNoByteIsLost) {
+  test::ProcessOptions options;
+  options.wait_for = "login:";
+  std::string typed;
+  for (int i = 0; i < 200; ++i) typed += "0123456789abcdef";
+  options.input = "root\nprintf %s " + typed + " | md5sum\npoweroff -f\n";
+  const auto result = boot("", {}, options);
+  EXPECT_EQ(result.status, 0) << result.err << result.out;
+  // md5 of 200 times "0123456789abcdef", computed by the host.
+  const auto sum = run_process({"/bin/sh", "-c", "printf %s " + typed + " | md5sum"});
+  ASSERT_EQ(sum.status, 0);
+  EXPECT_NE(result.out.find(sum.out.substr(0, 32)), std::string::npos) << result.out;
+}
+
+TEST_F(Linux, ManyLinesOfOutputArriveComplete) {
+  const auto result = boot("quiet uvmm.exec=seq,1,20000");
+  expect_good(result, "uvmm-guest: end 0");
+  const auto begin = result.out.find("uvmm-guest: begin");
+  ASSERT_NE(begin, std::string::npos);
+  std::string expected;
+  for (int i = 1; i <= 20000; ++i) expected += std::to_string(i) + "\r\n";
+  EXPECT_NE(result.out.find(expected, begin), std::string::npos) << "lines are missing or mangled";
+}
+
+}  // namespace
