@@ -91,8 +91,14 @@ uvm::Status Uffd::copy(uvm::HvaRange range, const std::byte* source, Wake wake) 
   request.len = range.size();
   request.mode = wake == Wake::Yes ? 0 : UFFDIO_COPY_MODE_DONTWAKE;
   while (::ioctl(fd_.get(), UFFDIO_COPY, &request) != 0) {
+    // One call fills within one mapping of the kernel's, whose borders are not ours. Halving finds them.
+    if (errno == ENOENT && range.pages() > 1 && request.len == range.size()) {
+      const std::uint64_t half = range.pages() / 2 << uvm::kPageShift;
+      UVMM_CHECK(copy(range.before(range.begin() + half), source, wake));
+      return copy(range.from(range.begin() + half), source + half, wake);
+    }
     if (errno != EAGAIN) return failed("filling", range);
-    // Interrupted by a change of the address space; what was done is counted.
+    // The address space was changed meanwhile; what was done so far is counted.
     if (request.copy > 0) {
       const auto done = static_cast<std::uint64_t>(request.copy);
       request.dst += done;
