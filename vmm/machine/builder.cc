@@ -17,7 +17,8 @@ IrqChip choose_irqchip(const kvm::System& system, IrqChip wanted) {
 }
 
 uvm::Status build_memory(Machine::Parts& parts, const guest::MemoryLayout& layout, const BootPlan& plan) {
-  UVMM_TRY(parts.memory, GuestMemory::create({parts.config.name, layout.ram, parts.config.backing}));
+  UVMM_TRY(parts.memory, GuestMemory::create(
+                             {parts.config.name, layout.ram, parts.config.backing, parts.config.huge_pages}));
   UVMM_CHECK(load(parts.memory->space(), plan.tables, plan.sources()));
   UVMM_CHECK(load(parts.memory->space(), plan.load.segments, plan.sources()));
   return parts.memory->attach(parts.vm);

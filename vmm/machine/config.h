@@ -14,6 +14,9 @@ inline constexpr std::uint32_t kMaxVcpus = 16;
 /// How guest RAM is held. Auto is a RAM object where the host gives it huge pages, else anonymous memory.
 enum class MemoryBacking : std::uint8_t { Auto, Anonymous, Shared };
 
+/// Whether guest RAM asks the host for pages of 2 MiB.
+enum class HugePages : std::uint8_t { Auto, Never };
+
 /// Which interrupt controllers KVM emulates: Split keeps PIC, IOAPIC and timer in this process, Full in the
 /// kernel.
 enum class IrqChip : std::uint8_t { Auto, Split, Full };
@@ -43,6 +46,7 @@ struct MachineConfig {
   std::uint32_t vcpus = 1;
   std::uint64_t memory = std::uint64_t{256} << 20;  // bytes
   MemoryBacking backing = MemoryBacking::Auto;
+  HugePages huge_pages = HugePages::Auto;
   IrqChip irqchip = IrqChip::Auto;
   DebugExitStatus debug_exit = DebugExitStatus::Qemu;
   ConsoleMode console = ConsoleMode::Stdio;

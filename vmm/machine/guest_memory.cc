@@ -32,7 +32,7 @@ uvm::Result<std::shared_ptr<uvm::Object>> GuestMemory::ram_object() {
   }
   const std::uint64_t size =
       request_.ram.back().end().value();  // offset in the object = GPA; holes cost nothing
-  auto object = ept::host::RamObject::create("ram", size, ept::host::HugePages::Want);
+  auto object = ept::host::RamObject::create("ram", size, host_pages());
   if (!object) {
     return std::move(object).error().with_context(
         "guest memory (--memory-backing=anonymous does without an object)");
@@ -45,11 +45,16 @@ uvm::Result<std::shared_ptr<uvm::Object>> GuestMemory::ram_object() {
   return uvm::Object::create(std::shared_ptr<ept::host::RamObject>(std::move(*object)));
 }
 
+ept::host::HugePages GuestMemory::host_pages() const {
+  return request_.huge_pages == HugePages::Never ? ept::host::HugePages::Never : ept::host::HugePages::Want;
+}
+
 uvm::Status GuestMemory::build() {
   const auto covered = uvm::GpaRange::from_bounds(uvm::Gpa(0), request_.ram.back().end());
   ept::PmapConfig config;
   config.covered = *covered;
   config.stage_two = this;
+  config.window.huge = host_pages();
   UVMM_TRY(pmap_, ept::Pmap::create(config));
   UVMM_TRY(space_, uvm::Space::create(request_.name, *pmap_, *covered));
   UVMM_TRY(const auto object, ram_object());

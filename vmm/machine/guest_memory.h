@@ -31,6 +31,7 @@ class GuestMemory : public ept::StageTwo, public RamDoor {
     std::string name;
     std::vector<uvm::GpaRange> ram;  // ascending, disjoint, page-aligned
     MemoryBacking backing = MemoryBacking::Auto;
+    HugePages huge_pages = HugePages::Auto;
   };
   /// Reserves address space and makes the mappings; touches no page of it. Errors name the option to change.
   [[nodiscard]] static uvm::Result<std::unique_ptr<GuestMemory>> create(const Request& request);
@@ -56,6 +57,7 @@ class GuestMemory : public ept::StageTwo, public RamDoor {
  private:
   explicit GuestMemory(Request request) : request_(std::move(request)) {}
   [[nodiscard]] uvm::Status build();
+  [[nodiscard]] ept::host::HugePages host_pages() const;
   [[nodiscard]] uvm::Result<std::shared_ptr<uvm::Object>> ram_object();
 
   const Request request_;
