@@ -54,12 +54,11 @@ class Access {
   }
 
  private:
-  Access(Space& space, GpaRange range, AccessKind access) : space_(&space), range_(range), access_(access) {}
+  Access(Space& space, GpaRange range) : space_(&space), range_(range) {}
   void close();
 
   Space* space_ = nullptr;  // null after a move
   GpaRange range_;
-  AccessKind access_;
   std::span<std::byte> bytes_;
 };
 

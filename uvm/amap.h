@@ -62,7 +62,7 @@ class Amap {
   [[nodiscard]] std::uint64_t used(SlotRange range) const REQUIRES(lock_);
 
   /// A new amap with the same anons in the same slots, of the range only.
-  [[nodiscard]] std::shared_ptr<Amap> copy(SlotRange range) const REQUIRES(lock_);
+  [[nodiscard]] std::shared_ptr<Amap> copy(SlotRange range, Pmap& pmap) const REQUIRES(lock_);
 
   [[nodiscard]] ReverseMap& uses() REQUIRES(lock_) { return uses_; }
   [[nodiscard]] bool is_shared() const REQUIRES(lock_) { return uses_.is_shared(); }
@@ -78,10 +78,10 @@ class Amap {
   };
   using Chunks = std::map<std::uint64_t, Chunk*>;
 
-  /// The chunk of `slot`, this amap's own.
-  Chunk& own_chunk(std::uint64_t slot) REQUIRES(lock_);
-  static void unshare(Chunk*& chunk);
+  static void unshare(Chunk*& chunk, Pmap& pmap);
   static void release_chunk(Chunk* chunk, Pmap& pmap);
+  /// For a new amap: takes part in the chunks of another one.
+  void adopt(const Chunks& chunks, SlotRange range, Pmap& pmap) NO_THREAD_SAFETY_ANALYSIS;
 
   mutable Mutex lock_{LockRank::Amap};
   Chunks chunks_ GUARDED_BY(lock_);  // by slot / kSlotsPerChunk

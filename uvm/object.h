@@ -14,10 +14,20 @@
 #include "uvm/base/range.h"
 #include "uvm/frame.h"
 #include "uvm/pager.h"
+#include "uvm/pmap.h"
 #include "uvm/protection.h"
 #include "uvm/reverse_map.h"
 
 namespace uvm {
+
+/// A pager's answer and the object's generation when it was asked.
+struct ObjectFrames {
+  FrameRun run;
+  std::uint64_t available = 0;  // pages: what was asked for, as far as the object reaches
+  std::uint64_t generation = 0;
+};
+
+enum class Freshness : std::uint8_t { Current, Stale };
 
 /// Shared by everybody who maps it and by whoever made it; goes with the last of them. Thread-safe.
 class Object {
@@ -37,16 +47,15 @@ class Object {
   /// Frames for at most `request.pages` pages from `request.offset`: the pager's answer, never longer than
   /// asked or than the object. May sleep; call it without locks. Errors: those of Pager::get, and PagerIo for
   /// an answer that breaks the contract.
-  [[nodiscard]] Result<FrameRun> get(const PagerRequest& request);
+  [[nodiscard]] Result<ObjectFrames> get(const PagerRequest& request);
+  /// Enters a mapping of frames that get() gave, unless invalidate() was called since. Errors: Pmap::enter's.
+  [[nodiscard]] Result<Freshness> enter(Pmap& pmap, const Mapping& mapping, std::uint64_t generation);
 
   /// The pages of `range` changed place or went away (truncation, a file replaced by what it was read into):
   /// takes their translations out of every space that maps them, and returns when no vCPU can use them. What
   /// get() answered before and was not entered yet is discarded too. Private copies of the pages stay. Call
   /// it without locks, after the pager was changed.
   void invalidate(ObjectRange range);
-
-  /// Changes with every invalidate(): frames of an older generation must not be entered.
-  [[nodiscard]] std::uint64_t generation() const;
 
   /// For maps: a use begins and ends. For listings: the number of mappings.
   void add_use(const Use& use);

@@ -79,9 +79,15 @@ class Space {
 
   Space(std::string name, Pmap& pmap, GpaRange limits);
   [[nodiscard]] Status check_range(GpaRange range, const char* operation) const;
+  [[nodiscard]] Status check_request(const MapRequest& request) const;
+  [[nodiscard]] Status check_not_open(GpaRange range, const char* operation) const REQUIRES(map_.lock());
+  [[nodiscard]] Status check_mapped(GpaRange range, const char* operation) const REQUIRES(map_.lock());
   [[nodiscard]] Error refuse(ErrorKind kind, const char* operation, GpaRange range, const std::string& why,
                              std::string way_out = {}) const;
+  [[nodiscard]] Result<GpaRange> fault_within(Gpa address, AccessKind access, FaultKind kind,
+                                              std::optional<GpaRange> within);
   [[nodiscard]] Status enter_ahead(GpaRange range);
+  void detach(const std::vector<Entry>& taken);
 
   const std::string name_;
   Pmap& pmap_;

@@ -1,0 +1,317 @@
+#include "uvm/fault.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "uvm/promote.h"
+
+namespace uvm {
+
+Fault::Fault(const FaultContext& context, Gpa address, AccessKind access, FaultKind kind,
+             std::optional<GpaRange> within)
+    : context_(context), page_(address.page_down()), access_(access), kind_(kind), within_(within) {}
+
+Error Fault::error(ErrorKind kind, const std::string& why, std::string way_out) const {
+  return {kind,
+          "space " + context_.space + ": " + to_string(access_) + " at " + to_string(page_) + ": " + why,
+          std::move(way_out)};
+}
+
+Result<GpaRange> Fault::resolve() {
+  while (true) {
+    UVMM_TRY(const Next next, attempt());
+    switch (next) {
+      case Next::Done:
+        return entered_;
+      case Next::Again:
+        break;
+      case Next::AskPager:
+        UVMM_CHECK(ask_pager());
+        break;
+      case Next::CopyAmap:
+        copy_amap();
+        break;
+    }
+  }
+}
+
+Result<Fault::Next> Fault::attempt() {
+  const SharedLock lock(context_.map.lock());
+  if (version_asked_ && *version_asked_ != context_.map.version()) count(context_.counters.restarts);
+  version_asked_.reset();
+  const Entry* entry = context_.map.find(page_);
+  if (entry == nullptr) return error(ErrorKind::NoMapping, "nothing is mapped there");
+
+  LockedAmap amap(*entry);
+  const FaultFacts facts = gather(*entry, amap);
+  slot_ = facts.slot;
+  const FaultPlan plan = plan_fault(facts);
+  if (plan.what == FaultCase::NotAllowed) {
+    return error(ErrorKind::Protection, "mapping " + *entry->name + " at " + to_string(entry->range) +
+                                            " is " + to_string(entry->protection) + ", at most " +
+                                            to_string(entry->max_protection));
+  }
+  if (kind_ == FaultKind::Plain && is_resolved()) {
+    entered_ = GpaRange::page_of(page_);
+    count(context_.counters.already);
+    return Next::Done;
+  }
+  UVMM_TRY(const Next next, act(*entry, amap, plan));
+  if (next == Next::AskPager) version_asked_ = context_.map.version();
+  return next;
+}
+
+FaultFacts Fault::gather(const Entry& entry, const LockedAmap& amap) const {
+  FaultFacts facts;
+  facts.access = access_;
+  facts.kind = kind_;
+  facts.protection = entry.protection;
+  facts.max_protection = entry.max_protection;
+  facts.sharing = entry.sharing;
+  facts.has_object = entry.object != nullptr;
+  facts.has_amap = amap.exists();
+  facts.needs_copy = entry.needs_copy;
+  facts.amap_shared = amap.is_shared() && !entry.needs_copy;
+  if (facts.has_object && !entry.is_private())
+    return facts;  // no layer above the object: nothing to look for
+  const std::uint64_t slot = entry.slot_of(page_);
+  if (amap.find(slot) != nullptr) {
+    facts.slot = amap.is_mine_alone(slot) ? SlotState::Alone : SlotState::Borrowed;
+  } else if (context_.pmap.harvest_page(page_)) {
+    facts.slot = SlotState::InPlace;
+  }
+  return facts;
+}
+
+/// Whether the access would succeed now, the host's own work included.
+bool Fault::is_resolved() const {
+  const auto found = context_.pmap.extract(page_);
+  return found && includes(found->rights, needed(access_));
+}
+
+Result<Fault::Next> Fault::act(const Entry& entry, LockedAmap& amap, const FaultPlan& plan) {
+  FaultCounters& counters = context_.counters;
+  Result<Next> next = Next::Done;
+  std::atomic<std::uint64_t>* counter = nullptr;
+  switch (plan.what) {
+    case FaultCase::NotAllowed:
+      return error(ErrorKind::Protection, "the mapping forbids it");
+    case FaultCase::CopyAmap:
+      return Next::CopyAmap;
+    case FaultCase::UseAnon:
+      counter = &counters.anon;
+      if (slot_ != SlotState::InPlace) {
+        next = use_anon(entry, amap, plan);
+      } else if (plan.fill == Fill::Zero) {
+        next = fill_zeros(entry, amap, plan);
+      } else if (plan.fill == Fill::CopyOnWrite && !backing_gone_) {
+        next = use_object(entry, amap, plan);
+      } else {
+        next = use_in_place(plan);
+      }
+      break;
+    case FaultCase::UseObject:
+      // A write that is left to the host ends as a copy: the host makes it when the access is repeated.
+      counter = plan.fill == Fill::CopyOnWrite && access_ == AccessKind::Write ? &counters.object_copied
+                                                                               : &counters.object;
+      next = use_object(entry, amap, plan);
+      break;
+    case FaultCase::ZeroFill:
+      counter = &counters.zero_filled;
+      next = plan.fill == Fill::Zero ? fill_zeros(entry, amap, plan) : copy_page(entry, amap, plan);
+      break;
+    case FaultCase::CopyAnon:
+      counter = &counters.anon_copied;
+      next = copy_page(entry, amap, plan);
+      break;
+    case FaultCase::CopyObject:
+      counter = &counters.object_copied;
+      next = copy_page(entry, amap, plan);
+      break;
+  }
+  if (next && *next == Next::Done) {
+    count(*counter);
+    if (plan.fill != Fill::Exact) count(counters.left_to_host);
+  }
+  return next;
+}
+
+Result<Fault::Next> Fault::enter(const Mapping& mapping) {
+  UVMM_CHECK(context_.pmap.enter(mapping));
+  count(context_.counters.pages_entered, mapping.range.pages());
+  entered_ = mapping.range;
+  return Next::Done;
+}
+
+/// Enters an anon, and the next ones as far as their frames follow each other and nothing is entered there.
+Result<Fault::Next> Fault::use_anon(const Entry& entry, const LockedAmap& amap, const FaultPlan& plan) {
+  const std::uint64_t slot = entry.slot_of(page_);
+  const Frame first = amap.find(slot)->frame();
+  const GpaRange ahead = run_around(entry, amap, plan);
+  std::uint64_t pages = 1;
+  const std::uint64_t most = std::min(kAnonCluster, (ahead.end() - page_) >> kPageShift);
+  while (pages < most) {
+    const Anon* next = amap.find(slot + pages);
+    if (next == nullptr || next->frame() != first + pages) break;
+    if ((slot_ == SlotState::Alone) != amap.is_mine_alone(slot + pages)) break;
+    ++pages;
+  }
+  return enter({*GpaRange::from_size(page_, pages << kPageShift), first, Fill::Exact, plan.rights});
+}
+
+Result<Fault::Next> Fault::use_in_place(const FaultPlan& plan) {
+  const auto frame = context_.pmap.harvest_page(page_);
+  if (!frame) return Next::Again;
+  return enter({GpaRange::page_of(page_), *frame, Fill::Exact, plan.rights});
+}
+
+Result<Fault::Next> Fault::use_object(const Entry& entry, const LockedAmap& amap, const FaultPlan& plan) {
+  const GpaRange run = run_around(entry, amap, plan);
+  if (!is_answered(entry)) {
+    return ask(entry, (run.end() - page_) >> kPageShift, (page_ - run.begin()) >> kPageShift, plan);
+  }
+  // The part of the run that the pager's answer covers; both hold the page.
+  const ObjectOffset first = std::max(answer_->offset, entry.offset_of(run.begin()));
+  const ObjectOffset end = std::min(answer_->offset + (answer_->frames.run.count << kPageShift),
+                                    entry.offset_of(run.begin()) + run.size());
+  const Gpa begin = page_ - (entry.offset_of(page_) - first);
+  const Mapping mapping{*GpaRange::from_size(begin, end - first),
+                        answer_->frames.run.first + ((first - answer_->offset) >> kPageShift), plan.fill,
+                        plan.rights};
+  UVMM_TRY(const Freshness fresh, entry.object->enter(context_.pmap, mapping, answer_->frames.generation));
+  if (fresh == Freshness::Stale) {
+    answer_.reset();
+    return Next::Again;
+  }
+  count(context_.counters.pages_entered, mapping.range.pages());
+  entered_ = mapping.range;
+  return Next::Done;
+}
+
+Result<Fault::Next> Fault::fill_zeros(const Entry& entry, const LockedAmap& amap, const FaultPlan& plan) {
+  return enter({run_around(entry, amap, plan), std::nullopt, Fill::Zero, plan.rights});
+}
+
+/// 1B, and 2B where the host may not do it.
+Result<Fault::Next> Fault::copy_page(const Entry& entry, LockedAmap& amap, const FaultPlan& plan) {
+  const std::uint64_t slot = entry.slot_of(page_);
+  Promotion promotion{page_, std::nullopt, plan.placement};
+  if (plan.what == FaultCase::CopyObject) {
+    if (!is_answered(entry)) return ask(entry, 1, 0, plan);
+    promotion.source = answer_->frames.run.first + ((entry.offset_of(page_) - answer_->offset) >> kPageShift);
+  } else if (plan.what == FaultCase::CopyAnon) {
+    const Anon* anon = amap.find(slot);
+    promotion.source = anon != nullptr ? anon->frame() : context_.pmap.harvest_page(page_);
+  }
+  UVMM_TRY(const Frame frame, promote_slot(context_.pmap, amap, slot, promotion));
+  // A promotion inside a range that is left to the host needs no entering, and must not split the range.
+  const auto found = context_.pmap.extract(page_);
+  if (found && found->frame == frame && found->rights == plan.rights) {
+    entered_ = GpaRange::page_of(page_);
+    return Next::Done;
+  }
+  return enter({GpaRange::page_of(page_), frame, Fill::Exact, plan.rights});
+}
+
+GpaRange Fault::run_around(const Entry& entry, const LockedAmap& amap, const FaultPlan& plan) const {
+  if (kind_ != FaultKind::Plain || entry.advice == Advice::Random) return GpaRange::page_of(page_);
+  GpaRange run = within_ ? entry.range.intersection(*within_) : entry.range;
+  if (slot_ == SlotState::Alone || slot_ == SlotState::Borrowed) return without_served(run, plan.rights);
+  const std::uint64_t slot = entry.slot_of(page_);
+  if (const auto below = amap.last_used({entry.slot_of(run.begin()), slot})) {
+    run = run.from(entry.page_of_slot(*below + 1));
+  }
+  if (const auto above = amap.first_used({slot + 1, entry.slot_of(run.begin()) + run.pages()})) {
+    run = run.before(entry.page_of_slot(*above));
+  }
+  run = without_served(run, plan.rights);
+  if (plan.fill != Fill::Exact || !entry.is_private()) return run;
+  // An exact mapping would hide private pages that the host made.
+  context_.pmap.harvest(run, [&](GpaRange found, Frame) {
+    if (found.end() <= page_) run = run.from(found.end());
+    if (found.begin() > page_) run = run.before(found.begin());
+  });
+  return run;
+}
+
+GpaRange Fault::without_served(GpaRange run, Protection rights) const {
+  const auto is_served = [&](Gpa page) {
+    const auto found = context_.pmap.extract(page);
+    return found && includes(found->rights, rights);
+  };
+  const std::uint64_t above = ((run.end() - page_) >> kPageShift) - 1;
+  std::uint64_t up = 0;  // pages above the faulting one that are not served, as far as probed
+  for (std::uint64_t step = 1; up < above; step *= 2) {
+    const std::uint64_t probe = std::min(up + step, above);
+    if (is_served(page_ + (probe << kPageShift))) break;
+    up = probe;
+  }
+  const std::uint64_t below = (page_ - run.begin()) >> kPageShift;
+  std::uint64_t down = 0;
+  for (std::uint64_t step = 1; down < below; step *= 2) {
+    const std::uint64_t probe = std::min(down + step, below);
+    if (is_served(page_ - (probe << kPageShift))) break;
+    down = probe;
+  }
+  return *GpaRange::from_bounds(page_ - (down << kPageShift), page_ + ((up + 1) << kPageShift));
+}
+
+Fault::Next Fault::ask(const Entry& entry, std::uint64_t pages, std::uint64_t pages_before,
+                       const FaultPlan& plan) {
+  // A shared mapping that gets the right to write will not tell us when it does: the backing has to know now.
+  const bool reaches_object = entry.sharing == Sharing::Shared && includes(plan.rights, Protection::Write);
+  question_ = Question{entry.object,
+                       {entry.offset_of(page_), pages, reaches_object ? AccessKind::Write : AccessKind::Read},
+                       pages_before};
+  return Next::AskPager;
+}
+
+bool Fault::is_answered(const Entry& entry) const {
+  if (!answer_ || answer_->object != entry.object) return false;
+  const ObjectOffset wanted = entry.offset_of(page_);
+  return answer_->offset <= wanted && wanted - answer_->offset < answer_->frames.run.count << kPageShift;
+}
+
+/// Asks for the faulting page and what follows; a pager that gave all of that is asked for what lies before
+/// it as well. One that answers in small pieces (it reads a file) is not made to read pages nobody wants yet.
+Status Fault::ask_pager() {
+  const Question question = *std::exchange(question_, std::nullopt);
+  auto frames = question.object->get(question.request);
+  if (!frames) {
+    if (slot_ != SlotState::InPlace)
+      return std::move(frames).error().with_context(error(ErrorKind::PagerIo, "pager").what());
+    backing_gone_ = true;
+    return ok();
+  }
+  answer_ = Answer{question.object, question.request.offset, *frames};
+  if (question.pages_before == 0 || frames->run.count != question.request.pages) return ok();
+  PagerRequest all = question.request;
+  all.offset = all.offset - (question.pages_before << kPageShift);
+  all.pages += question.pages_before;
+  if (const auto more = question.object->get(all); more && more->run.count > question.pages_before) {
+    answer_ = Answer{question.object, all.offset, *more};
+  }
+  return ok();
+}
+
+/// Gives the entry an amap of its own. Translations stay: they show the same anons, without the right to
+/// write.
+void Fault::copy_amap() {
+  const ExclusiveLock lock(context_.map.lock());
+  Entry* entry = context_.map.find_for_change(page_);
+  if (entry == nullptr || !entry->needs_copy) return;
+  const Entry before = *entry;
+  std::shared_ptr<Amap> own;
+  {
+    const MutexLock amap_lock(before.amap->lock());
+    if (before.amap->uses().size() > 1) own = before.amap->copy(before.slots(), context_.pmap);
+  }
+  if (own) {
+    context_.map.set_amap(*entry, std::move(own), before.slot);
+    free_anons(before, context_.pmap);
+  }
+  entry->needs_copy = false;
+  count(context_.counters.amap_copies);
+}
+
+}  // namespace uvm

@@ -1,0 +1,100 @@
+// The fault driver: look up, decide, resolve; look again after every sleep.
+//
+// One Fault object is one fault. It holds the map lock shared and the entry's amap lock from the look at the
+// facts to the entered translation. Three things cannot be done under them: asking a pager (it sleeps),
+// copying an amap (it changes the map), and flushing other spaces. For these attempt() lets go of everything
+// and says what to do next; afterwards nothing that was seen before is trusted: the entry is looked up again,
+// the facts gathered again, and only the pager's answer is kept, as long as entry and object still want that
+// very page and the object was not invalidated.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "uvm/base/error.h"
+#include "uvm/base/range.h"
+#include "uvm/entry.h"
+#include "uvm/fault_plan.h"
+#include "uvm/locked_amap.h"
+#include "uvm/map.h"
+#include "uvm/object.h"
+#include "uvm/pmap.h"
+#include "uvm/statistics.h"
+
+namespace uvm {
+
+/// The parts of a space that a fault works on.
+struct FaultContext {
+  const std::string& space;  // its name, for errors
+  Map& map;
+  Pmap& pmap;
+  FaultCounters& counters;
+};
+
+/// Pages a fault on an anon looks ahead.
+inline constexpr std::uint64_t kAnonCluster = 16;
+
+class Fault {
+ public:
+  /// `address`: any byte of the page. Runs are entered inside `within` only.
+  Fault(const FaultContext& context, Gpa address, AccessKind access, FaultKind kind,
+        std::optional<GpaRange> within = std::nullopt);
+
+  /// Returns the range that has translations now; it holds the page.
+  [[nodiscard]] Result<GpaRange> resolve();
+
+ private:
+  enum class Next : std::uint8_t { Done, Again, AskPager, CopyAmap };
+  /// What to ask the object for: pages from the faulting one on, and how many before it are wanted as well.
+  struct Question {
+    std::shared_ptr<Object> object;
+    PagerRequest request;
+    std::uint64_t pages_before = 0;
+  };
+  struct Answer {
+    std::shared_ptr<Object> object;
+    ObjectOffset offset;  // of the first frame
+    ObjectFrames frames;
+  };
+
+  [[nodiscard]] Result<Next> attempt();
+  [[nodiscard]] Result<Next> act(const Entry& entry, LockedAmap& amap, const FaultPlan& plan);
+  [[nodiscard]] FaultFacts gather(const Entry& entry, const LockedAmap& amap) const;
+  [[nodiscard]] bool is_resolved() const;
+
+  [[nodiscard]] Result<Next> use_anon(const Entry& entry, const LockedAmap& amap, const FaultPlan& plan);
+  [[nodiscard]] Result<Next> use_in_place(const FaultPlan& plan);
+  [[nodiscard]] Result<Next> use_object(const Entry& entry, const LockedAmap& amap, const FaultPlan& plan);
+  [[nodiscard]] Result<Next> fill_zeros(const Entry& entry, const LockedAmap& amap, const FaultPlan& plan);
+  [[nodiscard]] Result<Next> copy_page(const Entry& entry, LockedAmap& amap, const FaultPlan& plan);
+
+  /// The pages around the faulting one that can be entered together with it.
+  [[nodiscard]] GpaRange run_around(const Entry& entry, const LockedAmap& amap, const FaultPlan& plan) const;
+  /// `run` without the neighbours that have those rights already, found by probing at doubling distances.
+  [[nodiscard]] GpaRange without_served(GpaRange run, Protection rights) const;
+  [[nodiscard]] Result<Next> enter(const Mapping& mapping);
+
+  [[nodiscard]] Next ask(const Entry& entry, std::uint64_t pages, std::uint64_t pages_before,
+                         const FaultPlan& plan);
+  [[nodiscard]] bool is_answered(const Entry& entry) const;
+  [[nodiscard]] Status ask_pager();
+  void copy_amap();
+  [[nodiscard]] Error error(ErrorKind kind, const std::string& why, std::string way_out = {}) const;
+
+  const FaultContext context_;
+  const Gpa page_;
+  const AccessKind access_;
+  const FaultKind kind_;
+  const std::optional<GpaRange> within_;
+
+  SlotState slot_ = SlotState::Empty;  // as the last attempt found it
+  bool backing_gone_ = false;          // the pager failed, but a private page is there
+  std::optional<Question> question_;
+  std::optional<Answer> answer_;
+  std::optional<std::uint64_t> version_asked_;  // of the map, when the pager was asked
+  GpaRange entered_;
+};
+
+}  // namespace uvm

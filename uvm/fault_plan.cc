@@ -1,0 +1,92 @@
+#include "uvm/fault_plan.h"
+
+namespace uvm {
+namespace {
+
+/// Whether the resolved page has to take a write. A wiring fault prepares for every write the mapping (Wire)
+/// or any later state of it (WireMax) could allow: that is all there is to the rule of 2001.
+bool prepares_for_write(const FaultFacts& facts) {
+  switch (facts.kind) {
+    case FaultKind::Plain:
+      return facts.access == AccessKind::Write;
+    case FaultKind::Wire:
+      return includes(facts.protection, Protection::Write);
+    case FaultKind::WireMax:
+      return includes(facts.max_protection, Protection::Write);
+  }
+  return true;
+}
+
+/// Whether the host may break copy-on-write or fill zeros in this mapping: the page it makes belongs to one
+/// address of one space, so nobody else may have to see it, and a wiring fault has to know the frame.
+bool host_may_finish(const FaultFacts& facts) {
+  return facts.kind == FaultKind::Plain && !facts.amap_shared && !facts.needs_copy;
+}
+
+FaultPlan plan_upper(const FaultFacts& facts, bool writes, FaultPlan plan) {
+  switch (facts.slot) {
+    case SlotState::Borrowed:
+      if (writes) {
+        plan.what = FaultCase::CopyAnon;
+        return plan;
+      }
+      plan.what = FaultCase::UseAnon;
+      plan.rights = without(plan.rights, Protection::Write);
+      return plan;
+    case SlotState::InPlace:
+      // Sharers could not see it there. Fork moves such pages first; one that is found all the same moves
+      // now.
+      plan.what = facts.amap_shared ? FaultCase::CopyAnon : FaultCase::UseAnon;
+      if (!host_may_finish(facts)) return plan;
+      if (!facts.has_object) plan.fill = Fill::Zero;
+      if (facts.has_object && includes(plan.rights, Protection::Write)) plan.fill = Fill::CopyOnWrite;
+      return plan;
+    case SlotState::Alone:
+    case SlotState::Empty:
+      plan.what = FaultCase::UseAnon;
+      return plan;
+  }
+  return plan;
+}
+
+FaultPlan plan_lower(const FaultFacts& facts, bool writes, FaultPlan plan) {
+  if (!facts.has_object) {
+    plan.what = FaultCase::ZeroFill;
+    if (host_may_finish(facts)) plan.fill = Fill::Zero;
+    return plan;
+  }
+  plan.what = FaultCase::UseObject;
+  if (facts.sharing == Sharing::Shared) return plan;
+  if (host_may_finish(facts) && includes(plan.rights, Protection::Write)) {
+    plan.fill = Fill::CopyOnWrite;
+    return plan;
+  }
+  if (writes) {
+    plan.what = FaultCase::CopyObject;
+    return plan;
+  }
+  plan.rights = without(plan.rights, Protection::Write);
+  return plan;
+}
+
+}  // namespace
+
+FaultPlan plan_fault(const FaultFacts& facts) {
+  FaultPlan plan;
+  const Protection allowed = facts.kind == FaultKind::WireMax ? facts.max_protection : facts.protection;
+  if (!includes(allowed, needed(facts.access))) return plan;
+
+  const bool writes = prepares_for_write(facts);
+  // Zeros cannot be shown without a page to hold them, so an entry without object copies its amap for a read
+  // as well, unless the page is there.
+  const bool makes_page = writes || (!facts.has_object && facts.slot == SlotState::Empty);
+  if (facts.needs_copy && makes_page) {
+    plan.what = FaultCase::CopyAmap;
+    return plan;
+  }
+  plan.rights = facts.needs_copy ? without(facts.protection, Protection::Write) : facts.protection;
+  plan.placement = facts.amap_shared ? Placement::Shareable : Placement::InPlace;
+  return facts.slot == SlotState::Empty ? plan_lower(facts, writes, plan) : plan_upper(facts, writes, plan);
+}
+
+}  // namespace uvm

@@ -1,0 +1,53 @@
+// The amap of an entry, locked, or the absence of one, which is an empty amap that nobody had to make.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "uvm/amap.h"
+#include "uvm/entry.h"
+
+namespace uvm {
+
+/// Holds the amap's lock while it lives. The lock exists only when the amap does, which the analysis cannot
+/// follow; this class is where it is told to trust us.
+class LockedAmap {
+ public:
+  explicit LockedAmap(const Entry& entry) NO_THREAD_SAFETY_ANALYSIS : amap_(entry.amap.get()) {
+    if (amap_ != nullptr) amap_->lock().lock();
+  }
+  ~LockedAmap() NO_THREAD_SAFETY_ANALYSIS {
+    if (amap_ != nullptr) amap_->lock().unlock();
+  }
+  LockedAmap(const LockedAmap&) = delete;
+  LockedAmap& operator=(const LockedAmap&) = delete;
+
+  [[nodiscard]] bool exists() const { return amap_ != nullptr; }
+  [[nodiscard]] bool is_shared() const NO_THREAD_SAFETY_ANALYSIS {
+    return amap_ != nullptr && amap_->is_shared();
+  }
+  [[nodiscard]] Anon* find(std::uint64_t slot) const NO_THREAD_SAFETY_ANALYSIS {
+    return amap_ != nullptr ? amap_->find(slot) : nullptr;
+  }
+  [[nodiscard]] bool is_mine_alone(std::uint64_t slot) const NO_THREAD_SAFETY_ANALYSIS {
+    return amap_ != nullptr && amap_->is_mine_alone(slot);
+  }
+  [[nodiscard]] std::optional<std::uint64_t> first_used(SlotRange range) const NO_THREAD_SAFETY_ANALYSIS {
+    return amap_ != nullptr ? amap_->first_used(range) : std::nullopt;
+  }
+  [[nodiscard]] std::optional<std::uint64_t> last_used(SlotRange range) const NO_THREAD_SAFETY_ANALYSIS {
+    return amap_ != nullptr ? amap_->last_used(range) : std::nullopt;
+  }
+  void put(std::uint64_t slot, Anon* anon, Pmap& pmap) NO_THREAD_SAFETY_ANALYSIS {
+    amap_->put(slot, anon, pmap);
+  }
+  void drop(std::uint64_t slot, Pmap& pmap) NO_THREAD_SAFETY_ANALYSIS {
+    if (amap_ != nullptr) amap_->drop(slot, pmap);
+  }
+  [[nodiscard]] Amap& amap() { return *amap_; }
+
+ private:
+  Amap* const amap_;
+};
+
+}  // namespace uvm

@@ -1,0 +1,174 @@
+// The operations of Space that change the map. Each checks everything it can refuse before it changes
+// anything, changes entries and translations under the exclusive lock, and lets go of what the removed
+// entries held after the lock, when no vCPU can reach it any more (unmap before drop references, NetBSD
+// uvm_unmap_remove and uvm_unmap_detach).
+#include <utility>
+
+#include "uvm/space.h"
+
+namespace uvm {
+namespace {
+
+bool is_expressible(Protection protection) {
+  return protection == Protection::None || includes(protection, Protection::Read);
+}
+
+Entry entry_of(const MapRequest& request) {
+  Entry entry;
+  entry.range = request.range;
+  entry.name = std::make_shared<const std::string>(request.name);
+  entry.object = request.object;
+  entry.offset = request.object ? request.offset : ObjectOffset();
+  entry.sharing = request.sharing;
+  entry.protection = request.protection;
+  entry.max_protection = request.max_protection;
+  entry.inherit = request.inherit;
+  entry.advice = request.advice;
+  return entry;
+}
+
+}  // namespace
+
+Status Space::check_request(const MapRequest& request) const {
+  const GpaRange range = request.range;
+  UVMM_CHECK(check_range(range, "map"));
+  if (!is_expressible(request.protection) || !is_expressible(request.max_protection)) {
+    return refuse(ErrorKind::Invalid, "map", range, "rights without read cannot be mapped",
+                  "add read, or use none");
+  }
+  if (!includes(request.max_protection, request.protection)) {
+    return refuse(ErrorKind::Invalid, "map", range,
+                  to_string(request.protection) + " is more than the most allowed, " +
+                      to_string(request.max_protection));
+  }
+  if (!request.object) return ok();
+  if (!request.offset.is_page_aligned()) {
+    return refuse(ErrorKind::Invalid, "map", range,
+                  "offset " + to_string(request.offset) + " is not a multiple of the page size");
+  }
+  if (!ObjectRange::from_size(request.offset, range.size())) {
+    return refuse(ErrorKind::Invalid, "map", range, "offset " + to_string(request.offset) + " passes 2^64");
+  }
+  const Protection most = request.object->max_protection();
+  if (request.sharing == Sharing::Shared && !includes(most, request.max_protection)) {
+    return refuse(ErrorKind::Protection, "map", range,
+                  std::string(request.object->name()) + " allows " + to_string(most) + " at most, not " +
+                      to_string(request.max_protection),
+                  "map it private, or open it for writing");
+  }
+  return ok();
+}
+
+Status Space::map(const MapRequest& request) {
+  UVMM_CHECK(check_request(request));
+  std::vector<Entry> replaced;
+  {
+    const ExclusiveLock lock(map_.lock());
+    if (const Entry* there = map_.first_from(request.range.begin());
+        there != nullptr && there->range.overlaps(request.range)) {
+      if (request.overlap == Overlap::Refuse) {
+        return refuse(ErrorKind::Busy, "map", request.range,
+                      *there->name + " at " + to_string(there->range) + " is there",
+                      "unmap it, or ask for it to be replaced");
+      }
+      UVMM_CHECK(check_not_open(request.range, "map"));
+      replaced = map_.take(request.range);
+      pmap_.discard(request.range);
+    }
+    map_.insert(entry_of(request));
+    map_.merge(request.range);
+  }
+  detach(replaced);
+  if (request.protection == Protection::None || request.advice == Advice::Random) return ok();
+  if (auto entered = enter_ahead(request.range); !entered) {
+    UVMM_CHECK(unmap(request.range));
+    return entered;
+  }
+  return ok();
+}
+
+/// Gives back what entries held that were taken out of the map. Without locks.
+void Space::detach(const std::vector<Entry>& taken) {
+  if (taken.empty()) return;
+  pmap_.update();
+  for (const Entry& entry : taken) free_anons(entry, pmap_);
+}
+
+/// The first run of a new mapping. What the pager says against it is kept for the one who touches the page;
+/// that the host has no room for the mapping has to be known now.
+Status Space::enter_ahead(GpaRange range) {
+  auto entered = fault_within(range.begin(), AccessKind::Read, FaultKind::Plain, range);
+  if (!entered && entered.error().kind() == ErrorKind::NoMemory) return std::move(entered).error();
+  return ok();
+}
+
+Status Space::unmap(GpaRange range) {
+  UVMM_CHECK(check_range(range, "unmap"));
+  std::vector<Entry> taken;
+  {
+    const ExclusiveLock lock(map_.lock());
+    UVMM_CHECK(check_not_open(range, "unmap"));
+    taken = map_.take(range);
+    if (!taken.empty()) pmap_.discard(range);
+  }
+  detach(taken);
+  return ok();
+}
+
+Status Space::check_mapped(GpaRange range, const char* operation) const {
+  if (const auto hole = map_.first_hole(range)) {
+    return refuse(ErrorKind::NoMapping, operation, range, "nothing is mapped at " + to_string(*hole));
+  }
+  return ok();
+}
+
+Status Space::protect(GpaRange range, Protection protection) {
+  UVMM_CHECK(check_range(range, "protect"));
+  if (!is_expressible(protection)) {
+    return refuse(ErrorKind::Invalid, "protect", range, "rights without read cannot be mapped",
+                  "add read, or use none");
+  }
+  {
+    const ExclusiveLock lock(map_.lock());
+    UVMM_CHECK(check_mapped(range, "protect"));
+    UVMM_CHECK(check_not_open(range, "protect"));
+    const Entry* forbids = nullptr;
+    map_.each(range, [&](const Entry& entry) {
+      if (forbids == nullptr && !includes(entry.max_protection, protection)) forbids = &entry;
+    });
+    if (forbids != nullptr) {
+      return refuse(ErrorKind::Protection, "protect", range,
+                    *forbids->name + " at " + to_string(forbids->range) + " allows " +
+                        to_string(forbids->max_protection) + " at most, not " + to_string(protection));
+    }
+    map_.clip(range);
+    map_.each_for_change(range, [&](Entry& entry) { entry.protection = protection; });
+    map_.merge(range);
+    // Only ever lowers; rights that were added come with the next fault.
+    pmap_.protect(range, protection);
+  }
+  pmap_.update();
+  return ok();
+}
+
+Status Space::inherit(GpaRange range, Inherit inherit) {
+  UVMM_CHECK(check_range(range, "inherit"));
+  const ExclusiveLock lock(map_.lock());
+  UVMM_CHECK(check_mapped(range, "inherit"));
+  map_.clip(range);
+  map_.each_for_change(range, [&](Entry& entry) { entry.inherit = inherit; });
+  map_.merge(range);
+  return ok();
+}
+
+Status Space::advise(GpaRange range, Advice advice) {
+  UVMM_CHECK(check_range(range, "advise"));
+  const ExclusiveLock lock(map_.lock());
+  UVMM_CHECK(check_mapped(range, "advise"));
+  map_.clip(range);
+  map_.each_for_change(range, [&](Entry& entry) { entry.advice = advice; });
+  map_.merge(range);
+  return ok();
+}
+
+}  // namespace uvm

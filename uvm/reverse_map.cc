@@ -1,0 +1,60 @@
+#include "uvm/reverse_map.h"
+
+#include <algorithm>
+
+namespace uvm {
+namespace {
+
+std::uint64_t origin_of(const Use& use) {
+  return use.range.begin().value() - use.offset.value();
+}
+
+}  // namespace
+
+void ReverseMap::add(const Use& use) {
+  if (!uses_.insert(use).second) return;
+  const auto view = std::find_if(views_.begin(), views_.end(), [&](const View& v) {
+    return v.pmap == use.pmap && v.origin == origin_of(use);
+  });
+  if (view != views_.end()) {
+    ++view->uses;
+  } else {
+    views_.push_back({use.pmap, origin_of(use), 1});
+  }
+}
+
+void ReverseMap::remove(const Use& use) {
+  if (uses_.erase(use) == 0) return;
+  const auto view = std::find_if(views_.begin(), views_.end(), [&](const View& v) {
+    return v.pmap == use.pmap && v.origin == origin_of(use);
+  });
+  if (--view->uses == 0) views_.erase(view);
+}
+
+void ReverseMap::each_place(ObjectRange range, const std::function<void(Pmap&, GpaRange)>& found) const {
+  for (const Use& use : uses_) {
+    const ObjectRange part = use.window().intersection(range);
+    if (part.empty()) continue;
+    const Gpa begin = use.range.begin() + (part.begin() - use.offset);
+    found(*use.pmap, *GpaRange::from_size(begin, part.size()));
+  }
+}
+
+std::vector<ObjectRange> ReverseMap::uncovered(ObjectRange range) const {
+  std::vector<ObjectRange> windows;
+  for (const Use& use : uses_) {
+    const ObjectRange part = use.window().intersection(range);
+    if (!part.empty()) windows.push_back(part);
+  }
+  std::sort(windows.begin(), windows.end());
+  std::vector<ObjectRange> holes;
+  ObjectOffset at = range.begin();
+  for (const ObjectRange& window : windows) {
+    if (at < window.begin()) holes.push_back(*ObjectRange::from_bounds(at, window.begin()));
+    at = std::max(at, window.end());
+  }
+  if (at < range.end()) holes.push_back(*ObjectRange::from_bounds(at, range.end()));
+  return holes;
+}
+
+}  // namespace uvm

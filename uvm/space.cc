@@ -1,0 +1,99 @@
+#include "uvm/space.h"
+
+#include <utility>
+
+#include "uvm/fault.h"
+
+namespace uvm {
+
+Result<std::unique_ptr<Space>> Space::create(std::string name, Pmap& pmap, GpaRange limits) {
+  if (limits.empty() || !limits.is_page_aligned() || limits.end().value() > kAddressLimit) {
+    return Error(ErrorKind::Invalid, "space " + name + ": limits " + to_string(limits),
+                 "they have to be whole pages below " + hex(kAddressLimit));
+  }
+  return std::unique_ptr<Space>(new Space(std::move(name), pmap, limits));
+}
+
+Space::Space(std::string name, Pmap& pmap, GpaRange limits)
+    : name_(std::move(name)), pmap_(pmap), limits_(limits), map_(pmap) {}
+
+Space::~Space() {
+  std::vector<Entry> taken;
+  {
+    const ExclusiveLock lock(map_.lock());
+    taken = map_.take(limits_);
+    pmap_.discard(limits_);
+  }
+  pmap_.update();
+  for (const Entry& entry : taken) free_anons(entry, pmap_);
+}
+
+Error Space::refuse(ErrorKind kind, const char* operation, GpaRange range, const std::string& why,
+                    std::string way_out) const {
+  return {kind, "space " + name_ + ": " + operation + " " + to_string(range) + ": " + why,
+          std::move(way_out)};
+}
+
+Status Space::check_range(GpaRange range, const char* operation) const {
+  if (range.empty()) return refuse(ErrorKind::Invalid, operation, range, "the range is empty");
+  if (!range.is_page_aligned()) {
+    return refuse(ErrorKind::Invalid, operation, range, "not whole pages",
+                  "use multiples of " + std::to_string(kPageSize) + " bytes");
+  }
+  if (!limits_.contains(range)) {
+    return refuse(ErrorKind::Invalid, operation, range, "outside the space's " + to_string(limits_));
+  }
+  return ok();
+}
+
+Status Space::check_not_open(GpaRange range, const char* operation) const {
+  if (const auto open = open_.overlapping(range)) {
+    return refuse(ErrorKind::Busy, operation, range, "an access to " + to_string(*open) + " is open",
+                  "try again when it has been closed");
+  }
+  return ok();
+}
+
+Status Space::fault(Gpa address, AccessKind access, FaultKind kind) {
+  UVMM_CHECK(fault_within(address, access, kind, std::nullopt));
+  return ok();
+}
+
+Result<GpaRange> Space::fault_within(Gpa address, AccessKind access, FaultKind kind,
+                                     std::optional<GpaRange> within) {
+  count(counters_.faults);
+  auto resolved = Fault({name_, map_, pmap_, counters_}, address, access, kind, within).resolve();
+  if (!resolved) count(counters_.refused);
+  return resolved;
+}
+
+void Space::drop_translations() {
+  pmap_.drop_all();
+}
+
+std::optional<EntryInfo> Space::entry_at(Gpa address) const {
+  const SharedLock lock(map_.lock());
+  const Entry* entry = map_.find(address);
+  if (entry == nullptr) return std::nullopt;
+  return entry->info();
+}
+
+std::vector<EntryInfo> Space::entries() const {
+  std::vector<EntryInfo> shown;
+  const SharedLock lock(map_.lock());
+  shown.reserve(map_.size());
+  map_.each(limits_, [&](const Entry& entry) { shown.push_back(entry.info()); });
+  return shown;
+}
+
+std::uint64_t Space::metadata_bytes() const {
+  const SharedLock lock(map_.lock());
+  return sizeof(Space) - sizeof(Map) + map_.metadata_bytes() + pmap_.metadata_bytes();
+}
+
+std::uint64_t Space::version() const {
+  const SharedLock lock(map_.lock());
+  return map_.version();
+}
+
+}  // namespace uvm

@@ -1,0 +1,25 @@
+#include "uvm/statistics.h"
+
+namespace uvm {
+
+FaultStatistics FaultCounters::snapshot() const {
+  const auto look = [](const std::atomic<std::uint64_t>& counter) {
+    return counter.load(std::memory_order_relaxed);
+  };
+  FaultStatistics seen;
+  seen.faults = look(faults);
+  seen.already = look(already);
+  seen.anon = look(anon);
+  seen.anon_copied = look(anon_copied);
+  seen.object = look(object);
+  seen.object_copied = look(object_copied);
+  seen.zero_filled = look(zero_filled);
+  seen.left_to_host = look(left_to_host);
+  seen.pages_entered = look(pages_entered);
+  seen.amap_copies = look(amap_copies);
+  seen.restarts = look(restarts);
+  seen.refused = look(refused);
+  return seen;
+}
+
+}  // namespace uvm
