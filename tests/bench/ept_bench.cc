@@ -1,0 +1,195 @@
+// What the pmap's operations cost on this host, without a guest.
+#include <benchmark/benchmark.h>
+#include <poll.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <thread>
+
+#include "ept/host/ram_object.h"
+#include "ept/pmap.h"
+
+namespace {
+
+using uvm::Fill;
+using uvm::Gpa;
+using uvm::GpaRange;
+using uvm::kPageSize;
+using uvm::Mapping;
+using uvm::Protection;
+
+constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
+constexpr std::uint64_t kGiB = std::uint64_t{1} << 30;
+
+GpaRange bytes(std::uint64_t begin, std::uint64_t size) {
+  return GpaRange::from_size(Gpa(begin), size).value();
+}
+
+std::unique_ptr<ept::Pmap> make_pmap(std::uint64_t size, ept::host::HugePages huge) {
+  ept::PmapConfig config;
+  config.covered = bytes(0, size);
+  config.window.huge = huge;
+  return ept::Pmap::create(config).value();
+}
+
+std::unique_ptr<ept::host::RamObject> make_object(std::uint64_t size, ept::host::HugePages huge) {
+  return ept::host::RamObject::create("bench", size, huge).value();
+}
+
+void touch(ept::Pmap& pmap, std::uint64_t at) {
+  *static_cast<volatile std::byte*>(pmap.bytes(bytes(at, kPageSize)).data()) = std::byte{1};
+}
+
+void create_and_enter_64_gib(benchmark::State& state) {
+  std::uint64_t metadata = 0;
+  for (auto _ : state) {
+    const auto pmap = make_pmap(64 * kGiB, ept::host::HugePages::Want);
+    pmap->enter({bytes(0, 64 * kGiB), std::nullopt, Fill::Zero, Protection::All}).value();
+    metadata = pmap->metadata_bytes();
+  }
+  state.counters["metadata_bytes"] = static_cast<double>(metadata);
+}
+BENCHMARK(create_and_enter_64_gib)->Unit(benchmark::kMicrosecond);
+
+void enter_again(benchmark::State& state) {
+  const auto pmap = make_pmap(64 * kGiB, ept::host::HugePages::Want);
+  const Mapping mapping{bytes(0, 64 * kGiB), std::nullopt, Fill::Zero, Protection::All};
+  pmap->enter(mapping).value();
+  for (auto _ : state) pmap->enter(mapping).value();
+}
+BENCHMARK(enter_again)->Unit(benchmark::kMicrosecond);
+
+void table_lookup(benchmark::State& state) {
+  ept::Table table;
+  ept::Leaf leaf;
+  leaf.frame = 1;  // out of step: small leaves, four levels deep
+  leaf.rights = Protection::All;
+  table.set(bytes(0, kGiB), leaf);
+  std::uint64_t at = 0;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(table.lookup(Gpa(at)));
+    at = (at + 4099 * kPageSize) % kGiB;
+  }
+}
+BENCHMARK(table_lookup);
+
+void promote_in_place(benchmark::State& state) {
+  const auto object = make_object(kGiB, ept::host::HugePages::Never);
+  auto pmap = make_pmap(kGiB, ept::host::HugePages::Never);
+  const Mapping mapping{bytes(0, kGiB), uvm::Frame{object.get(), 0}, Fill::CopyOnWrite, Protection::All};
+  pmap->enter(mapping).value();
+  std::uint64_t page = 0;
+  for (auto _ : state) {
+    if (page == kGiB / kPageSize) {
+      state.PauseTiming();
+      pmap->discard(bytes(0, kGiB));
+      pmap->enter(mapping).value();
+      page = 0;
+      state.ResumeTiming();
+    }
+    pmap->promote({Gpa(page * kPageSize), uvm::Frame{object.get(), page}, uvm::Placement::InPlace}).value();
+    ++page;
+  }
+}
+BENCHMARK(promote_in_place)->Unit(benchmark::kMicrosecond);
+
+void promote_and_enter_over_shared(benchmark::State& state) {
+  constexpr std::uint64_t kPages = 1024;
+  const auto object = make_object(2 * kPages * kPageSize, ept::host::HugePages::Never);
+  const auto pmap = make_pmap(2 * kPages * kPageSize, ept::host::HugePages::Never);
+  const Mapping mapping{bytes(0, 2 * kPages * kPageSize), uvm::Frame{object.get(), 0}, Fill::Exact,
+                        Protection::All};
+  pmap->enter(mapping).value();
+  std::uint64_t page = 0;
+  for (auto _ : state) {
+    if (page >= 2 * kPages) {
+      state.PauseTiming();
+      pmap->discard(mapping.range);
+      pmap->enter(mapping).value();
+      page = 0;
+      state.ResumeTiming();
+    }
+    const auto frame = pmap->promote({Gpa(page * kPageSize), uvm::Frame{object.get(), page}}).value();
+    pmap->enter({bytes(page * kPageSize, kPageSize), frame, Fill::Exact, Protection::All}).value();
+    page += 2;
+  }
+}
+BENCHMARK(promote_and_enter_over_shared)->Unit(benchmark::kMicrosecond);
+
+void harvest_1_gib_one_percent_dirty(benchmark::State& state) {
+  const auto huge = state.range(0) != 0 ? ept::host::HugePages::Want : ept::host::HugePages::Never;
+  const auto object = make_object(kGiB, huge);
+  const auto pmap = make_pmap(kGiB, huge);
+  // Resident in the object and mapped for reading, as after a boot.
+  pmap->enter({bytes(0, kGiB), uvm::Frame{object.get(), 0}, Fill::Exact, Protection::All}).value();
+  for (std::uint64_t at = 0; at < kGiB; at += kPageSize) touch(*pmap, at);
+  pmap->enter({bytes(0, kGiB), uvm::Frame{object.get(), 0}, Fill::CopyOnWrite, Protection::All}).value();
+  std::uint64_t sum = 0;
+  for (std::uint64_t at = 0; at < kGiB; at += kPageSize) {
+    sum += static_cast<std::uint64_t>(pmap->bytes(bytes(at, kPageSize))[0]);
+  }
+  benchmark::DoNotOptimize(sum);
+  // Clustered: 1 % of the pages, in one of eight regions of 2 MiB.
+  for (std::uint64_t at = 0; at < kGiB; at += 16 * kMiB) {
+    for (std::uint64_t page = 0; page < 41; ++page) touch(*pmap, at + page * 12 * kPageSize);
+  }
+  std::uint64_t pages = 0;
+  for (auto _ : state) {
+    pages = 0;
+    pmap->harvest(bytes(0, kGiB), [&](GpaRange run, uvm::Frame) { pages += run.pages(); });
+  }
+  state.counters["pages"] = static_cast<double>(pages);
+  state.SetLabel(object->has_huge_pages() ? "2M base" : "4K base");
+}
+BENCHMARK(harvest_1_gib_one_percent_dirty)->Arg(0)->Arg(1)->Unit(benchmark::kMicrosecond)->Iterations(50);
+
+/// Drops 256 MiB of shared memory that is mapped, and enters it again.
+void drop_all_256_mib(benchmark::State& state) {
+  const auto huge = state.range(0) != 0 ? ept::host::HugePages::Want : ept::host::HugePages::Never;
+  const std::uint64_t size = 256 * kMiB;
+  const auto object = make_object(size, huge);
+  const auto pmap = make_pmap(size, huge);
+  const Mapping mapping{bytes(0, size), uvm::Frame{object.get(), 0}, Fill::Exact, Protection::All};
+  for (auto _ : state) {
+    state.PauseTiming();
+    pmap->enter(mapping).value();
+    for (std::uint64_t at = 0; at < size; at += kPageSize) touch(*pmap, at);
+    state.ResumeTiming();
+    pmap->drop_all();
+    pmap->enter(mapping).value();
+  }
+  state.SetLabel(object->has_huge_pages() ? "2M pages" : "4K pages");
+}
+BENCHMARK(drop_all_256_mib)->Arg(0)->Arg(1)->Unit(benchmark::kMicrosecond)->Iterations(20);
+
+/// A touch of a removed page, resolved by a thread that enters it again.
+void event_round_trip(benchmark::State& state) {
+  const auto object = make_object(kMiB, ept::host::HugePages::Never);
+  const auto pmap = make_pmap(kMiB, ept::host::HugePages::Never);
+  if (pmap->events() == nullptr) {
+    state.SkipWithError("no events on this host");
+    return;
+  }
+  const Mapping mapping{bytes(0, kMiB), uvm::Frame{object.get(), 0}, Fill::Exact, Protection::All};
+  std::atomic<bool> stop{false};
+  std::thread handler([&] {
+    pollfd wait{pmap->events()->fd(), POLLIN, 0};
+    while (!stop.load()) {
+      (void)::poll(&wait, 1, 10);
+      while (pmap->events()->next()) pmap->enter(mapping).value();
+    }
+  });
+  for (auto _ : state) {
+    pmap->drop_all();
+    touch(*pmap, 0);
+  }
+  stop.store(true);
+  handler.join();
+}
+BENCHMARK(event_round_trip)->Unit(benchmark::kMicrosecond)->UseRealTime();
+
+}  // namespace
+
+BENCHMARK_MAIN();
