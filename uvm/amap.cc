@@ -92,19 +92,21 @@ bool Amap::drop(std::uint64_t slot, Pmap& pmap) {
 }
 
 void Amap::drop_range(SlotRange range, Pmap& pmap) {
-  each_part(chunks_, range, [&](auto at, std::uint64_t base, std::size_t first, std::size_t end) {
-    if (first == 0 && end == kSlotsPerChunk) {
-      release_chunk(at->second, pmap);
-      chunks_.erase(at);
-      return true;
-    }
-    for (std::size_t i = first; i < end; ++i) {
-      const bool last_of_chunk = at->second->used == 1 && at->second->anons[i] != nullptr;
-      drop(base + i, pmap);
-      if (last_of_chunk) break;
-    }
-    return true;
-  });
+  // The analysis does not carry the held lock into the closure.
+  each_part(chunks_, range,
+            [&](auto at, std::uint64_t base, std::size_t first, std::size_t end) NO_THREAD_SAFETY_ANALYSIS {
+              if (first == 0 && end == kSlotsPerChunk) {
+                release_chunk(at->second, pmap);
+                chunks_.erase(at);
+                return true;
+              }
+              for (std::size_t i = first; i < end; ++i) {
+                const bool last_of_chunk = at->second->used == 1 && at->second->anons[i] != nullptr;
+                drop(base + i, pmap);
+                if (last_of_chunk) break;
+              }
+              return true;
+            });
 }
 
 std::optional<std::uint64_t> Amap::first_used(SlotRange range) const {
@@ -154,25 +156,27 @@ std::shared_ptr<Amap> Amap::copy(SlotRange range, Pmap& pmap) const {
 
 void Amap::adopt(const Chunks& chunks, SlotRange range, Pmap& pmap) {
   // Nobody else knows this amap yet, so its lock need not be held.
-  each_part(chunks, range, [&](auto at, std::uint64_t /*base*/, std::size_t first, std::size_t end) {
-    Chunk* chunk = at->second;
-    chunk->references.fetch_add(1, std::memory_order_relaxed);
-    if (first != 0 || end != kSlotsPerChunk) {
-      unshare(chunk, pmap);
-      for (std::size_t i = 0; i < kSlotsPerChunk; ++i) {
-        if ((i >= first && i < end) || chunk->anons[i] == nullptr) continue;
-        chunk->anons[i]->release(pmap);
-        chunk->anons[i] = nullptr;
-        --chunk->used;
-      }
-      if (chunk->used == 0) {
-        release_chunk(chunk, pmap);
-        return true;
-      }
-    }
-    chunks_.emplace(at->first, chunk);
-    return true;
-  });
+  each_part(chunks, range,
+            [&](auto at, std::uint64_t /*base*/, std::size_t first, std::size_t end)
+                NO_THREAD_SAFETY_ANALYSIS {
+                  Chunk* chunk = at->second;
+                  chunk->references.fetch_add(1, std::memory_order_relaxed);
+                  if (first != 0 || end != kSlotsPerChunk) {
+                    unshare(chunk, pmap);
+                    for (std::size_t i = 0; i < kSlotsPerChunk; ++i) {
+                      if ((i >= first && i < end) || chunk->anons[i] == nullptr) continue;
+                      chunk->anons[i]->release(pmap);
+                      chunk->anons[i] = nullptr;
+                      --chunk->used;
+                    }
+                    if (chunk->used == 0) {
+                      release_chunk(chunk, pmap);
+                      return true;
+                    }
+                  }
+                  chunks_.emplace(at->first, chunk);
+                  return true;
+                });
 }
 
 std::uint64_t Amap::metadata_bytes() const {

@@ -11,10 +11,12 @@ Fault::Fault(const FaultContext& context, Gpa address, AccessKind access, FaultK
              std::optional<GpaRange> within)
     : context_(context), page_(address.page_down()), access_(access), kind_(kind), within_(within) {}
 
-Error Fault::error(ErrorKind kind, const std::string& why, std::string way_out) const {
-  return {kind,
-          "space " + context_.space + ": " + to_string(access_) + " at " + to_string(page_) + ": " + why,
-          std::move(way_out)};
+std::string Fault::place() const {
+  return "space " + context_.space + ": " + to_string(access_) + " at " + to_string(page_);
+}
+
+Error Fault::error(ErrorKind kind, const std::string& why) const {
+  return {kind, place() + ": " + why};
 }
 
 Result<GpaRange> Fault::resolve() {
@@ -136,9 +138,19 @@ Result<Fault::Next> Fault::act(const Entry& entry, LockedAmap& amap, const Fault
   return next;
 }
 
+/// Whether this page already is what the mapping would make it: wiring a page that the host made must not cut
+/// the range it lies in.
+bool Fault::is_entered(const Mapping& mapping) const {
+  if (mapping.fill != Fill::Exact || mapping.range.pages() != 1) return false;
+  const auto found = context_.pmap.extract(page_);
+  return found && found->frame == mapping.first && found->rights == mapping.rights;
+}
+
 Result<Fault::Next> Fault::enter(const Mapping& mapping) {
-  UVMM_CHECK(context_.pmap.enter(mapping));
-  count(context_.counters.pages_entered, mapping.range.pages());
+  if (!is_entered(mapping)) {
+    UVMM_CHECK(context_.pmap.enter(mapping));
+    count(context_.counters.pages_entered, mapping.range.pages());
+  }
   entered_ = mapping.range;
   return Next::Done;
 }
@@ -178,13 +190,14 @@ Result<Fault::Next> Fault::use_object(const Entry& entry, const LockedAmap& amap
   const Mapping mapping{*GpaRange::from_size(begin, end - first),
                         answer_->frames.run.first + ((first - answer_->offset) >> kPageShift), plan.fill,
                         plan.rights};
+  entered_ = mapping.range;
+  if (is_entered(mapping)) return Next::Done;
   UVMM_TRY(const Freshness fresh, entry.object->enter(context_.pmap, mapping, answer_->frames.generation));
   if (fresh == Freshness::Stale) {
     answer_.reset();
     return Next::Again;
   }
   count(context_.counters.pages_entered, mapping.range.pages());
-  entered_ = mapping.range;
   return Next::Done;
 }
 
@@ -204,12 +217,6 @@ Result<Fault::Next> Fault::copy_page(const Entry& entry, LockedAmap& amap, const
     promotion.source = anon != nullptr ? anon->frame() : context_.pmap.harvest_page(page_);
   }
   UVMM_TRY(const Frame frame, promote_slot(context_.pmap, amap, slot, promotion));
-  // A promotion inside a range that is left to the host needs no entering, and must not split the range.
-  const auto found = context_.pmap.extract(page_);
-  if (found && found->frame == frame && found->rights == plan.rights) {
-    entered_ = GpaRange::page_of(page_);
-    return Next::Done;
-  }
   return enter({GpaRange::page_of(page_), frame, Fill::Exact, plan.rights});
 }
 
@@ -278,13 +285,12 @@ Status Fault::ask_pager() {
   const Question question = *std::exchange(question_, std::nullopt);
   auto frames = question.object->get(question.request);
   if (!frames) {
-    if (slot_ != SlotState::InPlace)
-      return std::move(frames).error().with_context(error(ErrorKind::PagerIo, "pager").what());
+    if (slot_ != SlotState::InPlace) return std::move(frames).error().with_context(place());
     backing_gone_ = true;
     return ok();
   }
   answer_ = Answer{question.object, question.request.offset, *frames};
-  if (question.pages_before == 0 || frames->run.count != question.request.pages) return ok();
+  if (question.pages_before == 0 || frames->run.count != frames->available) return ok();
   PagerRequest all = question.request;
   all.offset = all.offset - (question.pages_before << kPageShift);
   all.pages += question.pages_before;

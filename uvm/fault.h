@@ -74,6 +74,7 @@ class Fault {
   [[nodiscard]] GpaRange run_around(const Entry& entry, const LockedAmap& amap, const FaultPlan& plan) const;
   /// `run` without the neighbours that have those rights already, found by probing at doubling distances.
   [[nodiscard]] GpaRange without_served(GpaRange run, Protection rights) const;
+  [[nodiscard]] bool is_entered(const Mapping& mapping) const;
   [[nodiscard]] Result<Next> enter(const Mapping& mapping);
 
   [[nodiscard]] Next ask(const Entry& entry, std::uint64_t pages, std::uint64_t pages_before,
@@ -81,7 +82,8 @@ class Fault {
   [[nodiscard]] bool is_answered(const Entry& entry) const;
   [[nodiscard]] Status ask_pager();
   void copy_amap();
-  [[nodiscard]] Error error(ErrorKind kind, const std::string& why, std::string way_out = {}) const;
+  [[nodiscard]] std::string place() const;
+  [[nodiscard]] Error error(ErrorKind kind, const std::string& why) const;
 
   const FaultContext context_;
   const Gpa page_;
