@@ -7,7 +7,7 @@ kind=$1 out=$2 kernel=${3:-}
 busybox=$(command -v busybox) || { echo "initramfs: busybox is not installed (package busybox-static)" >&2; exit 1; }
 
 # What L1 cannot mount the host's file system or run a guest without, in the order of their dependencies.
-l1_modules=(virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci irqbypass ccp kvm kvm-amd netfs fscache
+l1_modules=(virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci irqbypass ccp kvm kvm-amd netfs fscache
   9pnet 9pnet_virtio 9p overlay virtio_console)
 
 case $kind in
