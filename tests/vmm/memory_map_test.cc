@@ -1,0 +1,61 @@
+#include "vmm/machine/memory_map.h"
+
+#include <gtest/gtest.h>
+
+#include "uvm/access.h"
+#include "vmm/machine/guest_memory.h"
+
+namespace vmm {
+namespace {
+
+constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
+
+TEST(HumanBytes, HaveAtMostOneDecimal) {
+  EXPECT_EQ(human_bytes(0), "0");
+  EXPECT_EQ(human_bytes(1023), "1023");
+  EXPECT_EQ(human_bytes(4096), "4K");
+  EXPECT_EQ(human_bytes(1536 * 1024), "1.5M");
+  EXPECT_EQ(human_bytes(std::uint64_t{64} << 30), "64G");
+  EXPECT_EQ(human_bytes(~std::uint64_t{0}), "16383.9P");
+}
+
+std::unique_ptr<GuestMemory> memory_of(MemoryBacking backing) {
+  GuestMemory::Request request;
+  request.name = "test";
+  request.ram = {*uvm::GpaRange::from_bounds(uvm::Gpa(0), uvm::Gpa(16 * kMiB))};
+  request.backing = backing;
+  auto memory = GuestMemory::create(request);
+  EXPECT_TRUE(memory) << memory.error().text();
+  return memory ? std::move(*memory) : nullptr;
+}
+
+TEST(MemoryMap, ShowsWhatWasTouched) {
+  const auto memory = memory_of(MemoryBacking::Anonymous);
+  ASSERT_NE(memory, nullptr);
+  const std::string before = format_memory_map(memory->space());
+  EXPECT_NE(before.find("total: 1 mappings of 16M, resident 0 "), std::string::npos) << before;
+  ASSERT_TRUE(uvm::Access::write_value(memory->space(), uvm::Gpa(0x5000), std::uint64_t{1}));
+  const std::string after = format_memory_map(memory->space());
+  EXPECT_EQ(after.find("resident 0 "), std::string::npos) << after;
+  EXPECT_NE(after.find("zero-fill"), std::string::npos) << after;
+}
+
+TEST(MemoryMap, NamesTheObjectOfSharedMemory) {
+  const auto memory = memory_of(MemoryBacking::Shared);
+  ASSERT_NE(memory, nullptr);
+  const std::string map = format_memory_map(memory->space());
+  EXPECT_NE(map.find("shared"), std::string::npos) << map;
+  EXPECT_NE(map.find("ram+0x0"), std::string::npos) << map;
+}
+
+TEST(GuestMemory, HoldsExactlyItsRanges) {
+  const auto memory = memory_of(MemoryBacking::Anonymous);
+  ASSERT_NE(memory, nullptr);
+  EXPECT_TRUE(memory->holds(uvm::Gpa(0), 8));
+  EXPECT_TRUE(memory->holds(uvm::Gpa(16 * kMiB - 8), 8));
+  EXPECT_FALSE(memory->holds(uvm::Gpa(16 * kMiB - 4), 8));
+  EXPECT_FALSE(memory->holds(uvm::Gpa(~std::uint64_t{0}), 8));
+}
+
+}  // namespace
+}  // namespace vmm
