@@ -21,8 +21,8 @@ enum class Polarity { ActiveHigh, ActiveLow };
 enum class Trigger { Edge, Level };
 /// Whether an 8259 pair exists beside the IOAPIC (PCAT_COMPAT of the MADT).
 enum class LegacyPic { Absent, Present };
-/// ResetOnly: port 0x64 answers a reset command and nothing else; the tables then deny the controller,
-/// because a driver that believed in it would wait for time-outs.
+/// ResetOnly: no keyboard is attached. The tables then deny the controller (its reset command works all the
+/// same), because a driver that believed in it would spend its time on probes.
 enum class KeyboardController { ResetOnly, Present };
 
 /// How ISA interrupt `source` arrives at the IOAPIC, where that differs from "same number, edge, high".
@@ -71,6 +71,7 @@ struct AcpiConfig {
   std::optional<SerialPort> serial = SerialPort{};
   KeyboardController keyboard = KeyboardController::ResetOnly;
   std::optional<std::uint8_t> rtc_irq = 8;  // nullopt: the RTC has no interrupt
+  std::uint8_t rtc_century = 0x32;          // CMOS cell of the century; 0: none
   std::optional<PciHost> pci;
   uvm::GpaRange area;  // where the tables go; empty: low_memory's ACPI area, 0xe0000–0xfffff
 };
