@@ -1,0 +1,125 @@
+#include "vmm/cli/validate.h"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "guest/programs/builtin_info.h"
+#include "guest/programs/programs.h"
+#include "uvm/base/units.h"
+#include "vmm/cli/nearest.h"
+#include "vmm/cli/values.h"
+#include "vmm/text.h"
+
+namespace vmm::cli {
+namespace {
+
+uvm::Error invalid(std::string what, std::string way_out = {}) {
+  return {uvm::ErrorKind::Invalid, std::move(what), std::move(way_out)};
+}
+
+/// A text that ends in a file name, a log line or a guest's memory: no control characters, no NUL.
+uvm::Status check_text(std::string_view what, std::string_view text, std::size_t limit) {
+  if (text.size() > limit) {
+    return invalid(std::string(what) + " has " + std::to_string(text.size()) + " bytes, " +
+                   std::to_string(limit) + " are possible");
+  }
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const auto byte = static_cast<unsigned char>(text[at]);
+    if (byte < 0x20 || byte == 0x7f) {
+      return invalid(std::string(what) + " holds a control character (" + one_line(text.substr(at, 1)) +
+                     ") at byte " + std::to_string(at));
+    }
+  }
+  return uvm::ok();
+}
+
+uvm::Status check_builtin(const MachineConfig& config) {
+  const BootSource& boot = config.boot;
+  const auto* program = guest::programs::find(boot.builtin);
+  if (program == nullptr) {
+    std::vector<std::string_view> names;
+    for (const auto& each : guest::programs::all()) names.push_back(each.name);
+    return invalid(
+        "there is no built-in guest '" + one_line(boot.builtin) + "'",
+        "the nearest is '" + std::string(nearest(boot.builtin, names)) + "'; `uvmm list-builtins` shows all");
+  }
+  if (!boot.initrd.empty()) {
+    return invalid("the built-in guest '" + boot.builtin + "' takes no initrd", "leave --initrd out");
+  }
+  if (!boot.cmdline.empty()) {
+    return invalid("the built-in guest '" + boot.builtin + "' takes no kernel command line",
+                   "its arguments are given with --builtin-args");
+  }
+  if (config.memory < program->min_memory) {
+    return invalid("the built-in guest '" + boot.builtin + "' needs " + format_size(program->min_memory) +
+                       " of memory, not " + format_size(config.memory),
+                   "raise --memory");
+  }
+  return check_text("--builtin-args", boot.builtin_arguments,
+                    guest::programs::BuiltinInfo::kMaxArguments - 1);
+}
+
+uvm::Status check_boot(const MachineConfig& config) {
+  const BootSource& boot = config.boot;
+  if (boot.kernel.empty() && boot.builtin.empty()) {
+    return invalid("no kernel is given",
+                   "name one with --kernel FILE, or a built-in guest with --builtin NAME");
+  }
+  if (!boot.kernel.empty() && !boot.builtin.empty()) {
+    return invalid(
+        "both a kernel (" + boot.kernel + ") and a built-in guest (" + boot.builtin + ") are given",
+        "leave --kernel or --builtin out");
+  }
+  UVMM_CHECK(check_text("the kernel's path", boot.kernel, 4095));
+  UVMM_CHECK(check_text("the initrd's path", boot.initrd, 4095));
+  UVMM_CHECK(check_text("the kernel command line", boot.cmdline, kMaxCmdline));
+  if (!boot.builtin.empty()) return check_builtin(config);
+  if (!boot.builtin_arguments.empty()) {
+    return invalid("--builtin-args is given without --builtin",
+                   "a kernel's arguments are given with --cmdline");
+  }
+  UVMM_CHECK(parse_kernel_format(boot.format));
+  return uvm::ok();
+}
+
+uvm::Status check_memory(const MachineConfig& config) {
+  const std::string given = "memory of " + format_size(config.memory);
+  if (config.memory < kMinMemory) {
+    return invalid(given + " is too little", "--memory takes " + format_size(kMinMemory) + " to " +
+                                                 format_size(kMaxMemory) +
+                                                 "; a number without a unit is MiB");
+  }
+  if (config.memory > kMaxMemory) {
+    return invalid(given + " is more than a processor can address",
+                   "--memory takes " + format_size(kMinMemory) + " to " + format_size(kMaxMemory) +
+                       "; a number without a unit is MiB");
+  }
+  if (config.memory % uvm::kPageSize != 0) {
+    return invalid(given + " is not a whole number of 4K pages", "round it to a multiple of 4K");
+  }
+  if (config.boot.load_address >= config.memory) {
+    return invalid("load address " + std::to_string(config.boot.load_address) +
+                       " is not inside the guest's " + format_size(config.memory) + " of memory",
+                   "lower --load-address or raise --memory");
+  }
+  return uvm::ok();
+}
+
+}  // namespace
+
+uvm::Status validate(const MachineConfig& config) {
+  if (config.vcpus < 1 || config.vcpus > kMaxVcpus) {
+    return invalid(std::to_string(config.vcpus) + " vCPUs are not possible",
+                   "--cpus takes 1 to " + std::to_string(kMaxVcpus));
+  }
+  UVMM_CHECK(check_memory(config));
+  UVMM_CHECK(check_boot(config));
+  if (config.name.empty()) return invalid("the machine's name is empty", "leave --name out for 'uvmm'");
+  UVMM_CHECK(check_text("the machine's name", config.name, kMaxName));
+  UVMM_CHECK(check_text("the log file's path", config.log_file, 4095));
+  UVMM_CHECK(parse_log_level(config.log_level));
+  return uvm::ok();
+}
+
+}  // namespace vmm::cli

@@ -1,0 +1,182 @@
+#include "vmm/cli/values.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <limits>
+#include <span>
+
+#include "vmm/cli/nearest.h"
+#include "vmm/log.h"
+#include "vmm/text.h"
+
+namespace vmm::cli {
+namespace {
+
+using Words = std::span<const std::string_view>;
+
+constexpr std::array<std::string_view, 3> kBackings = {"auto", "anonymous", "shared"};
+constexpr std::array<std::string_view, 3> kIrqChips = {"auto", "split", "full"};
+constexpr std::array<std::string_view, 2> kDebugExits = {"qemu", "plain"};
+constexpr std::array<std::string_view, 2> kConsoles = {"stdio", "none"};
+constexpr std::array<std::string_view, 2> kShowMaps = {"on-signal", "at-exit"};
+constexpr std::array<std::string_view, 7> kFormats = {"auto",      "bzimage",   "elf64",    "pvh",
+                                                      "multiboot", "flat-real", "flat-long"};
+constexpr std::array<std::string_view, 7> kLevels = {"trace", "debug",    "info", "warning",
+                                                     "error", "critical", "off"};
+
+std::string quoted(std::string_view text) {
+  constexpr std::size_t kShown = 80;  // bytes of a wrong value that a message repeats
+  std::string shown = one_line(text.substr(0, kShown));
+  if (text.size() > kShown) shown += "…";
+  return "'" + shown + "'";
+}
+
+uvm::Error invalid(std::string what, std::string way_out = {}) {
+  return {uvm::ErrorKind::Invalid, std::move(what), std::move(way_out)};
+}
+
+uvm::Result<std::size_t> parse_word(std::string_view name, Words words) {
+  const auto found = std::ranges::find(words, name);
+  if (found != words.end()) return static_cast<std::size_t>(found - words.begin());
+  return invalid(quoted(name) + " is not one of " + alternatives(words),
+                 "the nearest is '" + std::string(nearest(name, words)) + "'");
+}
+
+template <class Enum>
+uvm::Result<Enum> parse_enum(std::string_view name, Words words) {
+  UVMM_TRY(const std::size_t index, parse_word(name, words));
+  return static_cast<Enum>(index);
+}
+
+void drop_prefix(std::string_view& text, std::string_view prefix) {
+  if (text.starts_with(prefix)) text.remove_prefix(prefix.size());
+}
+
+enum class Digits { None, Fit, TooMany };
+
+/// Takes the digits off the front of `text`.
+Digits take_number(std::string_view& text, int base, std::uint64_t& value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
+  const auto length = static_cast<std::size_t>(end - text.data());
+  if (length == 0 || error == std::errc::invalid_argument) return Digits::None;
+  text.remove_prefix(length);
+  return error == std::errc() ? Digits::Fit : Digits::TooMany;
+}
+
+/// The power of two that a size's suffix means; -1 for none known.
+int suffix_shift(std::string_view suffix) {
+  if (suffix.empty()) return 20;
+  constexpr std::string_view kUnits = "KMGT";
+  const char unit = suffix[0] >= 'a' ? static_cast<char>(suffix[0] - 'a' + 'A') : suffix[0];
+  const std::size_t index = kUnits.find(unit);
+  const std::string_view rest = suffix.substr(1);
+  if (index == std::string_view::npos || !(rest.empty() || rest == "B" || rest == "b" || rest == "iB"))
+    return -1;
+  return 10 * (static_cast<int>(index) + 1);
+}
+
+}  // namespace
+
+uvm::Result<std::uint64_t> parse_size(std::string_view text) {
+  const std::string_view whole = text;
+  drop_prefix(text, "size=");
+  std::uint64_t value = 0;
+  const Digits digits = take_number(text, 10, value);
+  const int shift = suffix_shift(text);
+  if (digits == Digits::None || shift < 0) {
+    return invalid(quoted(whole) + " is not a size",
+                   "write a whole number with K, M, G or T, as in 512M or 2G; without a unit it is MiB");
+  }
+  if (digits == Digits::TooMany || value > (std::numeric_limits<std::uint64_t>::max() >> shift)) {
+    return invalid(quoted(whole) + " is more than 64 bits can hold");
+  }
+  return value << shift;
+}
+
+std::string format_size(std::uint64_t bytes) {
+  constexpr std::string_view kUnits = "KMGT";
+  if (bytes == 0) return "0";
+  if (bytes % 1024 != 0) return std::to_string(bytes) + " bytes";
+  std::size_t unit = 0;
+  std::uint64_t value = bytes / 1024;
+  while (unit + 1 < kUnits.size() && value % 1024 == 0) {
+    value /= 1024;
+    ++unit;
+  }
+  return std::to_string(value) + kUnits[unit];
+}
+
+uvm::Result<std::uint32_t> parse_vcpus(std::string_view text) {
+  const std::string_view whole = text;
+  drop_prefix(text, "cpus=");
+  drop_prefix(text, "boot=");
+  std::uint64_t value = 0;
+  const Digits digits = take_number(text, 10, value);
+  if (digits == Digits::None || !text.empty()) {
+    return invalid(quoted(whole) + " is not a number of vCPUs", "write a whole number");
+  }
+  if (digits == Digits::TooMany || value > std::numeric_limits<std::uint32_t>::max()) {
+    return invalid(quoted(whole) + " vCPUs are too many",
+                   "1 to " + std::to_string(kMaxVcpus) + " are possible");
+  }
+  return static_cast<std::uint32_t>(value);
+}
+
+uvm::Result<std::uint64_t> parse_address(std::string_view text) {
+  const std::string_view whole = text;
+  const bool hexadecimal = text.starts_with("0x") || text.starts_with("0X");
+  if (hexadecimal) text.remove_prefix(2);
+  std::uint64_t value = 0;
+  const Digits digits = take_number(text, hexadecimal ? 16 : 10, value);
+  if (digits == Digits::None || !text.empty()) {
+    return invalid(quoted(whole) + " is not an address", "write bytes, as in 0x100000 or 1048576");
+  }
+  if (digits == Digits::TooMany) return invalid(quoted(whole) + " is more than 64 bits can hold");
+  return value;
+}
+
+uvm::Result<MemoryBacking> parse_backing(std::string_view name) {
+  return parse_enum<MemoryBacking>(name, kBackings);
+}
+uvm::Result<IrqChip> parse_irqchip(std::string_view name) {
+  return parse_enum<IrqChip>(name, kIrqChips);
+}
+uvm::Result<DebugExitStatus> parse_debug_exit(std::string_view name) {
+  return parse_enum<DebugExitStatus>(name, kDebugExits);
+}
+uvm::Result<Console> parse_console(std::string_view name) {
+  return parse_enum<Console>(name, kConsoles);
+}
+uvm::Result<ShowMap> parse_show_map(std::string_view name) {
+  return parse_enum<ShowMap>(name, kShowMaps);
+}
+
+uvm::Result<std::string> parse_kernel_format(std::string_view name) {
+  UVMM_TRY(const std::size_t index, parse_word(name, kFormats));
+  return std::string(kFormats[index]);
+}
+
+uvm::Result<std::string> parse_log_level(std::string_view name) {
+  if (const auto level = log::parse_level(name)) return std::string(log::to_string(*level));
+  UVMM_TRY(const std::size_t index, parse_word(name, kLevels));
+  return std::string(kLevels[index]);
+}
+
+std::string_view to_string(MemoryBacking value) {
+  return kBackings[static_cast<std::size_t>(value)];
+}
+std::string_view to_string(IrqChip value) {
+  return kIrqChips[static_cast<std::size_t>(value)];
+}
+std::string_view to_string(DebugExitStatus value) {
+  return kDebugExits[static_cast<std::size_t>(value)];
+}
+std::string_view to_string(Console value) {
+  return kConsoles[static_cast<std::size_t>(value)];
+}
+std::string_view to_string(ShowMap value) {
+  return kShowMaps[static_cast<std::size_t>(value)];
+}
+
+}  // namespace vmm::cli

@@ -1,0 +1,45 @@
+// The words and numbers that the command line and the JSON form share: sizes, counts, addresses, names of
+// modes. Each parser takes the text alone and says what is wrong with it; the caller adds which option or key
+// it was.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "uvm/base/error.h"
+#include "vmm/machine/config.h"
+
+namespace vmm::cli {
+
+/// "512M", "2G", "1536" → bytes. K, M, G and T are powers of 1024, in either case, "B" or "iB" may follow; a
+/// plain number is MiB, as in QEMU and kvmtool. "size=2G" is taken too (QEMU, Cloud Hypervisor).
+[[nodiscard]] uvm::Result<std::uint64_t> parse_size(std::string_view text);
+
+/// The shortest of the same form, for messages: "512M", "2G", "1500K", "4097 bytes".
+[[nodiscard]] std::string format_size(std::uint64_t bytes);
+
+/// "4", also "cpus=4" (QEMU) and "boot=4" (Cloud Hypervisor).
+[[nodiscard]] uvm::Result<std::uint32_t> parse_vcpus(std::string_view text);
+
+/// "0x100000" or decimal: a guest-physical address in bytes.
+[[nodiscard]] uvm::Result<std::uint64_t> parse_address(std::string_view text);
+
+/// Errors name the nearest valid word and list all.
+[[nodiscard]] uvm::Result<MemoryBacking> parse_backing(std::string_view name);
+[[nodiscard]] uvm::Result<IrqChip> parse_irqchip(std::string_view name);
+[[nodiscard]] uvm::Result<DebugExitStatus> parse_debug_exit(std::string_view name);
+[[nodiscard]] uvm::Result<Console> parse_console(std::string_view name);
+[[nodiscard]] uvm::Result<ShowMap> parse_show_map(std::string_view name);
+/// The name itself if it is one of bzimage, elf64, …
+[[nodiscard]] uvm::Result<std::string> parse_kernel_format(std::string_view name);
+/// The canonical spelling of a log level ("Warn" → "warning").
+[[nodiscard]] uvm::Result<std::string> parse_log_level(std::string_view name);
+
+[[nodiscard]] std::string_view to_string(MemoryBacking value);
+[[nodiscard]] std::string_view to_string(IrqChip value);
+[[nodiscard]] std::string_view to_string(DebugExitStatus value);
+[[nodiscard]] std::string_view to_string(Console value);
+[[nodiscard]] std::string_view to_string(ShowMap value);
+
+}  // namespace vmm::cli
