@@ -40,13 +40,19 @@ struct RoutingHeader {
   std::uint32_t flags;
 };
 
+/// The part of kvm_xsave that is always there; KVM_CAP_XSAVE2 says how many bytes there are in all.
+struct Xsave {
+  std::uint32_t region[1024];
+};
+
 static_assert(sizeof(CpuidHeader) == 8 && sizeof(kvm_cpuid_entry2) == 40 && alignof(kvm_cpuid_entry2) == 4);
 static_assert(sizeof(MsrsHeader) == 8 && sizeof(kvm_msr_entry) == 16);
 static_assert(sizeof(MsrListHeader) == 4);
 static_assert(sizeof(SignalMask) == 12 && offsetof(SignalMask, set) == 4);
+static_assert(sizeof(Xsave) == 4096);
 static_assert(sizeof(RoutingHeader) == 8 && sizeof(kvm_irq_routing_entry) == 48);
 
-// The size in a number is that of the fixed part: 8 bytes, or 4 for the MSR list and the signal mask.
+// The size in a number is that of the fixed part.
 inline constexpr unsigned long kGetMsrIndexList = _IOWR(KVMIO, 0x02, std::uint32_t);
 inline constexpr unsigned long kGetSupportedCpuid = _IOWR(KVMIO, 0x05, std::uint64_t);
 inline constexpr unsigned long kGetMsrFeatureIndexList = _IOWR(KVMIO, 0x0a, std::uint32_t);
@@ -56,9 +62,13 @@ inline constexpr unsigned long kSetMsrs = _IOW(KVMIO, 0x89, std::uint64_t);
 inline constexpr unsigned long kSetSignalMask = _IOW(KVMIO, 0x8b, std::uint32_t);
 inline constexpr unsigned long kSetCpuid2 = _IOW(KVMIO, 0x90, std::uint64_t);
 inline constexpr unsigned long kGetCpuid2 = _IOWR(KVMIO, 0x91, std::uint64_t);
+inline constexpr unsigned long kGetXsave = _IOR(KVMIO, 0xa4, Xsave);
+inline constexpr unsigned long kSetXsave = _IOW(KVMIO, 0xa5, Xsave);
+inline constexpr unsigned long kGetXsave2 = _IOR(KVMIO, 0xcf, Xsave);
 static_assert(kGetMsrIndexList == 0xc004ae02 && kGetSupportedCpuid == 0xc008ae05);
 static_assert(kGetMsrFeatureIndexList == 0xc004ae0a && kSetGsiRouting == 0x4008ae6a);
 static_assert(kGetMsrs == 0xc008ae88 && kSetMsrs == 0x4008ae89 && kSetSignalMask == 0x4004ae8b);
+static_assert(kGetXsave == 0x9000aea4 && kSetXsave == 0x5000aea5 && kGetXsave2 == 0x9000aecf);
 static_assert(kSetCpuid2 == 0x4008ae90 && kGetCpuid2 == 0xc008ae91);
 
 // Newer than the header of Linux 6.1.

@@ -61,9 +61,7 @@ BootVerdict can_boot_linux(const Report& report) {
   const std::string name(to_string(report.backend));
   if (!report.native_supervisor) {
     return {false,
-            "this host's KVM (" + name +
-                ") emulates the guest's kernel mode instruction by instruction and lacks some of them: an "
-                "unmodified kernel does not get through its boot"};
+            "this host's KVM (" + name + ") emulates kernel mode and lacks instructions a kernel needs"};
   }
   return {true, "kernel code runs on the processor (" + name + ")"};
 }

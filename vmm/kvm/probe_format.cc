@@ -27,7 +27,7 @@ struct Widths {
 };
 
 /// Longer values are not allowed to push the last column off the screen.
-constexpr std::size_t kMaxValue = 44;
+constexpr std::size_t kMaxValue = 52;
 
 void pad(std::string& line, std::size_t column) {
   line.append(line.size() < column ? column - line.size() : 2, ' ');

@@ -53,7 +53,7 @@ Result<std::unique_ptr<Vcpu>> Vcpu::create(Fd fd, std::uint32_t id, std::size_t 
   std::unique_ptr<Vcpu> vcpu(new Vcpu(std::move(fd), id, static_cast<kvm_run*>(page), page_bytes));
   vcpu->sync_regs_ = (static_cast<unsigned>(sync_capability) & KVM_SYNC_X86_REGS) != 0;
   if (xsave_capability > 0) {
-    vcpu->xsave_bytes_ = std::max(sizeof(kvm_xsave), static_cast<std::size_t>(xsave_capability));
+    vcpu->xsave_bytes_ = std::max(sizeof(abi::Xsave), static_cast<std::size_t>(xsave_capability));
   }
   return vcpu;
 }
@@ -139,8 +139,9 @@ Status Vcpu::set_regs(const kvm_regs& regs) {
 
 Result<XsaveArea> Vcpu::xsave() const {
   XsaveArea area(xsave_bytes_ / sizeof(std::uint32_t));
-  const bool large = xsave_bytes_ > sizeof(kvm_xsave);
-  if (call(fd_.get(), large ? KVM_GET_XSAVE2 : KVM_GET_XSAVE, area.data()) < 0) return error("KVM_GET_XSAVE");
+  const bool large = xsave_bytes_ > sizeof(abi::Xsave);
+  if (call(fd_.get(), large ? abi::kGetXsave2 : abi::kGetXsave, area.data()) < 0)
+    return error("KVM_GET_XSAVE");
   return area;
 }
 
@@ -150,7 +151,7 @@ Status Vcpu::set_xsave(const XsaveArea& area) {
                                          std::to_string(area.size() * sizeof(std::uint32_t)) +
                                          " bytes, this host needs " + std::to_string(xsave_bytes_));
   }
-  if (call(fd_.get(), KVM_SET_XSAVE, area.data()) < 0) return error("KVM_SET_XSAVE");
+  if (call(fd_.get(), abi::kSetXsave, area.data()) < 0) return error("KVM_SET_XSAVE");
   return uvm::ok();
 }
 

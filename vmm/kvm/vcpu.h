@@ -22,7 +22,7 @@ uvm::Status install_kick_handler();
 /// The signal kick() sends: the first real-time signal but two. Leave it unblocked in vCPU threads.
 [[nodiscard]] int kick_signal();
 
-/// Size of the XSAVE area this vCPU needs, as 4-byte words or more.
+/// An XSAVE area as the kernel copies it: at least 4096 bytes, in 4-byte words.
 using XsaveArea = std::vector<std::uint32_t>;
 
 /// Thread: everything belongs to the thread that calls run() (KVM ties a vCPU to it through preemption
@@ -104,9 +104,9 @@ class Vcpu {
   const std::uint32_t id_;
   kvm_run* page_;
   const std::size_t page_bytes_;
-  std::size_t xsave_bytes_ = sizeof(kvm_xsave);
-  bool sync_regs_ = false;     // the kernel copies general registers to the run page at each exit
-  bool regs_in_page_ = false;  // that copy is current
+  std::size_t xsave_bytes_ = 4096;  // or what KVM_CAP_XSAVE2 says
+  bool sync_regs_ = false;          // the kernel copies general registers to the run page at each exit
+  bool regs_in_page_ = false;       // that copy is current
   std::atomic<bool> kicked_{false};
   std::atomic<int> owner_{0};  // kernel thread id of the thread in run(), 0 before the first
 };
