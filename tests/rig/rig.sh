@@ -15,6 +15,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 build=$here/../../build/rig
 terminal=false
 if [ "${1:-}" = -t ]; then terminal=true && shift; fi
+if $terminal && ! [ -t 0 ]; then echo "rig: -t needs a terminal on standard input" >&2 && exit 2; fi
 [ $# -gt 0 ] || { echo "usage: rig.sh [-t] CMD…" >&2; exit 2; }
 command -v qemu-system-x86_64 >/dev/null || { echo "rig: qemu-system-x86_64 is not installed (./dev build installs it)" >&2; exit 125; }
 
@@ -22,12 +23,13 @@ kernel=$("$here/kernels.sh" l1)
 "$here/initramfs.sh" l1 "$build/l1.cpio.gz" "$kernel"
 
 run=$(mktemp -d "${TMPDIR:-/tmp}/uvmm-rig.XXXXXX")
-qemu="" relays=() saved_tty=""
+qemu="" watch="" relays=() saved_tty=""
 [ -t 0 ] && saved_tty=$(stty -g)
 
 clean_up() {
   set +e
   trap - EXIT
+  [ -n "$watch" ] && kill "$watch" 2>/dev/null
   [ -n "$qemu" ] && kill -KILL "$qemu" 2>/dev/null
   [ ${#relays[@]} -gt 0 ] && kill "${relays[@]}" 2>/dev/null
   [ -n "$saved_tty" ] && stty "$saved_tty" 2>/dev/null
@@ -99,14 +101,17 @@ start_relays() {
   fi
 }
 
-# Waits until QEMU ends or $1 seconds have passed (0: no limit); with a second argument also until that progress is there.
-wait_for_qemu() {
-  local end=$((SECONDS + $1)) until=${2:-}
-  while kill -0 "$qemu" 2>/dev/null; do
-    [ -n "$until" ] && grep -q "^$until" "$run/progress" && return 0
-    if [ "$1" -gt 0 ] && [ "$SECONDS" -ge "$end" ]; then return 1; fi
-    sleep 0.05
-  done
+# Waits until the job has started, QEMU has ended or $1 seconds have passed.
+wait_for_start() {
+  local end=$((SECONDS + $1))
+  while kill -0 "$qemu" 2>/dev/null && [ $SECONDS -lt $end ] && ! grep -q ^start "$run/progress"; do sleep 0.05; done
+}
+
+# Waits until QEMU has ended, which the job's end brings about; false when $1 seconds (0: no limit) were not enough.
+wait_for_end() {
+  timeout "$1" tail -s 0.1 -f /dev/null --pid="$qemu" &
+  watch=$!
+  wait "$watch" || return 1
 }
 
 show_log() {
@@ -122,7 +127,7 @@ attempt() {
   start_relays
   local timeout=${UVMM_RIG_TIMEOUT:-1200}
   $terminal && timeout=${UVMM_RIG_TIMEOUT:-0}
-  wait_for_qemu "${UVMM_RIG_BOOT_TIMEOUT:-120}" start || true
+  wait_for_start "${UVMM_RIG_BOOT_TIMEOUT:-120}"
   if ! grep -q ^start "$run/progress"; then
     show_log "the rig did not come up"
     kill -KILL "$qemu" 2>/dev/null
@@ -138,8 +143,8 @@ attempt() {
     relays+=($!)
   fi
   status=0
-  wait_for_qemu "$timeout" exit || status=124
-  if [ $status -eq 0 ] && wait_for_qemu 10; then :; else kill -KILL "$qemu" 2>/dev/null; fi
+  wait_for_end "$timeout" || status=124
+  kill -KILL "$qemu" 2>/dev/null
   wait "$qemu" 2>/dev/null || true
   $terminal && kill "${relays[-1]}" 2>/dev/null && unset 'relays[-1]'
   wait "${relays[@]}" 2>/dev/null || true
