@@ -145,8 +145,8 @@ uvm::Result<IrqChip> parse_irqchip(std::string_view name) {
 uvm::Result<DebugExitStatus> parse_debug_exit(std::string_view name) {
   return parse_enum<DebugExitStatus>(name, kDebugExits);
 }
-uvm::Result<Console> parse_console(std::string_view name) {
-  return parse_enum<Console>(name, kConsoles);
+uvm::Result<ConsoleMode> parse_console(std::string_view name) {
+  return parse_enum<ConsoleMode>(name, kConsoles);
 }
 uvm::Result<ShowMap> parse_show_map(std::string_view name) {
   return parse_enum<ShowMap>(name, kShowMaps);
@@ -172,7 +172,7 @@ std::string_view to_string(IrqChip value) {
 std::string_view to_string(DebugExitStatus value) {
   return kDebugExits[static_cast<std::size_t>(value)];
 }
-std::string_view to_string(Console value) {
+std::string_view to_string(ConsoleMode value) {
   return kConsoles[static_cast<std::size_t>(value)];
 }
 std::string_view to_string(ShowMap value) {

@@ -29,7 +29,7 @@ namespace vmm::cli {
 [[nodiscard]] uvm::Result<MemoryBacking> parse_backing(std::string_view name);
 [[nodiscard]] uvm::Result<IrqChip> parse_irqchip(std::string_view name);
 [[nodiscard]] uvm::Result<DebugExitStatus> parse_debug_exit(std::string_view name);
-[[nodiscard]] uvm::Result<Console> parse_console(std::string_view name);
+[[nodiscard]] uvm::Result<ConsoleMode> parse_console(std::string_view name);
 [[nodiscard]] uvm::Result<ShowMap> parse_show_map(std::string_view name);
 /// The name itself if it is one of bzimage, elf64, …
 [[nodiscard]] uvm::Result<std::string> parse_kernel_format(std::string_view name);
@@ -39,7 +39,7 @@ namespace vmm::cli {
 [[nodiscard]] std::string_view to_string(MemoryBacking value);
 [[nodiscard]] std::string_view to_string(IrqChip value);
 [[nodiscard]] std::string_view to_string(DebugExitStatus value);
-[[nodiscard]] std::string_view to_string(Console value);
+[[nodiscard]] std::string_view to_string(ConsoleMode value);
 [[nodiscard]] std::string_view to_string(ShowMap value);
 
 }  // namespace vmm::cli

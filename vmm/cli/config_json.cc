@@ -1,0 +1,205 @@
+#include "vmm/cli/config_json.h"
+
+#include <array>
+#include <boost/json/value.hpp>
+#include <cstdint>
+#include <limits>
+#include <utility>
+
+#include "vmm/cli/json_member.h"
+#include "vmm/cli/json_text.h"
+#include "vmm/cli/values.h"
+
+namespace vmm::cli {
+namespace {
+
+using Member = JsonMember;
+
+constexpr std::uint64_t kMaxMemoryMib = std::numeric_limits<std::uint64_t>::max() >> 20U;
+
+/// Turns "'x' is not one of …" into "path: 'x' is not one of …".
+template <class T>
+uvm::Result<T> at_path(const Member& member, uvm::Result<T> result) {
+  if (!result) return std::move(result).error().with_context(member.path());
+  return result;
+}
+
+template <std::string BootSource::*field>
+uvm::Status set_boot_text(const Member& member, MachineConfig& config) {
+  UVMM_TRY(config.boot.*field, member.text());
+  return uvm::ok();
+}
+
+template <std::string MachineConfig::*field>
+uvm::Status set_text(const Member& member, MachineConfig& config) {
+  UVMM_TRY(config.*field, member.text());
+  return uvm::ok();
+}
+
+/// A field whose values have names.
+template <auto field, auto parse>
+uvm::Status set_word(const Member& member, MachineConfig& config) {
+  UVMM_TRY(const std::string word, member.text());
+  UVMM_TRY(config.*field, at_path(member, parse(word)));
+  return uvm::ok();
+}
+
+uvm::Status set_format(const Member& member, MachineConfig& config) {
+  UVMM_TRY(const std::string word, member.text());
+  UVMM_TRY(config.boot.format, at_path(member, parse_kernel_format(word)));
+  return uvm::ok();
+}
+
+uvm::Status set_load_address(const Member& member, MachineConfig& config) {
+  if (member.value().is_string()) {
+    UVMM_TRY(const std::string text, member.text());
+    UVMM_TRY(config.boot.load_address, at_path(member, parse_address(text)));
+    return uvm::ok();
+  }
+  UVMM_TRY(config.boot.load_address, member.number(std::numeric_limits<std::uint64_t>::max()));
+  return uvm::ok();
+}
+
+uvm::Status set_vcpus(const Member& member, MachineConfig& config) {
+  UVMM_TRY(const std::uint64_t count, member.number(std::numeric_limits<std::uint32_t>::max()));
+  if (count < 1 || count > kMaxVcpus) {
+    return member.error("takes 1 to " + std::to_string(kMaxVcpus) + ", not " + std::to_string(count));
+  }
+  config.vcpus = static_cast<std::uint32_t>(count);
+  return uvm::ok();
+}
+
+uvm::Status set_memory_mib(const Member& member, MachineConfig& config) {
+  UVMM_TRY(const std::uint64_t mebibytes, member.number(kMaxMemoryMib));
+  config.memory = mebibytes << 20U;
+  return uvm::ok();
+}
+
+uvm::Status set_memory_bytes(const Member& member, MachineConfig& config) {
+  UVMM_TRY(config.memory, member.number(std::numeric_limits<std::uint64_t>::max()));
+  return uvm::ok();
+}
+
+/// Firecracker's keys that ask for nothing uvmm would do differently.
+uvm::Status accept_truth(const Member& member, MachineConfig& /*config*/) {
+  UVMM_CHECK(member.truth());
+  return uvm::ok();
+}
+
+uvm::Status check_smt(const Member& member, MachineConfig& /*config*/) {
+  UVMM_TRY(const bool smt, member.truth());
+  if (!smt) return uvm::ok();
+  return member.error("true is not supported: vCPUs are cores of their own",
+                      "set it to false or leave it out");
+}
+
+uvm::Status check_huge_pages(const Member& member, MachineConfig& /*config*/) {
+  UVMM_TRY(const std::string word, member.text());
+  if (word == "None" || word == "2M") return uvm::ok();
+  return member.error("takes \"None\" or \"2M\"");
+}
+
+uvm::Status check_cpu_template(const Member& member, MachineConfig& /*config*/) {
+  UVMM_TRY(const std::string word, member.text());
+  if (word == "None") return uvm::ok();
+  return member.error("takes only \"None\": the guest sees the host's processor", "leave it out");
+}
+
+uvm::Status check_log_origin(const Member& member, MachineConfig& /*config*/) {
+  UVMM_TRY(const bool wanted, member.truth());
+  if (!wanted) return uvm::ok();
+  return member.error("true is not supported: log lines carry no source position",
+                      "set it to false or leave it out");
+}
+
+uvm::Status check_log_module(const Member& member, MachineConfig& /*config*/) {
+  UVMM_TRY(const std::string module, member.text());
+  if (module.empty() || module == "uvmm") return uvm::ok();
+  return member.error("takes only \"uvmm\": the log has one module", "leave it out");
+}
+
+uvm::Status refuse_section(const Member& member, MachineConfig& /*config*/) {
+  if (member.is_empty()) return uvm::ok();
+  return {uvm::Error(uvm::ErrorKind::Unsupported, member.path() + " is not supported yet",
+                     "leave it out or make it empty")};
+}
+
+constexpr std::array kBootKeys = {
+    JsonKey{"kernel_image_path", set_boot_text<&BootSource::kernel>},
+    JsonKey{"initrd_path", set_boot_text<&BootSource::initrd>},
+    JsonKey{"boot_args", set_boot_text<&BootSource::cmdline>},
+    JsonKey{"format", set_format},
+    JsonKey{"load_address", set_load_address},
+    JsonKey{"builtin", set_boot_text<&BootSource::builtin>},
+    JsonKey{"builtin_args", set_boot_text<&BootSource::builtin_arguments>},
+};
+
+constexpr std::array kMachineKeys = {
+    JsonKey{"vcpu_count", set_vcpus},
+    JsonKey{"mem_size_mib", set_memory_mib},
+    JsonKey{"mem_size_bytes", set_memory_bytes},
+    JsonKey{"smt", check_smt},
+    JsonKey{"track_dirty_pages", accept_truth},
+    JsonKey{"huge_pages", check_huge_pages},
+    JsonKey{"cpu_template", check_cpu_template},
+    JsonKey{"gdb_socket_path", refuse_section},
+    JsonKey{"memory_backing", set_word<&MachineConfig::backing, parse_backing>},
+    JsonKey{"irqchip", set_word<&MachineConfig::irqchip, parse_irqchip>},
+    JsonKey{"debug_exit", set_word<&MachineConfig::debug_exit, parse_debug_exit>},
+};
+
+constexpr std::array kLoggerKeys = {
+    JsonKey{"log_path", set_text<&MachineConfig::log_file>},
+    JsonKey{"level", set_word<&MachineConfig::log_level, parse_log_level>},
+    JsonKey{"show_level", accept_truth},
+    JsonKey{"show_log_origin", check_log_origin},
+    JsonKey{"module", check_log_module},
+};
+
+uvm::Status apply_boot(const Member& member, MachineConfig& config) {
+  return apply_object(member, kBootKeys, config);
+}
+
+uvm::Status apply_machine(const Member& member, MachineConfig& config) {
+  UVMM_CHECK(apply_object(member, kMachineKeys, config));
+  const auto& members = member.value().get_object();
+  if (members.contains("mem_size_mib") && members.contains("mem_size_bytes")) {
+    return member.error("has both mem_size_mib and mem_size_bytes", "give one of them");
+  }
+  return uvm::ok();
+}
+
+uvm::Status apply_logger(const Member& member, MachineConfig& config) {
+  return apply_object(member, kLoggerKeys, config);
+}
+
+constexpr std::array kSections = {
+    JsonKey{"boot-source", apply_boot},
+    JsonKey{"machine-config", apply_machine},
+    JsonKey{"logger", apply_logger},
+    JsonKey{"name", set_text<&MachineConfig::name>},
+    JsonKey{"console", set_word<&MachineConfig::console, parse_console>},
+    JsonKey{"show-map", set_word<&MachineConfig::show_map, parse_show_map>},
+    JsonKey{"drives", refuse_section},
+    JsonKey{"network-interfaces", refuse_section},
+    JsonKey{"vsock", refuse_section},
+    JsonKey{"balloon", refuse_section},
+    JsonKey{"mmds-config", refuse_section},
+    JsonKey{"entropy", refuse_section},
+    JsonKey{"metrics", refuse_section},
+    JsonKey{"cpu-config", refuse_section},
+    JsonKey{"serial", refuse_section},
+    JsonKey{"pmem", refuse_section},
+    JsonKey{"memory-hotplug", refuse_section},
+};
+
+}  // namespace
+
+uvm::Result<MachineConfig> merge_json(const MachineConfig& base, std::string_view text) {
+  UVMM_TRY(const boost::json::value tree, parse_json(text));
+  MachineConfig config = base;
+  UVMM_CHECK(apply_object(JsonMember({}, tree), kSections, config));
+  return config;
+}
+
+}  // namespace vmm::cli

@@ -1,0 +1,116 @@
+// The other direction of config_json.h: a configuration as JSON, and a configuration file's bytes.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <boost/json/serialize.hpp>
+#include <boost/json/value.hpp>
+#include <cerrno>
+
+#include "vmm/cli/config_json.h"
+#include "vmm/cli/json_text.h"
+#include "vmm/cli/values.h"
+#include "vmm/kvm/fd.h"
+#include "vmm/log.h"
+
+namespace vmm::cli {
+namespace {
+
+namespace json = boost::json;
+
+json::string text(std::string_view value) {
+  return json::string(json::string_view(value.data(), value.size()));
+}
+
+json::object boot_source(const BootSource& boot) {
+  json::object object;
+  if (!boot.builtin.empty()) object["builtin"] = text(boot.builtin);
+  if (!boot.builtin_arguments.empty()) object["builtin_args"] = text(boot.builtin_arguments);
+  if (!boot.kernel.empty()) object["kernel_image_path"] = text(boot.kernel);
+  if (!boot.initrd.empty()) object["initrd_path"] = text(boot.initrd);
+  if (!boot.cmdline.empty()) object["boot_args"] = text(boot.cmdline);
+  if (boot.builtin.empty()) object["format"] = text(boot.format);
+  if (boot.load_address != 0) object["load_address"] = boot.load_address;
+  return object;
+}
+
+json::object machine_config(const MachineConfig& config) {
+  json::object object;
+  object["vcpu_count"] = config.vcpus;
+  if (config.memory % (std::uint64_t{1} << 20U) == 0) {
+    object["mem_size_mib"] = config.memory >> 20U;
+  } else {
+    object["mem_size_bytes"] = config.memory;
+  }
+  object["memory_backing"] = text(to_string(config.backing));
+  object["irqchip"] = text(to_string(config.irqchip));
+  object["debug_exit"] = text(to_string(config.debug_exit));
+  return object;
+}
+
+json::object logger(const MachineConfig& config) {
+  json::object object;
+  object["level"] = text(config.log_level);
+  if (!config.log_file.empty()) object["log_path"] = text(config.log_file);
+  return object;
+}
+
+/// Two levels, one member a line.
+std::string indented(const json::object& top) {
+  std::string out = "{";
+  std::string_view between = "\n";
+  for (const auto& section : top) {
+    out += between;
+    between = ",\n";
+    out += "  " + json::serialize(json::string(section.key())) + ": ";
+    if (!section.value().is_object()) {
+      out += json::serialize(section.value());
+      continue;
+    }
+    out += "{";
+    std::string_view comma = "\n";
+    for (const auto& member : section.value().get_object()) {
+      out += comma;
+      comma = ",\n";
+      out += "    " + json::serialize(json::string(member.key())) + ": " + json::serialize(member.value());
+    }
+    out += "\n  }";
+  }
+  return out + "\n}\n";
+}
+
+}  // namespace
+
+std::string to_json(const MachineConfig& config) {
+  json::object top;
+  top["boot-source"] = boot_source(config.boot);
+  top["machine-config"] = machine_config(config);
+  top["logger"] = logger(config);
+  top["name"] = text(config.name);
+  top["console"] = text(to_string(config.console));
+  top["show-map"] = text(to_string(config.show_map));
+  return indented(top);
+}
+
+uvm::Result<std::string> read_config_file(const std::string& path) {
+  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (!file) return uvm::Error::from_errno(errno, "configuration " + path);
+  std::string bytes;
+  std::array<char, 16384> block{};
+  for (;;) {
+    const ssize_t count = ::read(file.get(), block.data(), block.size());
+    if (count == 0) return bytes;
+    if (count < 0) {
+      if (errno == EINTR) continue;
+      return uvm::Error::from_errno(errno, "configuration " + path);
+    }
+    bytes.append(block.data(), static_cast<std::size_t>(count));
+    if (bytes.size() > kMaxConfigText) {
+      return uvm::Error(uvm::ErrorKind::Invalid, "configuration " + path + ": larger than " +
+                                                     format_size(kMaxConfigText) +
+                                                     ", that is no configuration");
+    }
+  }
+}
+
+}  // namespace vmm::cli
