@@ -188,6 +188,7 @@ extern "C" void user_main(const rt::BuiltinInfo* info) {
   rt::print_field("increments", vcpus * rounds * pages);
   rt::print_field("wrong_counters", wrong);
   rt::print_field("order_errors", load(order_errors));
+  rt::print_field("first_page", base);
   rt::put('\n');
   rt::finish(wrong == 0 && load(order_errors) == 0 ? 0 : 1);
 }

@@ -80,6 +80,74 @@ TEST_F(ProgramRun, memwalk_with_small_pages_and_random_order_visits_the_same_pag
   EXPECT_GE(figure("bytes"), 30 * kMiB);
 }
 
+/// A machine with a second piece of RAM far above the first.
+class TwoPieces : public ProgramRun {
+ protected:
+  static constexpr std::uint64_t kHighBytes = 4 * kMiB;
+
+  void SetUp() override {
+    ProgramRun::SetUp();
+    if (IsSkipped()) return;
+    auto made = RawMachine::create({});
+    ASSERT_TRUE(made) << made.error().text();
+    machine = std::move(*made);
+    memory = ::mmap(nullptr, kHighBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ASSERT_NE(memory, MAP_FAILED);
+  }
+  void TearDown() override {
+    slots.clear();
+    machine.reset();
+    ::munmap(memory, kHighBytes);
+  }
+  void add_high_memory(std::uint64_t gpa) {
+    vmm::kvm::MemSlot::Spec spec{};
+    spec.slot = 1;
+    spec.gpa = *uvm::GpaRange::from_size(uvm::Gpa(gpa), kHighBytes);
+    spec.hva = uvm::Hva(reinterpret_cast<std::uint64_t>(memory));
+    auto slot = vmm::kvm::MemSlot::create(machine->vm(), spec);
+    ASSERT_TRUE(slot) << slot.error().text();
+    slots.push_back(std::move(*slot));
+    auto* info =
+        reinterpret_cast<guest::programs::BuiltinInfo*>(machine->memory() + guest::programs::kInfoGpa);
+    info->ram[info->ranges++] = {gpa, kHighBytes};
+  }
+
+  void* memory = nullptr;
+  std::vector<vmm::kvm::MemSlot> slots;
+};
+
+TEST_F(TwoPieces, memwalk_reaches_memory_above_4_gib_and_across_a_table) {
+  ASSERT_TRUE(machine->load(*find("memwalk"), "page=4k mode=random"));
+  // The 512 GiB line is where the window goes on in another top-level entry.
+  add_high_memory((std::uint64_t{512} << 30) - 2 * kMiB);
+  EXPECT_EQ(machine->run(), End::ExitPort) << machine->detail();
+  EXPECT_EQ(machine->status(), 0U) << machine->serial();
+  EXPECT_GE(figure("bytes"), 14 * kMiB + kHighBytes);
+  std::uint64_t last = 0;
+  std::memcpy(&last, static_cast<std::byte*>(memory) + kHighBytes - sizeof(last), sizeof(last));
+  EXPECT_NE(last, 0U);
+}
+
+TEST_F(TwoPieces, memwalk_walks_only_what_it_has_tables_for) {
+  // With 2 MiB pages it needs one table, so a first run tells where the program ends.
+  ASSERT_TRUE(machine->load(*find("memwalk"), "mode=touch"));
+  EXPECT_EQ(machine->run(), End::ExitPort) << machine->detail();
+  const std::uint64_t program_end = 16 * kMiB - figure("bytes") - 4096;
+
+  auto made = RawMachine::create({});
+  ASSERT_TRUE(made) << made.error().text();
+  machine = std::move(*made);
+  ASSERT_TRUE(machine->load(*find("memwalk"), "page=4k"));
+  add_high_memory(std::uint64_t{4} << 30);
+  // Eight pages after the program, half of them for tables: two for the low piece, and two for a part of the
+  // high one, where a table of 4 KiB pages covers 2 MiB.
+  auto* info = reinterpret_cast<guest::programs::BuiltinInfo*>(machine->memory() + guest::programs::kInfoGpa);
+  info->ram[0].size = program_end + 8 * 4096;
+  EXPECT_EQ(machine->run(), End::ExitPort) << machine->detail();
+  EXPECT_EQ(machine->status(), 0U) << machine->serial();
+  EXPECT_EQ(figure("bytes"), 4 * 4096 + 2 * kMiB);
+}
+
 TEST_F(ProgramRun, memwalk_sees_memory_that_changes_under_it) {
   // Two GPAs on one host page: what is written through the second overwrites the first.
   auto made = RawMachine::create({.memory = 16 * kMiB});
@@ -136,6 +204,36 @@ TEST_F(ProgramRun, smp_hammer_survives_losing_its_translations) {
   EXPECT_EQ(machine->status(), 0U) << machine->serial();
   machine.reset();
   ::munmap(window, kBytes);
+}
+
+TEST_F(ProgramRun, smp_hammer_notices_a_page_that_goes_back_in_time) {
+  EXPECT_EQ(start("smp_hammer", {}, "rounds=1 pages=1"), End::ExitPort) << machine->detail();
+  const std::uint64_t page = figure("first_page");
+
+  auto made = RawMachine::create({.vcpus = 2});
+  ASSERT_TRUE(made) << made.error().text();
+  machine = std::move(*made);
+  ASSERT_TRUE(machine->load(*find("smp_hammer"), "rounds=200000 pages=1"));
+  std::atomic<bool> over{false};
+  std::thread meddler([&] {
+    auto* counter = reinterpret_cast<std::uint64_t*>(machine->memory() + page);
+    while (!over.load()) {
+      const std::uint64_t old = __atomic_load_n(counter, __ATOMIC_RELAXED);
+      std::this_thread::yield();
+      __atomic_store_n(counter, old, __ATOMIC_RELAXED);
+    }
+  });
+  EXPECT_EQ(machine->run(), End::ExitPort) << machine->detail();
+  over.store(true);
+  meddler.join();
+  EXPECT_EQ(machine->status(), 1U) << machine->serial();
+  EXPECT_EQ(figure("wrong_counters"), 1U);
+  EXPECT_GT(figure("order_errors"), 0U);
+}
+
+TEST_F(ProgramRun, smp_hammer_refuses_more_pages_than_it_has) {
+  EXPECT_EQ(start("smp_hammer", {}, "pages=5000"), End::ExitPort) << machine->detail();
+  EXPECT_EQ(machine->status(), 3U) << machine->serial();
 }
 
 TEST_F(ProgramRun, triple_ends_in_a_triple_fault) {
