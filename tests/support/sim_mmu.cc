@@ -1,0 +1,343 @@
+#include "tests/support/sim_mmu.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <iterator>
+
+namespace test {
+namespace {
+
+using uvm::AccessKind;
+using uvm::Fill;
+using uvm::Frame;
+using uvm::Gpa;
+using uvm::GpaRange;
+using uvm::kPageShift;
+using uvm::kPageSize;
+using uvm::MutexLock;
+using uvm::Protection;
+
+GpaRange pages_range(std::uint64_t first, std::uint64_t end) {
+  return *GpaRange::from_bounds(Gpa(first << kPageShift), Gpa(end << kPageShift));
+}
+
+/// Whether the call whose budget this is has to fail now.
+bool is_exhausted(std::atomic<std::uint64_t>& budget) {
+  const std::uint64_t left = budget;
+  if (left == 0) return false;
+  if (left == 1) return true;
+  budget = left - 1;
+  return false;
+}
+
+}  // namespace
+
+SimMmu::SimMmu(std::uint64_t bytes, SimArena* arena)
+    : window_("window", bytes >> kPageShift), arena_(arena) {}
+
+SimMmu::~SimMmu() {
+  EXPECT_EQ(private_pages(), 0U) << "private pages that were never discarded or released";
+}
+
+SimMmu::Segments::const_iterator SimMmu::at(std::uint64_t page) const {
+  auto found = segments_.upper_bound(page);
+  if (found == segments_.begin()) return segments_.end();
+  --found;
+  return page < found->second.end ? found : segments_.end();
+}
+
+void SimMmu::cut(std::uint64_t page) {
+  const auto found = segments_.upper_bound(page);
+  if (found == segments_.begin()) return;
+  const auto low = std::prev(found);
+  if (low->first == page || low->second.end <= page) return;
+  Segment high = low->second;
+  if (high.first) high.first = *high.first + (page - low->first);
+  low->second.end = page;
+  segments_.emplace(page, high);
+}
+
+void SimMmu::erase(GpaRange range) {
+  cut(range.begin().page());
+  cut(range.end().page());
+  segments_.erase(segments_.lower_bound(range.begin().page()), segments_.lower_bound(range.end().page()));
+}
+
+uvm::Status SimMmu::enter(const uvm::Mapping& mapping) {
+  EXPECT_TRUE(mapping.range.is_page_aligned() && !mapping.range.empty());
+  EXPECT_EQ(mapping.first.has_value(), mapping.fill != Fill::Zero);
+  EXPECT_TRUE(includes(mapping.rights, Protection::Read)) << "rights " << to_string(mapping.rights);
+  EXPECT_TRUE(mapping.fill != Fill::CopyOnWrite || includes(mapping.rights, Protection::Write));
+  if (mapping.first) {
+    const auto* store = static_cast<const SimStore*>(mapping.first->store);
+    EXPECT_LE(mapping.first->index + mapping.range.pages(), store->pages());
+    if (store == &window_) {
+      EXPECT_EQ(mapping.first->index, mapping.range.begin().page()) << "a private page, not in its place";
+      EXPECT_EQ(mapping.fill, Fill::Exact);
+    }
+    if (store == arena_ && arena_ != nullptr) {
+      EXPECT_TRUE(arena_->is_live(mapping.first->index));
+    }
+    EXPECT_TRUE(store->is_writable() || mapping.fill != Fill::Exact ||
+                !includes(mapping.rights, Protection::Write))
+        << store->name() << " entered for writing at " << uvm::to_string(mapping.range);
+  }
+  ++enters_;
+  if (is_exhausted(enter_budget_)) return uvm::Error(uvm::ErrorKind::NoMemory, "injected: enter");
+  {
+    const MutexLock lock(lock_);
+    erase(mapping.range);
+    segments_.emplace(mapping.range.begin().page(),
+                      Segment{mapping.range.end().page(), mapping.first, mapping.fill, mapping.rights});
+  }
+  // A translation that changes is gone from the TLBs before enter() returns, as after a host's remapping.
+  flush(std::nullopt);
+  return uvm::ok();
+}
+
+void SimMmu::remove(GpaRange range) {
+  const MutexLock lock(lock_);
+  erase(range);
+}
+
+void SimMmu::discard(GpaRange range) {
+  {
+    const MutexLock lock(lock_);
+    erase(range);
+  }
+  flush(std::nullopt);
+  const MutexLock lock(lock_);
+  const auto first = private_.lower_bound(range.begin().page());
+  const auto end = private_.lower_bound(range.end().page());
+  for (auto page = first; page != end; ++page) std::memset(window_.page(*page).data(), 0xdd, kPageSize);
+  private_.erase(first, end);
+}
+
+void SimMmu::protect(GpaRange range, Protection most) {
+  const MutexLock lock(lock_);
+  if (!includes(most, Protection::Read)) return erase(range);
+  cut(range.begin().page());
+  cut(range.end().page());
+  for (auto segment = segments_.lower_bound(range.begin().page());
+       segment != segments_.end() && segment->first < range.end().page(); ++segment) {
+    segment->second.rights = segment->second.rights & most;
+  }
+}
+
+void SimMmu::make_private(std::uint64_t page, std::optional<Frame> source) {
+  {
+    const MutexLock lock(lock_);
+    while (moving_.count(page) != 0) moved_.wait(lock_);
+    if (private_.count(page) != 0) return;
+    moving_.insert(page);
+  }
+  flush(page);
+  const auto target = window_.page(page);
+  if (source) {
+    std::memcpy(target.data(), bytes_of(*source).data(), kPageSize);
+  } else {
+    std::memset(target.data(), 0, kPageSize);
+  }
+  const MutexLock lock(lock_);
+  moving_.erase(page);
+  private_.insert(page);
+  moved_.notify_all();
+}
+
+uvm::Result<Frame> SimMmu::promote(const uvm::Promotion& promotion) {
+  EXPECT_TRUE(promotion.page.is_page_aligned());
+  ++promotions_;
+  if (is_exhausted(promote_budget_)) return uvm::Error(uvm::ErrorKind::NoMemory, "injected: promote");
+  const std::uint64_t page = promotion.page.page();
+  if (promotion.placement == uvm::Placement::InPlace) {
+    bool stays = false;
+    {
+      const MutexLock lock(lock_);
+      const auto found = at(page);
+      stays = found != segments_.end() && found->second.fill != Fill::Exact;
+      if (!stays) erase(pages_range(page, page + 1));
+    }
+    make_private(page, promotion.source);
+    return window_.frame(page);
+  }
+  if (arena_ == nullptr) return uvm::Error(uvm::ErrorKind::Unsupported, "no arena");
+  {
+    const MutexLock lock(lock_);
+    erase(pages_range(page, page + 1));
+  }
+  flush(page);
+  const std::uint64_t index = arena_->allocate();
+  if (index == arena_->pages()) return uvm::Error(uvm::ErrorKind::NoMemory, "arena full");
+  if (promotion.source) {
+    std::memcpy(arena_->page(index).data(), bytes_of(*promotion.source).data(), kPageSize);
+  } else {
+    std::memset(arena_->page(index).data(), 0, kPageSize);
+  }
+  return arena_->frame(index);
+}
+
+void SimMmu::release(Frame frame) {
+  const auto bytes = bytes_of(frame);
+  for (SimCpu* cpu : cpus()) {
+    EXPECT_FALSE(cpu->holds(bytes.data())) << "a frame was released that a vCPU can still use";
+  }
+  if (frame.store == arena_ && arena_ != nullptr) {
+    arena_->free(frame.index);
+    return;
+  }
+  ASSERT_EQ(frame.store, &window_) << "a frame of " << frame.store->name() << " is not ours to release";
+  const MutexLock lock(lock_);
+  EXPECT_EQ(private_.erase(frame.index), 1U) << "window page " << frame.index << " released twice";
+  std::memset(bytes.data(), 0xdd, kPageSize);
+}
+
+void SimMmu::harvest(GpaRange range, const std::function<void(GpaRange, Frame)>& found) {
+  std::vector<GpaRange> runs;
+  {
+    const MutexLock lock(lock_);
+    const std::uint64_t end = range.end().page();
+    for (auto page = private_.lower_bound(range.begin().page()); page != private_.end() && *page < end;) {
+      const std::uint64_t first = *page;
+      std::uint64_t next = first;
+      while (page != private_.end() && *page == next && next < end) {
+        ++next;
+        ++page;
+      }
+      runs.push_back(pages_range(first, next));
+    }
+  }
+  for (const GpaRange& run : runs) found(run, window_.frame(run.begin().page()));
+}
+
+std::optional<Frame> SimMmu::harvest_page(Gpa page) {
+  const MutexLock lock(lock_);
+  if (private_.count(page.page()) == 0) return std::nullopt;
+  return window_.frame(page.page());
+}
+
+std::optional<uvm::Translation> SimMmu::extract(Gpa address) const {
+  const MutexLock lock(lock_);
+  const std::uint64_t page = address.page();
+  const auto found = at(page);
+  if (found == segments_.end()) return std::nullopt;
+  const Segment& segment = found->second;
+  uvm::Translation translation{std::nullopt, segment.fill, segment.rights, kPageSize};
+  if (segment.first) translation.frame = *segment.first + (page - found->first);
+  if (segment.fill != Fill::Exact && private_.count(page) != 0) {
+    translation.frame = Frame{const_cast<SimStore*>(&window_), page};
+  }
+  return translation;
+}
+
+SimMmu::Walk SimMmu::walk(std::uint64_t page, AccessKind access) {
+  const MutexLock lock(lock_);
+  const auto found = at(page);
+  if (found == segments_.end() || !includes(found->second.rights, needed(access))) return {};
+  const Segment& segment = found->second;
+  if (moving_.count(page) != 0) return {Outcome::HostWork, nullptr, Protection::None};
+  if (segment.fill == Fill::Exact) {
+    return {Outcome::Found, bytes_of(*segment.first + (page - found->first)).data(), segment.rights};
+  }
+  if (private_.count(page) != 0) return {Outcome::Found, window_.page(page).data(), segment.rights};
+  if (segment.fill == Fill::Zero || access == AccessKind::Write) {
+    return {Outcome::HostWork, nullptr, Protection::None};
+  }
+  return {Outcome::Found, bytes_of(*segment.first + (page - found->first)).data(),
+          without(segment.rights, Protection::Write)};
+}
+
+void SimMmu::host_work(std::uint64_t page) {
+  std::optional<Frame> source;
+  {
+    const MutexLock lock(lock_);
+    while (moving_.count(page) != 0) moved_.wait(lock_);
+    const auto found = at(page);
+    if (found == segments_.end() || found->second.fill == Fill::Exact) return;
+    if (found->second.first) source = *found->second.first + (page - found->first);
+  }
+  ++host_copies_;
+  make_private(page, source);
+}
+
+std::span<std::byte> SimMmu::bytes(GpaRange range) {
+  std::byte* first = nullptr;
+  const GpaRange cover = *range.page_cover();
+  for (std::uint64_t page = cover.begin().page(); page < cover.end().page(); ++page) {
+    Walk found = walk(page, AccessKind::Write);
+    if (found.outcome == Outcome::Event) found = walk(page, AccessKind::Read);
+    if (found.outcome == Outcome::HostWork) {
+      host_work(page);
+      found = walk(page, AccessKind::Read);
+    }
+    if (found.outcome != Outcome::Found) return {};
+    const std::uint64_t done = (page - cover.begin().page()) << kPageShift;
+    if (first == nullptr) first = found.bytes;
+    if (found.bytes != first + done) return {};
+  }
+  return {first + range.begin().offset_in_page(), range.size()};
+}
+
+void SimMmu::update() {
+  flush(std::nullopt);
+}
+
+void SimMmu::drop_all() {
+  {
+    const MutexLock lock(lock_);
+    segments_.clear();
+  }
+  flush(std::nullopt);
+}
+
+uvm::Residency SimMmu::residency(GpaRange range) const {
+  const MutexLock lock(lock_);
+  uvm::Residency measured;
+  for (std::uint64_t page = range.begin().page(); page < range.end().page(); ++page) {
+    const auto found = at(page);
+    if (private_.count(page) != 0) {
+      measured.priv += kPageSize;
+    } else if (found != segments_.end() && found->second.first) {
+      measured.shared += kPageSize;
+    }
+  }
+  measured.resident = measured.priv + measured.shared;
+  return measured;
+}
+
+std::uint64_t SimMmu::metadata_bytes() const {
+  const MutexLock lock(lock_);
+  return segments_.size() * sizeof(Segments::value_type);
+}
+
+std::size_t SimMmu::ranges() const {
+  const MutexLock lock(lock_);
+  return segments_.size();
+}
+
+std::size_t SimMmu::private_pages() const {
+  const MutexLock lock(lock_);
+  return private_.size();
+}
+
+void SimMmu::flush(std::optional<std::uint64_t> page) {
+  for (SimCpu* cpu : cpus()) cpu->flush(page);
+}
+
+void SimMmu::add(SimCpu* cpu) {
+  const MutexLock lock(lock_);
+  cpus_.push_back(cpu);
+}
+
+void SimMmu::forget(SimCpu* cpu) {
+  const MutexLock lock(lock_);
+  cpus_.erase(std::remove(cpus_.begin(), cpus_.end(), cpu), cpus_.end());
+}
+
+std::vector<SimCpu*> SimMmu::cpus() const {
+  const MutexLock lock(lock_);
+  return cpus_;
+}
+
+}  // namespace test

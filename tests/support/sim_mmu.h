@@ -1,0 +1,146 @@
+// A Pmap with real bytes and no hardware: what the VM system is tested against.
+//
+// It behaves like the strictest host the contract allows. Translations that were removed or lowered stay in
+// the TLBs of the simulated vCPUs until update(), so a forgotten flush shows; the host breaks copy-on-write
+// and fills zeros by itself where a mapping says so; frames that are given back are overwritten. Whatever
+// breaks the contract fails the test that runs.
+//
+// One liberty: bytes() cannot know whether it is for reading, so it makes private what the host could make
+// private. The contents are the same.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "tests/support/sim_store.h"
+#include "uvm/base/lock.h"
+#include "uvm/pmap.h"
+#include "uvm/space.h"
+
+namespace test {
+
+class SimCpu;
+
+class SimMmu : public uvm::Pmap {
+ public:
+  /// Addresses below `bytes` can hold private pages.
+  explicit SimMmu(std::uint64_t bytes, SimArena* arena = nullptr);
+  ~SimMmu() override;
+
+  [[nodiscard]] uvm::Status enter(const uvm::Mapping& mapping) override;
+  void remove(uvm::GpaRange range) override;
+  void discard(uvm::GpaRange range) override;
+  void protect(uvm::GpaRange range, uvm::Protection most) override;
+  [[nodiscard]] uvm::Result<uvm::Frame> promote(const uvm::Promotion& promotion) override;
+  void release(uvm::Frame frame) override;
+  void harvest(uvm::GpaRange range, const std::function<void(uvm::GpaRange, uvm::Frame)>& found) override;
+  [[nodiscard]] std::optional<uvm::Frame> harvest_page(uvm::Gpa page) override;
+  [[nodiscard]] std::optional<uvm::Translation> extract(uvm::Gpa address) const override;
+  [[nodiscard]] std::span<std::byte> bytes(uvm::GpaRange range) override;
+  void update() override;
+  void drop_all() override;
+  [[nodiscard]] uvm::Residency residency(uvm::GpaRange range) const override;
+  [[nodiscard]] std::uint64_t metadata_bytes() const override;
+
+  /// The n-th enter()/promote() from now fails with NoMemory, and all after it; 0: none does.
+  void fail_enter_from(std::uint64_t n) { enter_budget_ = n; }
+  void fail_promote_from(std::uint64_t n) { promote_budget_ = n; }
+
+  [[nodiscard]] std::uint64_t enters() const { return enters_; }
+  [[nodiscard]] std::uint64_t promotions() const { return promotions_; }
+  [[nodiscard]] std::uint64_t host_copies() const { return host_copies_; }
+  [[nodiscard]] std::size_t ranges() const;
+  [[nodiscard]] std::size_t private_pages() const;
+
+ private:
+  friend class SimCpu;
+  struct Segment {
+    std::uint64_t end;  // page number
+    std::optional<uvm::Frame> first;
+    uvm::Fill fill;
+    uvm::Protection rights;
+  };
+  using Segments = std::map<std::uint64_t, Segment>;  // by first page
+  enum class Outcome : std::uint8_t { Found, HostWork, Event };
+  struct Walk {
+    Outcome outcome = Outcome::Event;
+    std::byte* bytes = nullptr;
+    uvm::Protection rights = uvm::Protection::None;
+  };
+
+  /// What the hardware finds for an access, without changing anything.
+  [[nodiscard]] Walk walk(std::uint64_t page, uvm::AccessKind access);
+  /// The host makes the page private: zeros or a copy of `source`.
+  void make_private(std::uint64_t page, std::optional<uvm::Frame> source);
+  /// The host's fault handler.
+  void host_work(std::uint64_t page);
+  [[nodiscard]] Segments::const_iterator at(std::uint64_t page) const REQUIRES(lock_);
+  void cut(std::uint64_t page) REQUIRES(lock_);
+  void erase(uvm::GpaRange range) REQUIRES(lock_);
+  void flush(std::optional<std::uint64_t> page);
+  void add(SimCpu* cpu);
+  void forget(SimCpu* cpu);
+  [[nodiscard]] std::vector<SimCpu*> cpus() const;
+
+  SimStore window_;  // private pages in place, by page number
+  SimArena* const arena_;
+  mutable uvm::Mutex lock_{uvm::LockRank::Pmap};
+  Segments segments_ GUARDED_BY(lock_);
+  std::set<std::uint64_t> private_ GUARDED_BY(lock_);
+  std::set<std::uint64_t> moving_ GUARDED_BY(lock_);  // no translation while the host copies
+  std::condition_variable_any moved_;
+  std::vector<SimCpu*> cpus_ GUARDED_BY(lock_);
+  std::atomic<std::uint64_t> enter_budget_{0};
+  std::atomic<std::uint64_t> promote_budget_{0};
+  std::atomic<std::uint64_t> enters_{0};
+  std::atomic<std::uint64_t> promotions_{0};
+  std::atomic<std::uint64_t> host_copies_{0};
+};
+
+/// A vCPU with a TLB of its own. One thread at a time; several on one MMU.
+class SimCpu {
+ public:
+  SimCpu(uvm::Space& space, SimMmu& mmu);
+  ~SimCpu();
+  SimCpu(const SimCpu&) = delete;
+  SimCpu& operator=(const SimCpu&) = delete;
+
+  /// Like guest instructions: fault through the space until the access succeeds or the fault is an error.
+  [[nodiscard]] uvm::Status read(uvm::Gpa from, std::span<std::byte> to);
+  [[nodiscard]] uvm::Status write(uvm::Gpa to, std::span<const std::byte> from);
+  [[nodiscard]] uvm::Status execute(uvm::Gpa at);
+  /// An aligned word, atomically.
+  [[nodiscard]] uvm::Result<std::uint64_t> load(uvm::Gpa from);
+  [[nodiscard]] uvm::Status store(uvm::Gpa to, std::uint64_t value);
+
+  /// Faults that reached the space.
+  [[nodiscard]] std::uint64_t events() const { return events_; }
+
+ private:
+  friend class SimMmu;
+  struct Cached {
+    std::byte* bytes;
+    uvm::Protection rights;
+  };
+  void flush(std::optional<std::uint64_t> page);
+  [[nodiscard]] bool holds(const std::byte* bytes);
+  /// Calls `use(bytes of the page)` with the translation held.
+  template <class F>
+  [[nodiscard]] uvm::Status with_page(uvm::Gpa at, uvm::AccessKind access, F&& use);
+
+  uvm::Space& space_;
+  SimMmu& mmu_;
+  uvm::Mutex lock_{uvm::LockRank::Page};  // held while an "instruction" uses a translation
+  std::unordered_map<std::uint64_t, Cached> tlb_ GUARDED_BY(lock_);
+  std::uint64_t events_ = 0;
+};
+
+}  // namespace test
