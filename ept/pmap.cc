@@ -121,8 +121,6 @@ uvm::Status Pmap::enter(const uvm::Mapping& mapping) {
   } else {
     pv_list_->remove(this, mapping.range);
   }
-  // Also when nothing changed: somebody may have gone to sleep just before another thread entered this.
-  loader_.wake(mapping.range);
   return uvm::ok();
 }
 

@@ -84,6 +84,13 @@ inline uvm::Mapping exact(uvm::GpaRange range, uvm::Frame first,
   return {range, first, uvm::Fill::Exact, rights};
 }
 
+/// What kind of error a Result holds; nullopt of a good one, whose error() must not be asked for.
+template <class R>
+std::optional<uvm::ErrorKind> kind_of(const R& result) {
+  if (result) return std::nullopt;
+  return result.error().kind();
+}
+
 #define ASSERT_OK(expression)                           \
   do {                                                  \
     auto assert_ok = (expression);                      \

@@ -155,6 +155,42 @@ TEST(PmapEvents, PromotionOfASharedPageLosesNoWrite) {
   }
 }
 
+// The host may make the page private just before the promotion takes the translation away. Then that page is
+// the result, with what was written.
+TEST(PmapEvents, AWriteThatRacesWithAPromotionIsKept) {
+  constexpr std::uint64_t kRounds = 3000;
+  const auto pmap = make_pmap(pages(0, kRounds));
+  REQUIRE_EVENTS(pmap);
+  const auto object = make_object(8);
+  ASSERT_OK(pmap->enter(zero(pages(0, kRounds))));
+  std::mutex fault_lock;
+  Handler handler(*pmap, [&](const StageTwoEvent& event) {
+    const std::lock_guard lock(fault_lock);
+    if (!pmap->extract(event.address)) {
+      EXPECT_OK(pmap->enter(zero(uvm::GpaRange::page_of(event.address))));
+    }
+  });
+  std::atomic<std::uint64_t> turn{0};
+  std::thread vcpu([&] {
+    for (std::uint64_t i = 0; i < kRounds; ++i) {
+      while (turn.load() <= i) {
+      }
+      // Spread over the time a promotion takes.
+      for (std::uint64_t n = 0; n < i % 64 * 16; ++n) std::atomic_signal_fence(std::memory_order_seq_cst);
+      store(*pmap, i, std::byte{0xfe});
+    }
+  });
+  for (std::uint64_t i = 0; i < kRounds; ++i) {
+    const std::lock_guard lock(fault_lock);
+    turn.store(i + 1);
+    const auto frame = pmap->promote({page(i), Frame{object.get(), 3}, Placement::InPlace});
+    ASSERT_OK(frame);
+    ASSERT_OK(pmap->enter(exact(pages(i, 1), *frame)));
+  }
+  vcpu.join();
+  for (std::uint64_t i = 0; i < kRounds; ++i) ASSERT_EQ(load(*pmap, i), std::byte{0xfe}) << i;
+}
+
 // Property P0: translations are dropped again and again while threads increment counters all over the window.
 void hammer_while_dropping(host::HugePages huge) {
   constexpr std::uint64_t kShared = 2048;
