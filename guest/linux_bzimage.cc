@@ -57,7 +57,8 @@ uvm::Status read_header(const ByteView& file, Image& image) {
   image.raw_header = *raw;
   std::memcpy(&image.header, raw->data(), std::min(raw->size(), sizeof(SetupHeader)));
 
-  const std::uint16_t version = image.header.version;
+  // Not from the copy: the version decides how long the header has to be.
+  UVMM_TRY(const auto version, file.field<std::uint16_t>(0x206, "setup header version"));
   if (version < kOldest) {
     return Error(ErrorKind::Unsupported, "boot protocol " + version_text(version) + " is older than 2.06",
                  "use Linux 2.6.22 or newer");
