@@ -93,10 +93,13 @@ uvm::Status check_smt(const Member& member, MachineConfig& /*config*/) {
                       "set it to false or leave it out");
 }
 
-uvm::Status check_huge_pages(const Member& member, MachineConfig& /*config*/) {
+/// Firecracker's words first: its "None" is its default and bans nothing, its "2M" is met where the host can.
+uvm::Status set_huge_pages(const Member& member, MachineConfig& config) {
   UVMM_TRY(const std::string word, member.text());
+  config.huge_pages = HugePages::Auto;
   if (word == "None" || word == "2M") return uvm::ok();
-  return member.error("takes \"None\" or \"2M\"");
+  UVMM_TRY(config.huge_pages, at_path(member, parse_huge_pages(word)));
+  return uvm::ok();
 }
 
 uvm::Status check_cpu_template(const Member& member, MachineConfig& /*config*/) {
@@ -140,7 +143,7 @@ constexpr std::array kMachineKeys = {
     JsonKey{"mem_size_bytes", set_memory_bytes},
     JsonKey{"smt", check_smt},
     JsonKey{"track_dirty_pages", accept_truth},
-    JsonKey{"huge_pages", check_huge_pages},
+    JsonKey{"huge_pages", set_huge_pages},
     JsonKey{"cpu_template", check_cpu_template},
     JsonKey{"gdb_socket_path", refuse_section},
     JsonKey{"memory_backing", set_word<&MachineConfig::backing, parse_backing>},

@@ -9,9 +9,9 @@
 //                   memory_backing* "auto", "anonymous", "shared"
 //                   irqchip*        "auto", "split", "full"
 //                   debug_exit*     "qemu", "plain": what a write to port 0xf4 makes of the exit status
-//                   huge_pages      "None" or "2M": taken, and a wish at most (uvmm uses 2M pages wherever
-//                   the
-//                                   host gives them)
+//                   huge_pages      "auto"* or "never"*; Firecracker's "None" (its default) and "2M" mean
+//                   "auto":
+//                                   uvmm uses 2M pages wherever the host gives them
 //                   smt             false; true is refused: vCPUs are cores of their own
 //                   cpu_template    "None"; any other is refused: the guest sees the host's processor
 //                   track_dirty_pages  either: what was written is known to the VM system anyway

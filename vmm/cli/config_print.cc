@@ -43,6 +43,7 @@ json::object machine_config(const MachineConfig& config) {
     object["mem_size_bytes"] = config.memory;
   }
   object["memory_backing"] = text(to_string(config.backing));
+  object["huge_pages"] = text(to_string(config.huge_pages));
   object["irqchip"] = text(to_string(config.irqchip));
   object["debug_exit"] = text(to_string(config.debug_exit));
   return object;

@@ -16,6 +16,7 @@ namespace {
 using Words = std::span<const std::string_view>;
 
 constexpr std::array<std::string_view, 3> kBackings = {"auto", "anonymous", "shared"};
+constexpr std::array<std::string_view, 2> kHugePages = {"auto", "never"};
 constexpr std::array<std::string_view, 3> kIrqChips = {"auto", "split", "full"};
 constexpr std::array<std::string_view, 2> kDebugExits = {"qemu", "plain"};
 constexpr std::array<std::string_view, 2> kConsoles = {"stdio", "none"};
@@ -139,6 +140,9 @@ uvm::Result<std::uint64_t> parse_address(std::string_view text) {
 uvm::Result<MemoryBacking> parse_backing(std::string_view name) {
   return parse_enum<MemoryBacking>(name, kBackings);
 }
+uvm::Result<HugePages> parse_huge_pages(std::string_view name) {
+  return parse_enum<HugePages>(name, kHugePages);
+}
 uvm::Result<IrqChip> parse_irqchip(std::string_view name) {
   return parse_enum<IrqChip>(name, kIrqChips);
 }
@@ -165,6 +169,9 @@ uvm::Result<std::string> parse_log_level(std::string_view name) {
 
 std::string_view to_string(MemoryBacking value) {
   return kBackings[static_cast<std::size_t>(value)];
+}
+std::string_view to_string(HugePages value) {
+  return kHugePages[static_cast<std::size_t>(value)];
 }
 std::string_view to_string(IrqChip value) {
   return kIrqChips[static_cast<std::size_t>(value)];

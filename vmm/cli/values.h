@@ -27,6 +27,7 @@ namespace vmm::cli {
 
 /// Errors name the nearest valid word and list all.
 [[nodiscard]] uvm::Result<MemoryBacking> parse_backing(std::string_view name);
+[[nodiscard]] uvm::Result<HugePages> parse_huge_pages(std::string_view name);
 [[nodiscard]] uvm::Result<IrqChip> parse_irqchip(std::string_view name);
 [[nodiscard]] uvm::Result<DebugExitStatus> parse_debug_exit(std::string_view name);
 [[nodiscard]] uvm::Result<ConsoleMode> parse_console(std::string_view name);
@@ -37,6 +38,7 @@ namespace vmm::cli {
 [[nodiscard]] uvm::Result<std::string> parse_log_level(std::string_view name);
 
 [[nodiscard]] std::string_view to_string(MemoryBacking value);
+[[nodiscard]] std::string_view to_string(HugePages value);
 [[nodiscard]] std::string_view to_string(IrqChip value);
 [[nodiscard]] std::string_view to_string(DebugExitStatus value);
 [[nodiscard]] std::string_view to_string(ConsoleMode value);

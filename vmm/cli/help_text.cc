@@ -1,0 +1,50 @@
+#include "vmm/cli/help_text.h"
+
+#include "version.h"
+
+namespace vmm::cli {
+
+std::string version_text() {
+  return "uvmm " UVMM_VERSION " (commit " UVMM_COMMIT ")\n";
+}
+
+std::string overview_text() {
+  return R"(uvmm runs guests on KVM whose memory is a virtual-memory system.
+
+Usage: uvmm VERB [OPTIONS]
+
+Verbs:
+  run              run a guest in the foreground, its console on this terminal
+  doctor           tell what this host can do, and what uvmm will use
+  list-builtins    list the built-in guests
+
+  -h, --help       this text; behind a verb, the verb's own
+  -V, --version    version and commit
+)";
+}
+
+std::string closing_text() {
+  return R"(
+On a terminal the console is raw: Ctrl-A x leaves, Ctrl-A Ctrl-A sends a Ctrl-A.
+-kernel, -initrd, -append, -smp, -nographic and -name are taken as QEMU spells them.
+
+Examples:
+  uvmm run -k bzImage -i initramfs.cpio.gz -p "console=ttyS0" -m 2G -c 4
+  uvmm run --config configs/default.json             the default guest, after ./dev build
+  uvmm run --config configs/default.json -m 4G       the same with more memory
+  uvmm run -k vmlinux -m 512 --dry-run               what would be run, as JSON
+  uvmm run --builtin memwalk --builtin-args "passes=2" -m 1G --show-map
+  uvmm doctor --can-boot-linux && uvmm run -k bzImage -p "console=ttyS0"
+
+Exit status of run:
+  0    the guest powered off or reset, or you left the console
+  2    the command line, the configuration, the kernel or the initrd is not right
+  4    the guest crashed the processor (triple fault)
+  6    KVM or uvmm failed
+  8    no usable /dev/kvm on this host
+  odd  the guest wrote V to port 0xf4: V*2+1 (any status with --debug-exit plain)
+  128+N  signal N ended it
+)";
+}
+
+}  // namespace vmm::cli

@@ -1,0 +1,224 @@
+#include "vmm/cli/options.h"
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "vmm/cli/config_json.h"
+#include "vmm/cli/help_text.h"
+#include "vmm/cli/nearest.h"
+#include "vmm/cli/run_flags.h"
+#include "vmm/cli/spellings.h"
+#include "vmm/cli/validate.h"
+#include "vmm/text.h"
+
+namespace vmm::cli {
+namespace {
+
+using Words = std::span<const std::string>;
+
+uvm::Error invalid(std::string what, std::string way_out = {}) {
+  return {uvm::ErrorKind::Invalid, std::move(what), std::move(way_out)};
+}
+
+/// Every spelling of every option of `app`, for the walk before CLI11.
+std::vector<Spelling> spellings_of(const CLI::App& app) {
+  std::vector<Spelling> all;
+  for (const CLI::Option* option : app.get_options()) {
+    const std::string value = option->get_items_expected_max() > 0 ? option->get_type_name() : "";
+    for (const std::string& name : option->get_lnames()) all.push_back({"--" + name, value});
+    for (const std::string& name : option->get_snames()) all.push_back({"-" + name, value});
+  }
+  return all;
+}
+
+/// Runs CLI11 over `words`; none of its exceptions passes. True: --help was among them.
+uvm::Result<bool> parse(CLI::App& app, Words words) {
+  UVMM_TRY(auto normal, normalize(words, spellings_of(app)));
+  std::vector<std::string> reversed(normal.rbegin(), normal.rend());  // CLI11 takes them from the end
+  try {
+    app.parse(std::move(reversed));
+  } catch (const CLI::CallForHelp&) {
+    return true;
+  } catch (const CLI::ParseError& failure) {
+    return invalid(one_line(failure.what()), "see `" + app.get_name() + " --help`");
+  }
+  return false;
+}
+
+void prepare(CLI::App& app) {
+  app.set_help_flag("-h,--help", "print this text and end");
+  app.get_formatter()->column_width(32);
+  app.get_formatter()->label("OPTIONS", "options");
+}
+
+/// `uvmm run`: the table of options as a CLI11 application, with a place for each value.
+class RunParser {
+ public:
+  RunParser() : values_(run_flags().size()) {
+    prepare(app_);
+    app_.footer(closing_text());
+    for (std::size_t i = 0; i < values_.size(); ++i) {
+      const RunFlag& flag = run_flags()[i];
+      CLI::Option* option = nullptr;
+      if (std::string_view(flag.value).empty()) {
+        option = app_.add_flag(flag.names, flag.help);
+      } else {
+        option = app_.add_option(flag.names, values_[i], flag.help)->type_name(flag.value);
+        option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+      }
+      options_.push_back(option->group(flag.group));
+    }
+  }
+
+  [[nodiscard]] std::string help() const { return app_.help(); }
+
+  uvm::Result<Invocation> run(Words words) {
+    UVMM_TRY(const bool wants_help, parse(app_, words));
+    Invocation invocation;
+    if (wants_help) {
+      invocation.text = help();
+      return invocation;
+    }
+    if (const auto* name = value_of("--builtin"); name != nullptr && *name == "list") {
+      invocation.verb = Verb::ListBuiltins;
+      return invocation;
+    }
+    UVMM_TRY(invocation.config, configuration());
+    UVMM_CHECK(validate(invocation.config));
+    invocation.verb = given("--dry-run") ? Verb::DryRun : Verb::Run;
+    return invocation;
+  }
+
+ private:
+  [[nodiscard]] std::size_t index_of(std::string_view shown) const {
+    std::size_t i = 0;
+    while (run_flags()[i].shown != shown) ++i;
+    return i;
+  }
+  [[nodiscard]] bool given(std::string_view shown) const { return options_[index_of(shown)]->count() > 0; }
+  [[nodiscard]] const std::string* value_of(std::string_view shown) const {
+    return given(shown) ? &values_[index_of(shown)] : nullptr;
+  }
+
+  uvm::Result<MachineConfig> configuration() const {
+    MachineConfig config;
+    if (const std::string* path = value_of("--config")) {
+      UVMM_TRY(const std::string text, read_config_file(*path));
+      auto merged = merge_json(config, text);
+      if (!merged) return std::move(merged).error().with_context("configuration " + *path);
+      config = *std::move(merged);
+    }
+    // The file's kernel and what belongs to it go when a built-in guest is asked for, and the other way
+    // round.
+    if (given("--builtin") && !given("--kernel")) config.boot = BootSource{};
+    if (given("--kernel") && !config.boot.builtin.empty()) config.boot = BootSource{};
+    for (std::size_t i = 0; i < options_.size(); ++i) {
+      const RunFlag& flag = run_flags()[i];
+      if (options_[i]->count() == 0 || flag.apply == nullptr) continue;
+      if (auto applied = flag.apply(values_[i], config); !applied) {
+        return std::move(applied).error().with_context(flag.shown);
+      }
+    }
+    return config;
+  }
+
+  CLI::App app_{"Runs a guest in the foreground until it powers off or resets.", "uvmm run"};
+  std::vector<std::string> values_;  // of the option with the same index
+  std::vector<CLI::Option*> options_;
+};
+
+uvm::Result<Invocation> parse_run(Words words) {
+  return RunParser().run(words);
+}
+
+uvm::Result<Invocation> parse_doctor(Words words) {
+  CLI::App app("Tells what this host can do for a guest, by trying it, and what uvmm will use.",
+               "uvmm doctor");
+  prepare(app);
+  app.footer(
+      "\nExit status: 0, or 8 without a usable /dev/kvm; with --can-boot-linux 0 for yes and 3 for no.\n");
+  bool json = false;
+  bool can_boot = false;
+  app.add_flag("--json", json, "the findings as JSON");
+  app.add_flag("--can-boot-linux", can_boot, "one line: can an unmodified Linux kernel run here?");
+  UVMM_TRY(const bool wants_help, parse(app, words));
+  Invocation invocation;
+  if (wants_help) {
+    invocation.text = app.help();
+    return invocation;
+  }
+  if (json && can_boot)
+    return invalid("--json and --can-boot-linux don't go together", "leave one of them out");
+  invocation.verb = Verb::Doctor;
+  if (json) invocation.doctor = DoctorOutput::Json;
+  if (can_boot) invocation.doctor = DoctorOutput::CanBootLinux;
+  return invocation;
+}
+
+uvm::Result<Invocation> parse_list(Words words) {
+  CLI::App app("Lists the guests that are part of uvmm, for `uvmm run --builtin NAME`.",
+               "uvmm list-builtins");
+  prepare(app);
+  UVMM_TRY(const bool wants_help, parse(app, words));
+  Invocation invocation;
+  if (wants_help) {
+    invocation.text = app.help();
+  } else {
+    invocation.verb = Verb::ListBuiltins;
+  }
+  return invocation;
+}
+
+Invocation show(std::string text) {
+  Invocation invocation;
+  invocation.text = std::move(text);
+  return invocation;
+}
+
+/// What CLI11 makes of `run`, without its first lines: the overview has said that.
+std::string whole_help() {
+  const std::string run = RunParser().help();
+  const std::size_t options = run.find("\n" + std::string(run_flags().front().group));
+  return overview_text() + "\nOptions of run:\n" + (options == std::string::npos ? run : run.substr(options));
+}
+
+struct VerbEntry {
+  std::string_view name;
+  uvm::Result<Invocation> (*parse)(Words words);
+};
+
+constexpr std::array kVerbs = {
+    VerbEntry{"run", parse_run},
+    VerbEntry{"doctor", parse_doctor},
+    VerbEntry{"list-builtins", parse_list},
+};
+
+uvm::Error unknown_verb(const std::string& word) {
+  if (word.starts_with('-')) {
+    return invalid("the first word must be a verb, not " + one_line(word),
+                   "write `uvmm run " + one_line(word) + " …`");
+  }
+  std::vector<std::string_view> names;
+  for (const VerbEntry& verb : kVerbs) names.push_back(verb.name);
+  return invalid("'" + one_line(word.substr(0, 80)) + "' is not a verb of uvmm",
+                 "nearest: " + std::string(nearest(word, names)) + "; see `uvmm --help`");
+}
+
+}  // namespace
+
+uvm::Result<Invocation> parse_command_line(Words words) {
+  if (words.empty()) return invalid("no verb is given", "try `uvmm run -k KERNEL`, or `uvmm --help`");
+  const std::string& verb = words.front();
+  if (verb == "-h" || verb == "--help" || verb == "-help" || verb == "help") return show(whole_help());
+  if (verb == "-V" || verb == "--version" || verb == "-version" || verb == "version")
+    return show(version_text());
+  for (const VerbEntry& entry : kVerbs) {
+    if (entry.name == verb) return entry.parse(words.subspan(1));
+  }
+  return unknown_verb(verb);
+}
+
+}  // namespace vmm::cli

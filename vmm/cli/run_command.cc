@@ -1,0 +1,67 @@
+#include "vmm/cli/run_command.h"
+
+#include <csignal>
+#include <string_view>
+
+#include "vmm/cli/config_json.h"
+#include "vmm/cli/output.h"
+#include "vmm/log.h"
+#include "vmm/machine/machine.h"
+
+namespace vmm::cli {
+namespace {
+
+int fail(const uvm::Error& error, ExitStatus status) {
+  print_error(error.text());
+  return static_cast<int>(status);
+}
+
+}  // namespace
+
+ExitStatus status_of(const uvm::Error& error) {
+  switch (error.kind()) {
+    case uvm::ErrorKind::NotFound:
+    case uvm::ErrorKind::Permission:
+    case uvm::ErrorKind::Unsupported:
+      return error.what().find("/dev/kvm") != std::string::npos ? ExitStatus::NoHost : ExitStatus::BadInput;
+    case uvm::ErrorKind::Invalid:
+    case uvm::ErrorKind::EndOfObject:
+      return ExitStatus::BadInput;
+    case uvm::ErrorKind::NoMapping:
+    case uvm::ErrorKind::Protection:
+    case uvm::ErrorKind::NoBacking:
+    case uvm::ErrorKind::PagerIo:
+    case uvm::ErrorKind::NoMemory:
+    case uvm::ErrorKind::Pinned:
+    case uvm::ErrorKind::Busy:
+    case uvm::ErrorKind::System:
+    case uvm::ErrorKind::Guest:
+      return ExitStatus::Internal;
+  }
+  return ExitStatus::Internal;
+}
+
+int run_command(const MachineConfig& config) {
+  // A console or log whose reader has gone is an error of that write, not the end of the guest.
+  static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
+  log::Settings settings;
+  settings.level = log::parse_level(config.log_level).value_or(log::Level::Warning);
+  settings.file = config.log_file;
+  if (auto ready = log::set_up(settings); !ready) return fail(ready.error(), ExitStatus::BadInput);
+
+  auto machine = Machine::create(config);
+  if (!machine) return fail(machine.error(), status_of(machine.error()));
+  log::event(log::Level::Info, "machine created",
+             {{"name", config.name}, {"vcpus", config.vcpus}, {"memory", config.memory}});
+  auto report = (*machine)->run();
+  if (!report) return fail(report.error(), ExitStatus::Internal);
+  log::event(log::Level::Info, "machine ended", {{"name", config.name}, {"status", report->status}});
+  if (!report->summary.empty()) print_notice(report->summary);
+  return report->status;
+}
+
+int dry_run_command(const MachineConfig& config) {
+  return static_cast<int>(print(to_json(config)));
+}
+
+}  // namespace vmm::cli

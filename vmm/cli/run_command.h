@@ -1,0 +1,19 @@
+// `uvmm run` and `uvmm run --dry-run`.
+#pragma once
+
+#include "uvm/base/error.h"
+#include "vmm/machine/config.h"
+
+namespace vmm::cli {
+
+/// Sets the log up, builds the machine, runs it; every failure is one line on stderr. Returns the exit
+/// status. Must be called on the main thread, which becomes the machine's I/O thread.
+[[nodiscard]] int run_command(const MachineConfig& config);
+
+/// Prints the effective configuration.
+[[nodiscard]] int dry_run_command(const MachineConfig& config);
+
+/// What an error that kept a machine from being built means for the exit status.
+[[nodiscard]] ExitStatus status_of(const uvm::Error& error);
+
+}  // namespace vmm::cli

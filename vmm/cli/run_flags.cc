@@ -1,0 +1,117 @@
+#include "vmm/cli/run_flags.h"
+
+#include <array>
+#include <string>
+
+#include "vmm/cli/values.h"
+
+namespace vmm::cli {
+namespace {
+
+constexpr const char* kBoot = "What to boot";
+constexpr const char* kMachine = "The machine";
+constexpr const char* kConsole = "Console, memory map and log";
+constexpr const char* kConfig = "Configuration";
+
+template <auto field>
+uvm::Status set_text(std::string_view value, MachineConfig& config) {
+  config.*field = value;
+  return uvm::ok();
+}
+
+template <auto field>
+uvm::Status set_boot_text(std::string_view value, MachineConfig& config) {
+  config.boot.*field = value;
+  return uvm::ok();
+}
+
+template <auto field, auto parse>
+uvm::Status set_parsed(std::string_view value, MachineConfig& config) {
+  UVMM_TRY(config.*field, parse(value));
+  return uvm::ok();
+}
+
+template <auto field, auto parse>
+uvm::Status set_boot_parsed(std::string_view value, MachineConfig& config) {
+  UVMM_TRY(config.boot.*field, parse(value));
+  return uvm::ok();
+}
+
+template <auto field, auto value>
+uvm::Status set_constant(std::string_view /*nothing*/, MachineConfig& config) {
+  config.*field = value;
+  return uvm::ok();
+}
+
+using Boot = BootSource;
+using Config = MachineConfig;
+
+constexpr std::array kFlags = {
+    RunFlag{"-k,--kernel", "--kernel", kBoot, "FILE",
+            "kernel: bzImage, ELF vmlinux, PVH, multiboot, or a flat image", set_boot_text<&Boot::kernel>},
+    RunFlag{"-i,--initrd,--initramfs", "--initrd", kBoot, "FILE", "initial RAM disk (default: none)",
+            set_boot_text<&Boot::initrd>},
+    RunFlag{"-p,--cmdline,--append,--params", "--cmdline", kBoot, "TEXT",
+            "kernel command line (default: empty; nothing is added,\na Linux kernel wants console=ttyS0)",
+            set_boot_text<&Boot::cmdline>},
+    RunFlag{"--kernel-format", "--kernel-format", kBoot, "FORMAT",
+            "auto, bzimage, elf64, pvh, multiboot, flat-real or flat-long\n(default: auto, by the file's "
+            "contents)",
+            set_boot_parsed<&Boot::format, parse_kernel_format>},
+    RunFlag{"--load-address", "--load-address", kBoot, "GPA",
+            "where a flat image goes, in bytes or 0x… (default: its\nformat's own place)",
+            set_boot_parsed<&Boot::load_address, parse_address>},
+    RunFlag{"--builtin", "--builtin", kBoot, "NAME",
+            "a built-in guest instead of a kernel; `list` shows them", set_boot_text<&Boot::builtin>},
+    RunFlag{"--builtin-args", "--builtin-args", kBoot, "TEXT", "its arguments, as in \"passes=2 page=2m\"",
+            set_boot_text<&Boot::builtin_arguments>},
+
+    RunFlag{"-m,--memory,--mem", "--memory", kMachine, "SIZE",
+            "RAM, with K, M, G or T; MiB without (default: 256M)", set_parsed<&Config::memory, parse_size>},
+    RunFlag{"-c,--cpus,--smp", "--cpus", kMachine, "N", "vCPUs, 1 to 16 (default: 1)",
+            set_parsed<&Config::vcpus, parse_vcpus>},
+    RunFlag{"--memory-backing", "--memory-backing", kMachine, "MODE",
+            "auto, anonymous or shared (default: auto, shared where the\nhost gives it huge pages)",
+            set_parsed<&Config::backing, parse_backing>},
+    RunFlag{"--huge-pages", "--huge-pages", kMachine, "MODE",
+            "auto or never: ask the host for 2 MiB pages (default: auto)",
+            set_parsed<&Config::huge_pages, parse_huge_pages>},
+    RunFlag{"--irqchip", "--irqchip", kMachine, "MODE",
+            "auto, split or full: which interrupt controllers KVM\nemulates (default: auto)",
+            set_parsed<&Config::irqchip, parse_irqchip>},
+    RunFlag{"--debug-exit", "--debug-exit", kMachine, "MODE",
+            "what a guest's write of V to port 0xf4 makes of the exit\nstatus: qemu (V*2+1) or plain (V) "
+            "(default: qemu)",
+            set_parsed<&Config::debug_exit, parse_debug_exit>},
+    RunFlag{"--name,--id", "--name", kMachine, "NAME",
+            "a name for messages and the memory map (default: uvmm)", set_text<&Config::name>},
+
+    RunFlag{"--console", "--console", kConsole, "WHERE",
+            "the first serial port: stdio or none (default: stdio)",
+            set_parsed<&Config::console, parse_console>},
+    RunFlag{"--nographic", "--nographic", kConsole, "", "the same as --console stdio",
+            set_constant<&Config::console, ConsoleMode::Stdio>},
+    RunFlag{"--show-map", "--show-map", kConsole, "",
+            "print the guest's memory map when it ends (default: only on\nSIGUSR1)",
+            set_constant<&Config::show_map, ShowMap::AtExit>},
+    RunFlag{"--log-level,--level", "--log-level", kConsole, "LEVEL",
+            "trace, debug, info, warning, error, critical or off\n(default: warning)",
+            set_parsed<&Config::log_level, parse_log_level>},
+    RunFlag{"--log-file,--log-path", "--log-file", kConsole, "FILE",
+            "append the log to FILE (default: stderr)", set_text<&Config::log_file>},
+
+    RunFlag{"--config,--config-file", "--config", kConfig, "FILE",
+            "a configuration in JSON, with Firecracker's keys; options\noverride it (paths in it: from the "
+            "current directory)",
+            nullptr},
+    RunFlag{"--dry-run", "--dry-run", kConfig, "",
+            "print the effective configuration as --config takes it, and\nend", nullptr},
+};
+
+}  // namespace
+
+std::span<const RunFlag> run_flags() {
+  return kFlags;
+}
+
+}  // namespace vmm::cli

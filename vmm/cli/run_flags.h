@@ -1,0 +1,25 @@
+// The table of `uvmm run`'s options.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "uvm/base/error.h"
+#include "vmm/machine/config.h"
+
+namespace vmm::cli {
+
+struct RunFlag {
+  const char* names;  // "-m,--memory,--mem"
+  const char* shown;  // the long name in messages, "--memory"
+  const char* group;
+  const char* value;  // what follows, "SIZE"; "" when nothing does
+  const char* help;   // '\n' breaks a line
+  uvm::Status (*apply)(std::string_view value,
+                       MachineConfig& config);  // nullptr: no field of the configuration
+};
+
+/// In the order of the help text, group by group.
+[[nodiscard]] std::span<const RunFlag> run_flags();
+
+}  // namespace vmm::cli
