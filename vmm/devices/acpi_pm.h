@@ -47,6 +47,7 @@ class AcpiPm final : public BusDevice {
   std::uint16_t status_ GUARDED_BY(mutex_) = 0;
   std::uint16_t enable_ GUARDED_BY(mutex_) = 0;
   std::uint16_t control_ GUARDED_BY(mutex_) = 0;  // without SCI_EN and SLP_EN
+  Level sci_level_ GUARDED_BY(mutex_) = Level::Low;
 };
 
 }  // namespace vmm::devices

@@ -75,9 +75,10 @@ class IoApic final : public BusDevice {
   struct Pin {
     std::uint64_t entry = 0;  // the redirection entry as the guest reads it, remote IRR included
     Level level = Level::Low;
-    bool edge_pending = false;    // rose while masked, still up
+    bool edge_pending = false;    // rose, still up, message not yet sent
     std::uint8_t in_service = 0;  // vector of the message that remote IRR stands for
     std::optional<Route> route;
+    unsigned publishing = 0;  // threads that are telling the machine about the route; holds messages back
   };
   /// Messages decided under the lock, sent after it.
   struct Outbox {
@@ -86,9 +87,12 @@ class IoApic final : public BusDevice {
   };
 
   void set_pin(unsigned pin, Level level);
-  void deliver_locked(Pin& pin, Outbox& outbox) REQUIRES(mutex_);
+  /// Sends what the pin's state calls for, if anything.
+  void serve_locked(Pin& pin, Outbox& outbox) REQUIRES(mutex_);
   void end_locked(std::uint8_t vector, Outbox& outbox) REQUIRES(mutex_);
-  void write_entry_locked(unsigned index, std::uint32_t value, Outbox& outbox) REQUIRES(mutex_);
+  void write_window(std::uint32_t value);
+  /// Returns the pin whose route has changed and is now to be published, or null.
+  [[nodiscard]] Pin* write_entry_locked(unsigned index, std::uint32_t value, Outbox& outbox) REQUIRES(mutex_);
   [[nodiscard]] std::uint32_t read_window_locked() const REQUIRES(mutex_);
   void send(const Outbox& outbox);
 
@@ -99,7 +103,6 @@ class IoApic final : public BusDevice {
   mutable uvm::Mutex mutex_{uvm::LockRank::Interrupt};
   std::uint8_t select_ GUARDED_BY(mutex_) = 0;
   std::uint8_t id_ GUARDED_BY(mutex_) = 0;
-  bool routes_changed_ GUARDED_BY(mutex_) = false;
   std::array<Pin, kPins> pins_ GUARDED_BY(mutex_);
 };
 

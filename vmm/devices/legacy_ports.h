@@ -25,7 +25,7 @@ namespace vmm::devices {
 /// Each byte reads as `value`; writes vanish.
 class ConstantPorts final : public BusDevice {
  public:
-  explicit ConstantPorts(std::uint8_t value) : value_(value) {}
+  explicit ConstantPorts(std::uint8_t value) : value_(static_cast<std::byte>(value)) {}
   void read(std::uint64_t offset, std::span<std::byte> data) override;
   void write(std::uint64_t offset, std::span<const std::byte> data) override;
 
@@ -52,7 +52,7 @@ class PortA final : public BusDevice {
 
  private:
   PowerSink& power_;
-  std::atomic<std::uint8_t> value_{0x02};
+  std::atomic<std::uint8_t> value_{0x02};  // A20
 };
 
 /// 0x80: reads back the last code.

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "uvm/base/error.h"
 #include "vmm/devices/interfaces.h"
@@ -70,8 +71,8 @@ class PciHost final {
   /// A place in configuration space: ECAM's layout, bus << 20 | device << 15 | function << 12 | register.
   void read_config(std::uint64_t place, std::span<std::byte> data);
   void write_config(std::uint64_t place, std::span<const std::byte> data);
-  /// The place that an access to CONFIG_DATA means; false while CONFIG_ADDRESS is not enabled.
-  [[nodiscard]] bool data_place(std::uint64_t offset, std::uint64_t& place) const;
+  /// The place that an access to CONFIG_DATA means; nullopt while CONFIG_ADDRESS is not enabled.
+  [[nodiscard]] std::optional<std::uint64_t> data_place(std::uint64_t offset) const;
 
   BusDevice* const reset_control_;
   std::atomic<std::uint32_t> address_{0};  // a guest locks the pair of ports itself; there is nothing to tear

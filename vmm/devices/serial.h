@@ -23,7 +23,6 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
-#include <optional>
 
 #include "uvm/base/lock.h"
 #include "vmm/devices/byte_queue.h"
@@ -76,12 +75,14 @@ class Serial final : public BusDevice {
   std::uint8_t read_iir_locked() REQUIRES(mutex_);
   std::uint8_t read_lsr_locked() REQUIRES(mutex_);
   std::uint8_t read_msr_locked() REQUIRES(mutex_);
-  void transmit_locked(std::uint8_t byte) REQUIRES(mutex_);
+  void transmit_locked(std::uint8_t value) REQUIRES(mutex_);
   void write_ier_locked(std::uint8_t value) REQUIRES(mutex_);
   void write_fcr_locked(std::uint8_t value) REQUIRES(mutex_);
   void write_mcr_locked(std::uint8_t value) REQUIRES(mutex_);
+  /// Hands on what waits; empty afterwards means a THRE interrupt.
   void flush_locked() REQUIRES(mutex_);
-  void wait_for_room_locked(std::chrono::microseconds limit, std::size_t want) REQUIRES(mutex_);
+  /// Until the transmit FIFO holds `at_most` bytes, or `limit` has passed; gives up the lock meanwhile.
+  void wait_for_output_locked(std::chrono::microseconds limit, std::size_t at_most) REQUIRES(mutex_);
   void update_irq_locked() REQUIRES(mutex_);
 
   [[nodiscard]] bool loopback_locked() const REQUIRES(mutex_);
@@ -96,7 +97,7 @@ class Serial final : public BusDevice {
   std::function<void()> on_input_space_;
 
   mutable uvm::Mutex mutex_{uvm::LockRank::Device};
-  std::condition_variable_any room_;  // the transmit FIFO has drained
+  std::condition_variable_any drained_;  // bytes have left the transmit FIFO
   std::uint8_t ier_ GUARDED_BY(mutex_) = 0;
   std::uint8_t fcr_ GUARDED_BY(mutex_) = 0;
   std::uint8_t lcr_ GUARDED_BY(mutex_) = 0;

@@ -62,18 +62,17 @@ class Console final : public devices::ByteSink {
   /// Restores the terminal and the descriptors' flags. Does not wait for output: drain() does.
   ~Console() override;
 
-  /// Begins to read. Callbacks must stay callable until stop().
+  /// Begins to read. Callbacks must stay callable as long as the console lives.
   void start(Callbacks callbacks);
-  /// Ends reading and all callbacks, restores the terminal; output goes on. Idempotent.
+  /// Ends reading and restores the terminal; output goes on. Idempotent.
   void stop();
   /// The guest has room again after input() took less than it was given. Any thread.
   void input_space();
 
   std::size_t offer(std::span<const std::byte> bytes) override;
-  /// Writes what is left, on this thread, which is the io_context's, with the io_context no longer running.
-  /// Returns when all is written, nobody reads any more, or `limit` has passed; whether all went out. Bytes
-  /// that a guest's UART still holds are the caller's: sink_ready() first, then drain(), until
-  /// Serial::output_idle().
+  /// Runs the io_context, which nobody else may be running any more, until all output is written: what waits
+  /// here, and what the guest's UART still holds and output_space() brings. Ends early, with false, when
+  /// `limit` has passed (milliseconds::max(): never) or a handler has stopped the io_context.
   bool drain(std::chrono::milliseconds limit);
 
   [[nodiscard]] bool is_terminal() const;
