@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstring>
 #include <thread>
 
@@ -155,7 +156,7 @@ Status RawMachine::load(const guest::programs::Program& program, std::string_vie
   info.vcpus = options_.vcpus;
   info.ranges = 1;
   info.ram[0] = {0, options_.memory};
-  std::memcpy(info.arguments, arguments.data(), arguments.size());
+  std::copy(arguments.begin(), arguments.end(), info.arguments);
   std::memcpy(memory_ + guest::programs::kInfoGpa, &info, sizeof(info));
   return enter_long_mode(program.entry);
 }
