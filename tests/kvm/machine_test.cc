@@ -69,7 +69,7 @@ TEST_P(MachineOnEachBacking, FourVcpusAgreeOnTheSamePages) {
 INSTANTIATE_TEST_SUITE_P(Backings, MachineOnEachBacking,
                          testing::Values(MemoryBacking::Auto, MemoryBacking::Anonymous,
                                          MemoryBacking::Shared),
-                         [](const auto& info) { return backing_name(info.param); });
+                         [](const auto& backing) { return backing_name(backing.param); });
 
 TEST(Machine, WorksWithTheFullInterruptControllersToo) {
   UVMM_REQUIRE_KVM();
@@ -191,7 +191,7 @@ TEST_P(DropTranslations, LosesNoCountOfFourVcpus) {
 
 INSTANTIATE_TEST_SUITE_P(Backings, DropTranslations,
                          testing::Values(MemoryBacking::Anonymous, MemoryBacking::Shared),
-                         [](const auto& info) { return backing_name(info.param); });
+                         [](const auto& backing) { return backing_name(backing.param); });
 
 }  // namespace
 }  // namespace vmm

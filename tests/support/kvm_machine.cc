@@ -17,7 +17,6 @@ vmm::MachineConfig builtin_config(const std::string& name, const std::string& ar
   config.boot.builtin = name;
   config.boot.builtin_arguments = arguments;
   config.memory = std::uint64_t{64} << 20;
-  config.debug_exit = vmm::DebugExitStatus::Plain;
   config.console = vmm::ConsoleMode::None;
   return config;
 }

@@ -57,6 +57,7 @@ int run_command(const MachineConfig& config) {
   if (!report) return fail(report.error(), ExitStatus::Internal);
   log::event(log::Level::Info, "machine ended", {{"name", config.name}, {"status", report->status}});
   if (!report->summary.empty()) print_notice(report->summary);
+  if (config.show_map == ShowMap::AtExit) static_cast<void>(print((*machine)->memory_map()));
   return report->status;
 }
 

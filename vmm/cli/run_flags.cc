@@ -80,8 +80,9 @@ constexpr std::array kFlags = {
             "auto, split or full: which interrupt controllers KVM\nemulates (default: auto)",
             set_parsed<&Config::irqchip, parse_irqchip>},
     RunFlag{"--debug-exit", "--debug-exit", kMachine, "MODE",
-            "what a guest's write of V to port 0xf4 makes of the exit\nstatus: qemu (V*2+1) or plain (V) "
-            "(default: qemu)",
+            "what a guest's write of V to port 0xf4 makes of the exit\nstatus: qemu (V*2+1) or plain (V); "
+            "auto is plain for\nbuilt-in guests "
+            "(default: auto)",
             set_parsed<&Config::debug_exit, parse_debug_exit>},
     RunFlag{"--name,--id", "--name", kMachine, "NAME",
             "a name for messages and the memory map (default: uvmm)", set_text<&Config::name>},

@@ -21,8 +21,9 @@ enum class HugePages : std::uint8_t { Auto, Never };
 /// kernel.
 enum class IrqChip : std::uint8_t { Auto, Split, Full };
 
-/// What a write of v to port 0xf4 makes of the exit status: QEMU's isa-debug-exit ends with (v << 1) | 1.
-enum class DebugExitStatus : std::uint8_t { Qemu, Plain };
+/// What a write of v to port 0xf4 makes of the exit status: QEMU's isa-debug-exit ends with (v << 1) | 1,
+/// Plain with v. Auto is Plain for built-in guests, whose 0 is a pass, and Qemu for all others.
+enum class DebugExitStatus : std::uint8_t { Auto, Qemu, Plain };
 
 /// Where the first serial port goes.
 enum class ConsoleMode : std::uint8_t { Stdio, None };
@@ -48,7 +49,7 @@ struct MachineConfig {
   MemoryBacking backing = MemoryBacking::Auto;
   HugePages huge_pages = HugePages::Auto;
   IrqChip irqchip = IrqChip::Auto;
-  DebugExitStatus debug_exit = DebugExitStatus::Qemu;
+  DebugExitStatus debug_exit = DebugExitStatus::Auto;
   ConsoleMode console = ConsoleMode::Stdio;
   ShowMap show_map = ShowMap::OnSignal;
   std::string log_level = "warning";

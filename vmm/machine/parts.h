@@ -35,7 +35,7 @@ struct Machine::Parts {
   const MachineConfig config;
   boost::asio::io_context io{1};
   Ending ending{[this] { io.stop(); }};  // thread-safe; everything else on io runs on the I/O thread
-  Power power{ending, config.debug_exit};
+  Power power{ending, debug_exit_style(config)};
 
   kvm::System system;
   kvm::Vm vm;

@@ -13,6 +13,11 @@ int debug_exit_status(std::uint32_t value, DebugExitStatus style) {
 
 }  // namespace
 
+DebugExitStatus debug_exit_style(const MachineConfig& config) {
+  if (config.debug_exit != DebugExitStatus::Auto) return config.debug_exit;
+  return config.boot.builtin.empty() ? DebugExitStatus::Qemu : DebugExitStatus::Plain;
+}
+
 void Power::power(devices::PowerEvent event) {
   using Kind = devices::PowerEvent::Kind;
   RunReport report;

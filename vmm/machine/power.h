@@ -9,8 +9,11 @@
 
 namespace vmm {
 
-/// Thread: any vCPU's. The vCPU that asked sees pending() right after its bus access and does not enter the
-/// guest again.
+/// Qemu or Plain.
+[[nodiscard]] DebugExitStatus debug_exit_style(const MachineConfig& config);
+
+/// `style` is Qemu or Plain. Thread: any vCPU's. The vCPU that asked sees pending() right after its bus
+/// access and does not enter the guest again.
 class Power : public devices::PowerSink {
  public:
   Power(Ending& ending, DebugExitStatus style) : ending_(ending), style_(style) {}
