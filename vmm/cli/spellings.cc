@@ -199,7 +199,7 @@ class Walk {
     const bool is_other_option = find(known_, next) != nullptr || find_rewrite(next) != nullptr;
     if (is_other_option) {
       return invalid(what + ", and " + shown(next) + " is an option itself",
-                     "write " + option.name + "=… if the value is meant");
+                     "if the value is meant, put it behind a long option and '='");
     }
     words_ = words_.subspan(1);
     return next;

@@ -1,0 +1,49 @@
+#include "vmm/cli/doctor_command.h"
+
+#include <gtest/gtest.h>
+
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
+#include <string>
+
+#include "vmm/cli/run_command.h"
+
+namespace vmm::cli {
+namespace {
+
+TEST(ReportJson, HoldsEveryFindingEvenHostileOnes) {
+  kvm::Report report;
+  report.backend = kvm::Backend::Svm;
+  report.native_supervisor = true;
+  report.debug_user.watchpoint = true;
+  report.findings.push_back({"kvm", "api", "12 \"quoted\"", kvm::Verdict::Yes, "used"});
+  report.findings.push_back({"memory", "x", "\xff\n", kvm::Verdict::Degraded, "slower"});
+  const std::string text = report_json(report);
+  EXPECT_EQ(text.back(), '\n');
+  boost::system::error_code error;
+  const auto tree = boost::json::parse(text, error);
+  ASSERT_FALSE(error) << error.message() << "\n" << text;
+  EXPECT_EQ(tree.at("backend").as_string(), std::string(kvm::to_string(kvm::Backend::Svm)));
+  EXPECT_TRUE(tree.at("native_supervisor").as_bool());
+  EXPECT_TRUE(tree.at("debug").at("user").at("watchpoint").as_bool());
+  EXPECT_FALSE(tree.at("debug").at("supervisor").at("watchpoint").as_bool());
+  ASSERT_EQ(tree.at("findings").as_array().size(), 2U);
+  EXPECT_EQ(tree.at("findings").at(0).at("value").as_string(), "12 \"quoted\"");
+  EXPECT_EQ(tree.at("findings").at(1).at("value").as_string(), "\\xff\\n");
+  EXPECT_EQ(tree.at("findings").at(1).at("verdict").as_string(), "degraded");
+  EXPECT_TRUE(tree.at("can_boot_linux").at("reason").is_string());
+}
+
+TEST(StatusOf, TellsInputFromHostFromFailure) {
+  using uvm::Error;
+  using uvm::ErrorKind;
+  EXPECT_EQ(status_of(Error(ErrorKind::Invalid, "kernel x")), ExitStatus::BadInput);
+  EXPECT_EQ(status_of(Error(ErrorKind::NotFound, "kernel x: No such file")), ExitStatus::BadInput);
+  EXPECT_EQ(status_of(Error(ErrorKind::NotFound, "/dev/kvm: No such file")), ExitStatus::NoHost);
+  EXPECT_EQ(status_of(Error(ErrorKind::Permission, "/dev/kvm: Permission denied")), ExitStatus::NoHost);
+  EXPECT_EQ(status_of(Error(ErrorKind::NoMemory, "guest memory")), ExitStatus::Internal);
+  EXPECT_EQ(status_of(Error(ErrorKind::System, "KVM_CREATE_VM")), ExitStatus::Internal);
+}
+
+}  // namespace
+}  // namespace vmm::cli
