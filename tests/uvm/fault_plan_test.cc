@@ -103,7 +103,9 @@ TEST_F(FaultPlanRules, NobodyWritesWhatOthersSee) {
     if (plan.what == FaultCase::UseObject) {
       EXPECT_TRUE(f.sharing == Sharing::Shared || plan.fill == Fill::CopyOnWrite);
     }
-    if (plan.what == FaultCase::UseAnon) EXPECT_NE(f.slot, SlotState::Borrowed);
+    if (plan.what == FaultCase::UseAnon) {
+      EXPECT_NE(f.slot, SlotState::Borrowed);
+    }
   });
 }
 
@@ -122,7 +124,9 @@ TEST_F(FaultPlanRules, TheHostFinishesOnlyWhatIsOursAloneAndUnwired) {
     EXPECT_FALSE(f.amap_shared);
     EXPECT_FALSE(f.needs_copy);
     EXPECT_EQ(plan.fill == Fill::Zero, !f.has_object);
-    if (plan.fill == Fill::CopyOnWrite) EXPECT_TRUE(includes(plan.rights, Protection::Write));
+    if (plan.fill == Fill::CopyOnWrite) {
+      EXPECT_TRUE(includes(plan.rights, Protection::Write));
+    }
   });
 }
 
@@ -145,7 +149,9 @@ TEST_F(FaultPlanRules, WireMaxLeavesNothingToCopyLater) {
       EXPECT_EQ(plan.what, FaultCase::UseObject);
     } else {
       EXPECT_NE(plan.what, FaultCase::UseObject);
-      if (plan.what == FaultCase::UseAnon) EXPECT_NE(f.slot, SlotState::Borrowed);
+      if (plan.what == FaultCase::UseAnon) {
+        EXPECT_NE(f.slot, SlotState::Borrowed);
+      }
     }
   });
 }

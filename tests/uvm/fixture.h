@@ -88,16 +88,19 @@ class SpaceFixture : public ::testing::Test {
   uvm::Space& space = *guest.space;
 };
 
-#define EXPECT_OK(expression)                                   \
-  do {                                                          \
-    const auto expect_status = (expression);                    \
-    EXPECT_TRUE(expect_status) << expect_status.error().text(); \
-  } while (false)
-#define EXPECT_ERROR(expression, expected_kind)                                             \
-  do {                                                                                      \
-    const auto expect_status = (expression);                                                \
-    ASSERT_FALSE(expect_status) << "succeeded";                                             \
-    EXPECT_EQ(expect_status.error().kind(), expected_kind) << expect_status.error().text(); \
-  } while (false)
+template <class R>
+::testing::AssertionResult is_ok(const R& result) {
+  if (result) return ::testing::AssertionSuccess();
+  return ::testing::AssertionFailure() << result.error().text();
+}
+template <class R>
+::testing::AssertionResult fails_with(const R& result, uvm::ErrorKind kind) {
+  if (result) return ::testing::AssertionFailure() << "succeeded";
+  if (result.error().kind() == kind) return ::testing::AssertionSuccess();
+  return ::testing::AssertionFailure() << to_string(result.error().kind()) << ": " << result.error().text();
+}
+
+#define EXPECT_OK(expression) EXPECT_TRUE(::test::is_ok(expression))
+#define EXPECT_ERROR(expression, kind) EXPECT_TRUE(::test::fails_with(expression, kind))
 
 }  // namespace test

@@ -1,0 +1,66 @@
+#include "uvm/reverse_map.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/uvm/fixture.h"
+
+namespace uvm {
+namespace {
+
+using test::kPage;
+using test::pages;
+
+class ReverseMapTest : public ::testing::Test {
+ protected:
+  static ObjectRange window(std::uint64_t first, std::uint64_t count) {
+    return *ObjectRange::from_size(ObjectOffset(first * kPage), count * kPage);
+  }
+  std::vector<std::pair<Pmap*, GpaRange>> places(ObjectRange range) const {
+    std::vector<std::pair<Pmap*, GpaRange>> found;
+    map.each_place(range, [&](Pmap& pmap, GpaRange part) { found.emplace_back(&pmap, part); });
+    return found;
+  }
+
+  test::SimMmu a{1 << 20};
+  test::SimMmu b{1 << 20};
+  ReverseMap map;
+};
+
+TEST_F(ReverseMapTest, PlacesAreArithmetic) {
+  map.add({&a, pages(16, 8), ObjectOffset(4 * kPage)});  // shows [4, 12)
+  EXPECT_TRUE(places(window(0, 4)).empty());
+  const auto found = places(window(10, 8));
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].first, &a);
+  EXPECT_EQ(found[0].second, pages(22, 2));
+}
+
+TEST_F(ReverseMapTest, ClippingDoesNotShare) {
+  map.add({&a, pages(0, 4), ObjectOffset()});
+  map.add({&a, pages(4, 4), ObjectOffset(4 * kPage)});
+  EXPECT_FALSE(map.is_shared());
+  map.add({&a, pages(8, 4), ObjectOffset()});
+  EXPECT_TRUE(map.is_shared()) << "the same page at two addresses";
+  map.remove({&a, pages(8, 4), ObjectOffset()});
+  EXPECT_FALSE(map.is_shared());
+  map.add({&b, pages(0, 4), ObjectOffset()});
+  EXPECT_TRUE(map.is_shared()) << "two pmaps";
+  EXPECT_EQ(places(window(0, 1)).size(), 2U);
+}
+
+TEST_F(ReverseMapTest, FindsWhatNobodyShows) {
+  map.add({&a, pages(0, 2), ObjectOffset(2 * kPage)});
+  map.add({&b, pages(0, 3), ObjectOffset(3 * kPage)});
+  map.add({&a, pages(9, 1), ObjectOffset(8 * kPage)});
+  const auto holes = map.uncovered(window(0, 10));
+  EXPECT_EQ(holes, (std::vector<ObjectRange>{window(0, 2), window(6, 2), window(9, 1)}));
+  EXPECT_TRUE(map.uncovered(window(2, 4)).empty());
+}
+
+TEST_F(ReverseMapTest, UnknownUsesAreIgnored) {
+  map.remove({&a, pages(0, 2), ObjectOffset()});
+  EXPECT_TRUE(map.empty());
+}
+
+}  // namespace
+}  // namespace uvm
