@@ -103,6 +103,19 @@ TEST_F(KvmLib, registers_written_after_an_exit_count_in_the_guest) {
   EXPECT_EQ(run_to<IoExit>().data[0], std::byte{0x77});
 }
 
+TEST_F(KvmLib, a_single_step_starts_at_the_instruction_just_chosen) {
+  if (!probe_host().debug_supervisor.single_step) GTEST_SKIP() << "no single step at CPL 0 on this host";
+  code({0xe6, 0x42, 0x90, 0x90, 0x90, 0x90});  // out %al, $0x42; nops
+  run_to<IoExit>();
+  auto regs = vcpu().regs();
+  regs->rip = kCodeGpa + 4;
+  ASSERT_TRUE(vcpu().set_regs(*regs));
+  kvm_guest_debug debug{};
+  debug.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP;
+  ASSERT_TRUE(vcpu().set_guest_debug(debug));
+  EXPECT_EQ(run_to<DebugExit>().pc, kCodeGpa + 5);
+}
+
 TEST_F(KvmLib, complete_pending_finishes_the_access_without_running_on) {
   code({0xe4, 0x42, 0xe6, 0x43});  // in $0x42, %al; out %al, $0x43
   run_to<IoExit>().data[0] = std::byte{0x5a};

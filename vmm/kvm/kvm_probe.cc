@@ -156,6 +156,7 @@ void probe_kvm(Report& report, Depth depth) {
   report.native_supervisor = as_mmio(native, TrialVm::kDevice) != nullptr;
   if (depth == Depth::BootOnly) return;
 
+  add(report, kArea, "API version", std::to_string(abi::kApiVersion), Verdict::Yes, "the one uvmm speaks");
   add(report, kArea, "CPL 0 on the processor", report.native_supervisor,
       report.native_supervisor ? "yes" : verdict_on_supervisor(native),
       {"kernels run at full speed", "kernel mode is emulated, about 1 us an instruction", Verdict::No});

@@ -137,6 +137,13 @@ Status Vcpu::set_regs(const kvm_regs& regs) {
   return set(KVM_SET_REGS, regs, "KVM_SET_REGS");
 }
 
+Status Vcpu::flush_regs() {
+  if ((page_->kvm_dirty_regs & KVM_SYNC_X86_REGS) == 0) return uvm::ok();
+  UVMM_CHECK(set(KVM_SET_REGS, page_->s.regs.regs, "KVM_SET_REGS"));
+  page_->kvm_dirty_regs &= ~std::uint64_t{KVM_SYNC_X86_REGS};
+  return uvm::ok();
+}
+
 Result<XsaveArea> Vcpu::xsave() const {
   XsaveArea area(xsave_bytes_ / sizeof(std::uint32_t));
   const bool large = xsave_bytes_ > sizeof(abi::Xsave);

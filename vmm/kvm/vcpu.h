@@ -94,6 +94,8 @@ class Vcpu {
   Vcpu(Fd fd, std::uint32_t id, kvm_run* page, std::size_t page_bytes);
   uvm::Result<Exit> enter();
   void set_immediate_exit(std::uint8_t value);
+  /// Hands registers that wait in the run page to the kernel now, for calls that look at them.
+  uvm::Status flush_regs();
   [[nodiscard]] uvm::Error error(const char* name) const;
   template <class T>
   [[nodiscard]] uvm::Result<T> get(unsigned long request, const char* name) const;

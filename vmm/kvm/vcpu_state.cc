@@ -111,6 +111,7 @@ Result<kvm_vcpu_events> Vcpu::events() const {
 }
 
 Status Vcpu::set_events(const kvm_vcpu_events& events) {
+  UVMM_CHECK(flush_regs());  // writing registers drops a pending exception, so it has to come before
   return set(KVM_SET_VCPU_EVENTS, events, "KVM_SET_VCPU_EVENTS");
 }
 
@@ -131,6 +132,7 @@ Status Vcpu::set_debug_regs(const kvm_debugregs& regs) {
 }
 
 Status Vcpu::set_guest_debug(const kvm_guest_debug& debug) {
+  UVMM_CHECK(flush_regs());  // a single step starts at the RIP the kernel knows at this moment
   return set(KVM_SET_GUEST_DEBUG, debug, "KVM_SET_GUEST_DEBUG");
 }
 
