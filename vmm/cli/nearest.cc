@@ -20,6 +20,12 @@ std::size_t common_prefix(std::string_view a, std::string_view b) {
   return length;
 }
 
+/// Three letters at least, dashes not counted: `--cmd` means `--cmdline`, `-c` could mean anything.
+bool is_abbreviation(std::string_view word, std::string_view candidate) {
+  const std::size_t letters = word.size() - std::min(word.find_first_not_of('-'), word.size());
+  return letters >= 3 && common_prefix(word, candidate) == word.size();
+}
+
 }  // namespace
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
@@ -48,7 +54,8 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates) {
   if (candidates.empty()) return {};
   const auto key = [word](std::string_view candidate) {
-    return std::make_tuple(edit_distance(word, candidate),
+    const std::size_t distance = edit_distance(word, candidate);
+    return std::make_tuple(is_abbreviation(word, candidate) ? std::min<std::size_t>(distance, 1) : distance,
                            kLongestWord - std::min(common_prefix(word, candidate), kLongestWord));
   };
   return *std::ranges::min_element(candidates, {}, key);

@@ -54,6 +54,13 @@ void prepare(CLI::App& app) {
   app.get_formatter()->label("OPTIONS", "options");
 }
 
+/// CLI11 puts two empty lines behind every group.
+std::string without_double_gaps(std::string text) {
+  for (auto at = text.find("\n\n\n"); at != std::string::npos; at = text.find("\n\n\n", at))
+    text.erase(at, 1);
+  return text;
+}
+
 /// `uvmm run`: the table of options as a CLI11 application, with a place for each value.
 class RunParser {
  public:
@@ -73,7 +80,7 @@ class RunParser {
     }
   }
 
-  [[nodiscard]] std::string help() const { return app_.help(); }
+  [[nodiscard]] std::string help() const { return without_double_gaps(app_.help()); }
 
   uvm::Result<Invocation> run(Words words) {
     UVMM_TRY(const bool wants_help, parse(app_, words));
@@ -147,7 +154,7 @@ uvm::Result<Invocation> parse_doctor(Words words) {
   UVMM_TRY(const bool wants_help, parse(app, words));
   Invocation invocation;
   if (wants_help) {
-    invocation.text = app.help();
+    invocation.text = without_double_gaps(app.help());
     return invocation;
   }
   if (json && can_boot)
@@ -165,7 +172,7 @@ uvm::Result<Invocation> parse_list(Words words) {
   UVMM_TRY(const bool wants_help, parse(app, words));
   Invocation invocation;
   if (wants_help) {
-    invocation.text = app.help();
+    invocation.text = without_double_gaps(app.help());
   } else {
     invocation.verb = Verb::ListBuiltins;
   }

@@ -105,8 +105,8 @@ constexpr std::array kFlags = {
             "a configuration in JSON, with Firecracker's keys; options\noverride it (paths in it: from the "
             "current directory)",
             nullptr},
-    RunFlag{"--dry-run", "--dry-run", kConfig, "",
-            "print the effective configuration as --config takes it, and\nend", nullptr},
+    RunFlag{"--dry-run", "--dry-run", kConfig, "", "print the effective configuration as --config takes it",
+            nullptr},
 };
 
 }  // namespace

@@ -65,7 +65,8 @@ class BadInput : public ::testing::Test {
 
   /// Runs the program in the folder, with cores allowed.
   [[nodiscard]] test::ProcessResult run(const Words& words, const std::string& before = "") const {
-    Words all = {"sh", "-c", "cd '" + folder_ + "' && ulimit -c unlimited; " + before + "exec \"$0\" \"$@\"",
+    Words all = {"/bin/sh", "-c",
+                 "cd '" + folder_ + "' && ulimit -c unlimited 2>/dev/null; " + before + "exec \"$0\" \"$@\"",
                  kProgram};
     all.insert(all.end(), words.begin(), words.end());
     return test::run_process(all);
@@ -156,8 +157,8 @@ TEST_F(BadInput, WithoutPermissionForKvm) {
   if (::stat("/dev/kvm", &device) == 0 && (device.st_mode & S_IROTH) != 0) {
     GTEST_SKIP() << "/dev/kvm is open to everybody here";
   }
-  const auto result = test::run_process(
-      {"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", kProgram, "run", "--builtin", "hello"});
+  const auto result = test::run_process({"/usr/bin/setpriv", "--reuid=65534", "--regid=65534",
+                                         "--clear-groups", kProgram, "run", "--builtin", "hello"});
   if (result.err.find("setpriv") != std::string::npos) GTEST_SKIP() << "setpriv: " << result.err;
   expect_one_line(result, 8, "/dev/kvm", "nobody");
 }
@@ -177,7 +178,7 @@ TEST_F(BadInput, AClosedStderrReceivesNothingAndHarmsNothing) {
 }
 
 TEST_F(BadInput, AFullDeviceIsToldAndAReaderThatLeftIsNot) {
-  const auto full = test::run_process({"sh", "-c", std::string(kProgram) + " --help >/dev/full"});
+  const auto full = test::run_process({"/bin/sh", "-c", std::string(kProgram) + " --help >/dev/full"});
   expect_one_line(full, 6, "standard output: No space left", "full");
 }
 

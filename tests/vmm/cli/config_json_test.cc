@@ -156,7 +156,7 @@ TEST(ConfigJson, GivesLineAndColumnOfWhatIsNotJson) {
       {" \n\t ", "no JSON in it, it is empty"},
       {"{\n  \"name\": \"a\"\n  \"console\": 1 }", "not JSON at line 3, column 3"},
       {"{\n  \"name\": tru }", "at line 2, column 1"},
-      {"{\"name\": \"a\"", "the text ends before the JSON does, at line 1, column 12"},
+      {"{\"name\": \"a\"", "the text ends before the JSON does, at line 1, column 13"},
       {"{\"name\": \"a\"} x", "something follows the JSON's end at line 1, column 15"},
       {"{\"name\": \"a\",}", "not JSON at line 1, column 14"},
       {"{'name': 'a'}", "not JSON at line 1, column 2"},
