@@ -40,7 +40,7 @@ uvm::Result<LoadPlan> plan_flat_real(const BootRequest& request) {
   if (at.value() < kLowestRealLoad || at >= low_memory::kUsableEnd || (!one_segment && !at.is_aligned(16))) {
     return Error(ErrorKind::Invalid,
                  "real-mode load address " + uvm::hex(at.value()) +
-                     " is not in 0x1000–0x9fc00, or above 64 KiB and no multiple of 16",
+                     " is not in 0x1000-0x9fc00, or above 64 KiB and no multiple of 16",
                  "use 0x7c00, as boot sectors do");
   }
   LoadPlan plan;
