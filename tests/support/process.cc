@@ -64,9 +64,7 @@ class Exchange {
       const auto left =
           std::chrono::duration_cast<std::chrono::milliseconds>(end_ - std::chrono::steady_clock::now());
       if (left.count() <= 0) return false;
-      const bool may_write =
-          options_.wait_for.empty() || result.out.find(options_.wait_for) != std::string::npos;
-      if (may_write && written_ == options_.input.size()) Pipe::close_end(in_.write);
+      const bool may_write = has_input(result.out);
       std::array<pollfd, 3> waits{pollfd{out_.read, POLLIN, 0}, pollfd{err_.read, POLLIN, 0},
                                   pollfd{may_write ? in_.write : -1, POLLOUT, 0}};
       if (::poll(waits.data(), waits.size(), static_cast<int>(left.count())) < 0) continue;
@@ -78,9 +76,28 @@ class Exchange {
   }
 
  private:
+  /// Moves on to the next step that has bytes left and whose cue was seen; ends stdin after the last.
+  bool has_input(const std::string& output) {
+    while (step_ < options_.input.size()) {
+      const ProcessInput& step = options_.input[step_];
+      if (!cued_) {
+        const auto at = output.find(step.cue, searched_);
+        if (at == std::string::npos) return false;
+        searched_ = at + step.cue.size();
+        cued_ = true;
+      }
+      if (written_ < step.text.size()) return true;
+      ++step_;
+      written_ = 0;
+      cued_ = false;
+    }
+    Pipe::close_end(in_.write);
+    return false;
+  }
+
   void give() {
-    const ssize_t sent =
-        ::write(in_.write, options_.input.data() + written_, options_.input.size() - written_);
+    const std::string& text = options_.input[step_].text;
+    const ssize_t sent = ::write(in_.write, text.data() + written_, text.size() - written_);
     if (sent > 0) written_ += static_cast<std::size_t>(sent);
     if (sent < 0 && errno == EPIPE) Pipe::close_end(in_.write);
   }
@@ -90,7 +107,10 @@ class Exchange {
   Pipe& err_;
   const ProcessOptions& options_;
   const std::chrono::steady_clock::time_point end_;
-  std::size_t written_ = 0;
+  std::size_t step_ = 0;
+  std::size_t written_ = 0;   // of this step's text
+  std::size_t searched_ = 0;  // output up to the last cue
+  bool cued_ = false;
 };
 
 pid_t spawn(const std::vector<std::string>& arguments, const Pipe& in, const Pipe& out, const Pipe& err) {

@@ -13,10 +13,15 @@ struct ProcessResult {
   std::string err;
 };
 
+/// Bytes for stdin, held back until the output after the previous step's cue holds `cue`.
+struct ProcessInput {
+  std::string cue;
+  std::string text;
+};
+
 struct ProcessOptions {
-  std::chrono::seconds limit{120};
-  std::string input;     // written to its stdin, which then ends
-  std::string wait_for;  // input is held back until the output holds this
+  std::chrono::seconds limit{300};
+  std::vector<ProcessInput> input;  // in order; then stdin ends
 };
 
 /// Runs arguments[0], found by path, with stdin, stdout and stderr as pipes.
