@@ -105,7 +105,9 @@ TEST_F(Iasl, DisassemblyShowsTheDevices) {
   write(test_config());
   ASSERT_EQ(run(in("iasl -d DSDT.dat")).status, 0);
   const std::string text = run(in("cat DSDT.dsl")).output;
-  for (const char* part : {"PNP0501", "PNP0B00", "PNP0C02", "PNP0A08", "ACPI0007", "0x03F8", "Name (\\_S5"}) {
+  for (const char* part :
+       {"PNP0501", "0x03F8", "IRQNoFlags ()", "PNP0B00", "PNP0C02", "0x0600", "0xE0000000", "PNP0A08",
+        "0x0CF7", "0x0D00", "0xDFFFFFFF", "0x0000001FFFFFFFFF", "ACPI0007", "C003", "Name (\\_S5"}) {
     EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
   }
 }
