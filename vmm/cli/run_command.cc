@@ -27,11 +27,14 @@ ExitStatus status_of(const uvm::Error& error) {
     case uvm::ErrorKind::Invalid:
     case uvm::ErrorKind::EndOfObject:
       return ExitStatus::BadInput;
+    case uvm::ErrorKind::NoMemory:
+      // A guest too small for what it boots is the command line's fault, a host without memory is not. Only
+      // the first has a larger guest as its way out.
+      return error.way_out().find("-m ") != std::string::npos ? ExitStatus::BadInput : ExitStatus::Internal;
     case uvm::ErrorKind::NoMapping:
     case uvm::ErrorKind::Protection:
     case uvm::ErrorKind::NoBacking:
     case uvm::ErrorKind::PagerIo:
-    case uvm::ErrorKind::NoMemory:
     case uvm::ErrorKind::Pinned:
     case uvm::ErrorKind::Busy:
     case uvm::ErrorKind::System:

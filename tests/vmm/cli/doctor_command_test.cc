@@ -6,8 +6,6 @@
 #include <boost/json/value.hpp>
 #include <string>
 
-#include "vmm/cli/run_command.h"
-
 namespace vmm::cli {
 namespace {
 
@@ -32,17 +30,6 @@ TEST(ReportJson, HoldsEveryFindingEvenHostileOnes) {
   EXPECT_EQ(tree.at("findings").at(1).at("value").as_string(), "\\xff\\n");
   EXPECT_EQ(tree.at("findings").at(1).at("verdict").as_string(), "degraded");
   EXPECT_TRUE(tree.at("can_boot_linux").at("reason").is_string());
-}
-
-TEST(StatusOf, TellsInputFromHostFromFailure) {
-  using uvm::Error;
-  using uvm::ErrorKind;
-  EXPECT_EQ(status_of(Error(ErrorKind::Invalid, "kernel x")), ExitStatus::BadInput);
-  EXPECT_EQ(status_of(Error(ErrorKind::NotFound, "kernel x: No such file")), ExitStatus::BadInput);
-  EXPECT_EQ(status_of(Error(ErrorKind::NotFound, "/dev/kvm: No such file")), ExitStatus::NoHost);
-  EXPECT_EQ(status_of(Error(ErrorKind::Permission, "/dev/kvm: Permission denied")), ExitStatus::NoHost);
-  EXPECT_EQ(status_of(Error(ErrorKind::NoMemory, "guest memory")), ExitStatus::Internal);
-  EXPECT_EQ(status_of(Error(ErrorKind::System, "KVM_CREATE_VM")), ExitStatus::Internal);
 }
 
 }  // namespace
