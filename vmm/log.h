@@ -7,10 +7,10 @@
 // they need it, so that nobody from outside can end a line, forge another or send an escape sequence to a
 // terminal.
 //
-// Lines go to stderr or a file, each by a single write(2) without a buffer: a crash loses none. Where stderr
-// is a terminal lines end with CR LF, because the console may have put that same terminal into raw mode; a
-// cooked terminal doesn't mind. A log that can't be written (full disk, closed pipe, a reader that stands
-// still) loses lines and never stops or ends the machine.
+// Lines go to stderr or a file, each by a single write(2) without a buffer: a crash loses none. On a terminal
+// they end with CR LF: it may be in raw mode, where a bare LF leaves the cursor in the middle, and where it
+// isn't the CR does no harm. A log that can't be written (full disk, closed pipe, a reader that stands still)
+// loses lines and never stops or ends the machine.
 //
 // Only vmm logs. uvm, ept and guest return errors and events.
 #pragma once

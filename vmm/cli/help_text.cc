@@ -25,7 +25,7 @@ Verbs:
 
 std::string closing_text() {
   return R"(
-On a terminal the console is raw: Ctrl-A x leaves, Ctrl-A Ctrl-A sends a Ctrl-A.
+On a terminal the console is raw: Ctrl-A x leaves, Ctrl-A h tells more.
 -kernel, -initrd, -append, -smp, -nographic and -name are taken as QEMU spells them.
 
 Examples:

@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -127,7 +129,12 @@ TEST_F(BadInput, InAConfigurationFile) {
   }
 }
 
+/// A kernel is looked at when a machine is built, and that begins with /dev/kvm.
+#define NEEDS_KVM() \
+  if (::access("/dev/kvm", R_OK | W_OK) != 0) GTEST_SKIP() << "/dev/kvm: " << std::strerror(errno)
+
 TEST_F(BadInput, AsAKernel) {
+  NEEDS_KVM();
   for (const char* name :
        {"nowhere", ".", "empty", "text", "zeros", "elf-head", "elf-rubbish", "bzimage-head",
         "bzimage-rubbish", "multiboot-rubbish", "/dev/null", "/dev/zero"}) {
@@ -137,6 +144,7 @@ TEST_F(BadInput, AsAKernel) {
 }
 
 TEST_F(BadInput, AsAKernelOfACertainFormat) {
+  NEEDS_KVM();
   for (const char* format : {"bzimage", "elf64", "pvh", "multiboot"}) {
     for (const char* name :
          {"empty", "text", "zeros", "elf-rubbish", "bzimage-rubbish", "multiboot-rubbish"}) {
@@ -144,6 +152,15 @@ TEST_F(BadInput, AsAKernelOfACertainFormat) {
                       std::string(format) + " " + name);
     }
   }
+}
+
+TEST_F(BadInput, AsAnInitrdOrAMachineTooSmall) {
+  NEEDS_KVM();
+  const std::string kernel = UVMM_SOURCE_DIR "/build/guest/vmlinuz";
+  if (::access(kernel.c_str(), R_OK) != 0) GTEST_SKIP() << kernel << " is not there: ./dev build makes it";
+  expect_one_line(run({"run", "-k", kernel, "-i", "nowhere"}), 2, "nowhere: No such file", "initrd");
+  expect_one_line(run({"run", "-k", kernel, "-i", "."}), 2, "not a regular file", "initrd");
+  expect_one_line(run({"run", "-k", kernel, "-m", "2M"}), 2, "give at least -m", "2 MiB");
 }
 
 TEST_F(BadInput, AsALogFile) {

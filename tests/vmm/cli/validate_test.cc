@@ -41,66 +41,66 @@ struct Row {
   const char* message;
 };
 
+const Row kWrong[] = {
+    {"no vCPU", [](auto& c) { c.vcpus = 0; }, "0 vCPUs are not possible; --cpus takes 1 to 16"},
+    {"1000 vCPUs", [](auto& c) { c.vcpus = 1000; }, "1000 vCPUs are not possible; --cpus takes 1 to 16"},
+    {"no memory", [](auto& c) { c.memory = 0; }, "memory of 0 is too little; --memory takes 1M to 64T"},
+    {"a page of memory", [](auto& c) { c.memory = 4096; }, "memory of 4K is too little"},
+    {"too much", [](auto& c) { c.memory = kMaxMemory + 4096; }, "more than a processor can address"},
+    {"half a page", [](auto& c) { c.memory = (2 << 20) + 2048; }, "not a whole number of 4K pages"},
+    {"no kernel", [](auto& c) { c.boot.kernel.clear(); }, "no kernel is given; name one with --kernel"},
+    {"both", [](auto& c) { c.boot.builtin = "hello"; },
+     "both a kernel (bzImage) and a built-in guest (hello)"},
+    {"a mistyped built-in",
+     [](auto& c) {
+       c.boot.kernel.clear();
+       c.boot.builtin = "memwlak";
+     },
+     "there is no built-in guest 'memwlak'; the nearest is 'memwalk'"},
+    {"an initrd for a built-in",
+     [](auto& c) {
+       c.boot.kernel.clear();
+       c.boot.builtin = "hello";
+       c.boot.initrd = "x";
+     },
+     "takes no initrd"},
+    {"a command line for a built-in",
+     [](auto& c) {
+       c.boot.kernel.clear();
+       c.boot.builtin = "hello";
+       c.boot.cmdline = "x";
+     },
+     "given with --builtin-args"},
+    {"too little for a built-in",
+     [](auto& c) {
+       c.boot.kernel.clear();
+       c.boot.builtin = "smp_hammer";
+       c.memory = kMinMemory;
+     },
+     "needs "},
+    {"long arguments",
+     [](auto& c) {
+       c.boot.kernel.clear();
+       c.boot.builtin = "hello";
+       c.boot.builtin_arguments = std::string(600, 'x');
+     },
+     "--builtin-args has 600 bytes, 511 are possible"},
+    {"arguments without a built-in", [](auto& c) { c.boot.builtin_arguments = "x"; },
+     "--builtin-args is given without --builtin"},
+    {"a long command line", [](auto& c) { c.boot.cmdline = std::string(70000, 'x'); },
+     "the kernel command line has 70000 bytes, 65535 are possible"},
+    {"a line break", [](auto& c) { c.boot.cmdline = "a\nb"; }, "holds a control character (\\n) at byte 1"},
+    {"a NUL in a path", [](auto& c) { c.boot.kernel = std::string("a\0b", 3); },
+     "the kernel's path holds a control"},
+    {"a format", [](auto& c) { c.boot.format = "elf"; }, "'elf' is not one of"},
+    {"a load address outside", [](auto& c) { c.boot.load_address = c.memory; },
+     "is not inside the guest's 256M"},
+    {"no name", [](auto& c) { c.name.clear(); }, "the machine's name is empty"},
+    {"a long name", [](auto& c) { c.name = std::string(65, 'n'); }, "name has 65 bytes, 64 are possible"},
+    {"a log level", [](auto& c) { c.log_level = "loud"; }, "'loud' is not one of"},
+};
 TEST(Validate, NamesWhatIsWrongAndTheLimit) {
-  const Row rows[] = {
-      {"no vCPU", [](auto& c) { c.vcpus = 0; }, "0 vCPUs are not possible; --cpus takes 1 to 16"},
-      {"1000 vCPUs", [](auto& c) { c.vcpus = 1000; }, "1000 vCPUs are not possible; --cpus takes 1 to 16"},
-      {"no memory", [](auto& c) { c.memory = 0; }, "memory of 0 is too little; --memory takes 1M to 64T"},
-      {"a page of memory", [](auto& c) { c.memory = 4096; }, "memory of 4K is too little"},
-      {"too much", [](auto& c) { c.memory = kMaxMemory + 4096; }, "more than a processor can address"},
-      {"half a page", [](auto& c) { c.memory = (2 << 20) + 2048; }, "not a whole number of 4K pages"},
-      {"no kernel", [](auto& c) { c.boot.kernel.clear(); }, "no kernel is given; name one with --kernel"},
-      {"both", [](auto& c) { c.boot.builtin = "hello"; },
-       "both a kernel (bzImage) and a built-in guest (hello)"},
-      {"a mistyped built-in",
-       [](auto& c) {
-         c.boot.kernel.clear();
-         c.boot.builtin = "memwlak";
-       },
-       "there is no built-in guest 'memwlak'; the nearest is 'memwalk'"},
-      {"an initrd for a built-in",
-       [](auto& c) {
-         c.boot.kernel.clear();
-         c.boot.builtin = "hello";
-         c.boot.initrd = "x";
-       },
-       "takes no initrd"},
-      {"a command line for a built-in",
-       [](auto& c) {
-         c.boot.kernel.clear();
-         c.boot.builtin = "hello";
-         c.boot.cmdline = "x";
-       },
-       "given with --builtin-args"},
-      {"too little for a built-in",
-       [](auto& c) {
-         c.boot.kernel.clear();
-         c.boot.builtin = "smp_hammer";
-         c.memory = kMinMemory;
-       },
-       "needs "},
-      {"long arguments",
-       [](auto& c) {
-         c.boot.kernel.clear();
-         c.boot.builtin = "hello";
-         c.boot.builtin_arguments = std::string(600, 'x');
-       },
-       "--builtin-args has 600 bytes, 511 are possible"},
-      {"arguments without a built-in", [](auto& c) { c.boot.builtin_arguments = "x"; },
-       "--builtin-args is given without --builtin"},
-      {"a long command line", [](auto& c) { c.boot.cmdline = std::string(70000, 'x'); },
-       "the kernel command line has 70000 bytes, 65535 are possible"},
-      {"a line break", [](auto& c) { c.boot.cmdline = "a\nb"; }, "holds a control character (\\n) at byte 1"},
-      {"a NUL in a path", [](auto& c) { c.boot.kernel = std::string("a\0b", 3); },
-       "the kernel's path holds a control"},
-      {"a format", [](auto& c) { c.boot.format = "elf"; }, "'elf' is not one of"},
-      {"a load address outside", [](auto& c) { c.boot.load_address = c.memory; },
-       "is not inside the guest's 256M"},
-      {"no name", [](auto& c) { c.name.clear(); }, "the machine's name is empty"},
-      {"a long name", [](auto& c) { c.name = std::string(65, 'n'); }, "name has 65 bytes, 64 are possible"},
-      {"a log level", [](auto& c) { c.log_level = "loud"; }, "'loud' is not one of"},
-  };
-  for (const Row& row : rows) {
+  for (const Row& row : kWrong) {
     MachineConfig config = good();
     row.spoil(config);
     const auto verdict = validate(config);
