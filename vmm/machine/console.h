@@ -43,13 +43,13 @@ class Console final : public devices::ByteSink {
   };
   struct Callbacks {
     /// Gives typed bytes to the guest; returns how many it took. Serial::offer_input.
-    std::function<std::size_t(std::span<const std::byte>)> input;
+    std::function<std::size_t(std::span<const std::byte>)> input = {};
     /// offer() took less than it was given, and there is room again. Serial::sink_ready.
-    std::function<void()> output_space;
+    std::function<void()> output_space = {};
     /// Ctrl-A x.
-    std::function<void()> leave;
+    std::function<void()> leave = {};
     /// stdout has gone, with the reason; may be empty.
-    std::function<void(const uvm::Error&)> output_closed;
+    std::function<void(const uvm::Error&)> output_closed = {};
   };
 
   /// Both descriptors stay the caller's and must stay open; a closed one counts as ended. `io` must outlive
