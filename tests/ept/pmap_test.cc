@@ -1,6 +1,7 @@
 // What the pmap contract says, on real host memory, with one thread.
 #include "ept/pmap.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 
 #include "tests/ept/ept_support.h"
@@ -417,6 +418,54 @@ TEST_P(PmapModes, DropAllKeepsPrivatePages) {
   EXPECT_EQ(harvested(*pmap, pages(0, 16)), std::vector{pages(1, 1)});
   ASSERT_OK(pmap->enter(copy_on_write(pages(0, 8), {object.get(), 0})));
   EXPECT_EQ(load(*pmap, 1), std::byte{0x11});
+}
+
+/// Whether the kernel would write to the page on our behalf, as KVM does; the byte becomes 0 if so. Only
+/// where writes are not watched: there it would wait.
+bool is_writable(Pmap& pmap, std::uint64_t number) {
+  const int zeros = ::open("/dev/zero", O_RDONLY | O_CLOEXEC);
+  const ssize_t got = ::read(zeros, pmap.bytes(pages(number, 1)).data(), 1);
+  ::close(zeros);
+  return got == 1;
+}
+
+TEST(Pmap, WithoutEventsReadOnlyMappingsRefuseWrites) {
+  const auto pmap = make_pmap(pages(0, 8), Events::Never);
+  const auto object = make_object(8);
+  ASSERT_OK(pmap->enter(zero(pages(0, 8))));
+  store(*pmap, 1, std::byte{1});
+  store(*pmap, 2, std::byte{2});
+  ASSERT_OK(pmap->enter(exact(pages(1, 1), *pmap->harvest_page(page(1)), Protection::Read)));
+  EXPECT_FALSE(is_writable(*pmap, 1)) << "a private page in view";
+  pmap->remove(pages(2, 1));
+  ASSERT_OK(pmap->enter(exact(pages(2, 1), *pmap->harvest_page(page(2)), Protection::Read)));
+  EXPECT_FALSE(is_writable(*pmap, 2)) << "a private page that came back";
+  ASSERT_OK(pmap->enter(exact(pages(3, 1), {object.get(), 3}, Protection::Read)));
+  EXPECT_FALSE(is_writable(*pmap, 3)) << "a shared page";
+  ASSERT_OK(pmap->enter(zero(pages(4, 1), Protection::Read)));
+  EXPECT_FALSE(is_writable(*pmap, 4)) << "zeros";
+  pmap->protect(pages(5, 1), Protection::Read);
+  EXPECT_FALSE(is_writable(*pmap, 5)) << "protected";
+  EXPECT_TRUE(is_writable(*pmap, 6));
+  pmap->remove(pages(6, 1));
+  EXPECT_FALSE(is_writable(*pmap, 6)) << "removed";
+  EXPECT_EQ(load(*pmap, 1), std::byte{1});
+  EXPECT_EQ(load(*pmap, 2), std::byte{2});
+}
+
+TEST_P(PmapModes, ReadOnlyZerosBecomeWritableInPlace) {
+  const auto pmap = make(pages(0, 8));
+  ASSERT_OK(pmap->enter(zero(pages(0, 8), Protection::Read)));
+  EXPECT_EQ(load(*pmap, 3), std::byte{0});
+  EXPECT_TRUE(harvested(*pmap, pages(0, 8)).empty());
+  ASSERT_OK(pmap->enter(zero(pages(0, 8))));
+  store(*pmap, 3, std::byte{3});
+  ASSERT_OK(pmap->enter(zero(pages(0, 8), Protection::Read)));
+  pmap->remove(pages(0, 8));
+  ASSERT_OK(pmap->enter(zero(pages(0, 8))));
+  EXPECT_EQ(load(*pmap, 3), std::byte{3});
+  store(*pmap, 4, std::byte{4});
+  EXPECT_EQ(harvested(*pmap, pages(0, 8)), std::vector{pages(3, 2)});
 }
 
 TEST_P(PmapModes, HugePagesStayInPlaceAndCountAsHuge) {
