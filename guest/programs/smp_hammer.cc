@@ -3,10 +3,10 @@
 //   rounds=N pages=N    (default 2000 and 64)
 //
 // Counters: every processor adds one to a counter in each page, N rounds long. A processor may never see a
-// counter go back, and at the end each must be exactly vcpus * rounds. Order: each processor owns two pages
-// and stores its round first into one, then into the other. Whoever reads the second and then the first must
-// find the first at least as new; x86 orders both pairs. A VMM that replaces a page under one processor but
-// not under the other breaks either.
+// counter go back, and at the end each must be exactly vcpus * rounds. Order: each processor owns two pages;
+// it stores its round into the first when the round begins, into the second when it ends. Whoever reads the
+// second and then the first must find the first at least as new; x86 orders both pairs. A VMM that replaces a
+// page under one processor but not under the other breaks either.
 //
 // Status 0; 1 lost increments or wrong order; 2 a processor did not come up; 3 not enough RAM.
 #include "guest/programs/rt/rt.h"
@@ -92,13 +92,13 @@ void hammer(std::uint32_t id) {
   Seen& mine = seen[id];
   std::uint64_t errors = 0;
   for (std::uint64_t round = 1; round <= rounds; ++round) {
+    store(ordered(id, 0), round);
     for (std::uint32_t i = 0; i < pages; ++i) {
       const std::uint32_t page = (i + id) % pages;
       const std::uint64_t before = add(counter(page), std::uint64_t{1});
       if (before < mine.counters[page]) ++errors;
       mine.counters[page] = before + 1;
     }
-    store(ordered(id, 0), round);
     store(ordered(id, 1), round);
     errors += check_order(mine);
   }

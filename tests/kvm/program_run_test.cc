@@ -148,6 +148,16 @@ TEST_F(TwoPieces, memwalk_walks_only_what_it_has_tables_for) {
   EXPECT_EQ(figure("bytes"), 4 * 4096 + 2 * kMiB);
 }
 
+TEST_F(ProgramRun, memwalk_in_random_order_touches_every_page_once) {
+  EXPECT_EQ(start("memwalk", {}, "mode=random passes=0"), End::ExitPort) << machine->detail();
+  EXPECT_EQ(machine->status(), 0U) << machine->serial();
+  for (std::uint64_t gpa = 16 * kMiB - figure("bytes"); gpa < 16 * kMiB; gpa += 4096) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, machine->memory() + gpa, sizeof(word));
+    ASSERT_EQ(word, gpa * 0x9e37'79b9'7f4a'7c15) << uvm::hex(gpa);
+  }
+}
+
 TEST_F(ProgramRun, memwalk_sees_memory_that_changes_under_it) {
   // Two GPAs on one host page: what is written through the second overwrites the first.
   auto made = RawMachine::create({.memory = 16 * kMiB});

@@ -34,9 +34,10 @@ std::string text_of(const uvm::Result<Exit>& exit) {
 }
 
 /// Short when it is the emulator that gave up, the case with a name; otherwise what came instead.
-std::string verdict_on_supervisor(const uvm::Result<Exit>& exit) {
+std::string supervisor_trial(const uvm::Result<Exit>& exit) {
+  if (as_mmio(exit, TrialVm::kDevice) != nullptr) return "yes";
   const bool emulated = exit && std::holds_alternative<InternalErrorExit>(*exit);
-  return emulated ? "no, KVM emulates it without CMPXCHG16B" : text_of(exit);
+  return emulated ? "no, KVM emulates it without CMPXCHG16B" : "no, a trial ended with: " + text_of(exit);
 }
 
 /// How a store to inaccessible host memory ends in one ring.
@@ -154,11 +155,11 @@ void probe_kvm(Report& report, Depth depth) {
   report.backend = Backend::Unknown;
   const auto native = (*trial)->execute(Ring::Supervisor, kCompareExchange);
   report.native_supervisor = as_mmio(native, TrialVm::kDevice) != nullptr;
+  report.supervisor_trial = supervisor_trial(native);
   if (depth == Depth::BootOnly) return;
 
   add(report, kArea, "API version", std::to_string(abi::kApiVersion), Verdict::Yes, "the one uvmm speaks");
-  add(report, kArea, "CPL 0 on the processor", report.native_supervisor,
-      report.native_supervisor ? "yes" : verdict_on_supervisor(native),
+  add(report, kArea, "CPL 0 on the processor", report.native_supervisor, report.supervisor_trial,
       {"kernels run at full speed", "kernel mode is emulated, about 1 us an instruction", Verdict::No});
   const auto user = (*trial)->execute(Ring::User, kReport);
   const bool user_works = as_mmio(user, TrialVm::kDevice) != nullptr;

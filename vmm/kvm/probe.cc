@@ -60,8 +60,8 @@ BootVerdict can_boot_linux(const Report& report) {
   }
   const std::string name(to_string(report.backend));
   if (!report.native_supervisor) {
-    return {false,
-            "this host's KVM (" + name + ") emulates kernel mode and lacks instructions a kernel needs"};
+    return {false, "this host's KVM (" + name +
+                       ") can't run kernel mode on the processor: " + report.supervisor_trial};
   }
   return {true, "kernel code runs on the processor (" + name + ")"};
 }

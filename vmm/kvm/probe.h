@@ -49,6 +49,8 @@ struct Report {
   Backend backend = Backend::None;
   /// Code at CPL0 runs on the processor: a stock kernel works and is fast.
   bool native_supervisor = false;
+  /// How the trial of that ended, for messages.
+  std::string supervisor_trial;
   DebugFacilities debug_supervisor;  // CPL0
   DebugFacilities debug_user;        // CPL3
   std::vector<Finding> findings;
@@ -59,7 +61,8 @@ struct BootVerdict {
   std::string reason;  // one line, for both answers
 };
 
-/// Runs every probe. Never fails: what can't be tried is a Finding that says so. 20–150 ms. Any thread.
+/// Runs every probe. Never fails: what can't be tried is a Finding that says so. 15–150 ms, more where KVM
+/// itself is nested in an emulator. Any thread.
 [[nodiscard]] Report probe_host();
 /// Only what is needed to tell whether an unmodified kernel can run. 2–10 ms.
 [[nodiscard]] BootVerdict can_boot_linux();

@@ -36,7 +36,7 @@ class TrialVm {
   TrialVm(const TrialVm&) = delete;
   TrialVm& operator=(const TrialVm&) = delete;
 
-  /// Runs `code` until its first exit; IntrExit means it was still running after 20–40 ms. The result's spans
+  /// Runs `code` until its first exit; IntrExit means it was still running after a second. The result's spans
   /// are good until the next call.
   uvm::Result<Exit> execute(Ring ring, std::span<const std::uint8_t> code,
                             const kvm_guest_debug* debug = nullptr);

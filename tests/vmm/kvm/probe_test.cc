@@ -22,8 +22,8 @@ std::vector<std::string> lines_of(const std::string& text) {
 
 TEST(ProbeFormat, groups_by_area_and_aligns_columns) {
   Report report;
-  report.findings = {{"one", "a", "x", Verdict::Yes, "first"},
-                     {"one", "longer name", "longer value", Verdict::Degraded, "second"},
+  report.findings = {{"one", "a", "value of a", Verdict::Yes, "first"},
+                     {"one", "longer name", "longer value of it", Verdict::Degraded, "second"},
                      {"two", "b", "y", Verdict::No, "third"}};
   const auto lines = lines_of(format(report));
   ASSERT_EQ(lines.size(), 5U);
@@ -31,6 +31,7 @@ TEST(ProbeFormat, groups_by_area_and_aligns_columns) {
   EXPECT_EQ(lines[3], "two");
   EXPECT_EQ(lines[1].find("first"), lines[2].find("second"));
   EXPECT_EQ(lines[1].find("first"), lines[4].find("third"));
+  EXPECT_EQ(lines[1].find("value of a"), lines[2].find("longer value of it"));
   EXPECT_EQ(lines[1].find("yes"), lines[2].find("partly"));
   EXPECT_EQ(lines[1].find("yes"), lines[4].find("no"));
 }
