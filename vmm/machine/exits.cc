@@ -1,12 +1,17 @@
 #include "vmm/machine/exits.h"
 
+#include <chrono>
 #include <string>
+#include <thread>
 #include <variant>
 
 #include "uvm/base/range.h"
 
 namespace vmm {
 namespace {
+
+constexpr std::uint32_t kMostFaultsInARow = 200;
+constexpr std::chrono::microseconds kFaultPause{500};
 
 std::string vcpu_name(const kvm::Vcpu& vcpu) {
   return "vCPU " + std::to_string(vcpu.id());
@@ -25,6 +30,7 @@ std::string where(kvm::Vcpu& vcpu) {
 }  // namespace
 
 Next Exits::handle(kvm::Vcpu& vcpu, kvm::Exit& exit) {
+  if (!std::holds_alternative<kvm::MemoryFaultExit>(exit)) faults_in_a_row_[vcpu.id()] = 0;
   return std::visit(kvm::Overloaded{
                         [&](const kvm::IoExit& io) { return port(io); },
                         [&](const kvm::MmioExit& access) { return mmio(vcpu, access); },
@@ -100,7 +106,13 @@ Next Exits::system_event(const kvm::SystemEventExit& event) {
   return Next::EndMachine;
 }
 
+/// The window can be inaccessible for microseconds while one kind of mapping replaces another (ept/ept.h);
+/// the access is repeated until it is clear that nobody will bring the page.
 Next Exits::memory_fault(kvm::Vcpu& vcpu, const kvm::MemoryFaultExit& fault) {
+  if (++faults_in_a_row_[vcpu.id()] <= kMostFaultsInARow) {
+    std::this_thread::sleep_for(kFaultPause);
+    return Next::Continue;
+  }
   const std::string place = fault.info ? " of " + uvm::to_string(fault.info->gpa) : std::string();
   parts_.ending.end(ExitStatus::Internal, "an access" + place + " by " + vcpu_name(vcpu) + where(vcpu) +
                                               " found no host memory; was a kernel or initrd file truncated "

@@ -1,6 +1,7 @@
 // What each exit of a vCPU leads to: a bus access, an interrupt's end, or the end of the machine.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -9,6 +10,7 @@
 #include "vmm/kvm/exit.h"
 #include "vmm/kvm/vcpu.h"
 #include "vmm/machine/bus.h"
+#include "vmm/machine/config.h"
 #include "vmm/machine/ending.h"
 #include "vmm/machine/vcpu_group.h"
 
@@ -52,6 +54,8 @@ class Exits : public ExitHandler {
   Next memory_fault(kvm::Vcpu& vcpu, const kvm::MemoryFaultExit& fault);
 
   Parts parts_;
+  /// Memory faults of each vCPU in a row; written by its own thread only.
+  std::array<std::uint32_t, kMaxVcpus> faults_in_a_row_{};
 };
 
 }  // namespace vmm
