@@ -1,5 +1,6 @@
 // PVH: the direct boot protocol that Xen defined and KVM tools share (xen/include/public/arch-x86/hvm/
-// start_info.h and docs/misc/pvh.pandoc). An ELF note names a 32-bit entry; EBX points at hvm_start_info.
+// start_info header and docs/misc/pvh.pandoc). An ELF note names a 32-bit entry; EBX points at
+// hvm_start_info.
 #pragma once
 
 #include <cstddef>

@@ -1,8 +1,7 @@
 // Configuration to machine: refuse first, then create.
-#include <linux/kvm.h>
-
 #include <utility>
 
+#include "vmm/kvm/abi.h"
 #include "vmm/log.h"
 #include "vmm/machine/boot_state.h"
 #include "vmm/machine/cpuid.h"

@@ -133,6 +133,7 @@ void Console::State::end_input() {
   error_code ignored;
   input.close(ignored);
   if (terminal == nullptr) return;
+  job_signals.cancel(ignored);  // its handler owns this, and this owns it
   job_signals.clear(ignored);
   retry.cancel();
   terminal.reset();

@@ -1,10 +1,10 @@
 // The processor a guest is shown: what KVM supports here, with each vCPU's identity and topology written in.
 #pragma once
 
-#include <linux/kvm.h>
-
 #include <cstdint>
 #include <vector>
+
+#include "vmm/kvm/abi.h"
 
 namespace vmm {
 

@@ -1,9 +1,8 @@
 #include "vmm/machine/interrupts.h"
 
-#include <linux/kvm.h>
-
 #include <utility>
 
+#include "vmm/kvm/abi.h"
 #include "vmm/log.h"
 
 namespace vmm {
