@@ -37,7 +37,7 @@ std::string text_of(const uvm::Result<Exit>& exit) {
 std::string supervisor_trial(const uvm::Result<Exit>& exit) {
   if (as_mmio(exit, TrialVm::kDevice) != nullptr) return "yes";
   const bool emulated = exit && std::holds_alternative<InternalErrorExit>(*exit);
-  return emulated ? "no, KVM emulates it without CMPXCHG16B" : "no, a trial ended with: " + text_of(exit);
+  return emulated ? "KVM emulates it, without CMPXCHG16B" : "a trial ended with: " + text_of(exit);
 }
 
 /// How a store to inaccessible host memory ends in one ring.
