@@ -138,9 +138,10 @@ Result<Fault::Next> Fault::act(const Entry& entry, LockedAmap& amap, const Fault
   return next;
 }
 
-/// Whether this page already is what the mapping would make it: wiring a page that the host made must not cut
-/// the range it lies in.
+/// Whether there is nothing to do: the page already is what the mapping would make it (wiring a page that the
+/// host made must not cut the range it lies in), or a wiring fault prepared a page that nobody may access today.
 bool Fault::is_entered(const Mapping& mapping) const {
+  if (mapping.rights == Protection::None) return true;
   if (mapping.fill != Fill::Exact || mapping.range.pages() != 1) return false;
   const auto found = context_.pmap.extract(page_);
   return found && found->frame == mapping.first && found->rights == mapping.rights;

@@ -180,8 +180,11 @@ uvm::Result<Frame> SimMmu::promote(const uvm::Promotion& promotion) {
 
 void SimMmu::release(Frame frame) {
   const auto bytes = bytes_of(frame);
-  for (SimCpu* cpu : cpus()) {
-    EXPECT_FALSE(cpu->holds(bytes.data())) << "a frame was released that a vCPU can still use";
+  {
+    const std::lock_guard lock(cpus_lock_);
+    for (SimCpu* cpu : cpus_) {
+      EXPECT_FALSE(cpu->holds(bytes.data())) << "a frame was released that a vCPU can still use";
+    }
   }
   if (frame.store == arena_ && arena_ != nullptr) {
     arena_->free(frame.index);
@@ -322,22 +325,18 @@ std::size_t SimMmu::private_pages() const {
 }
 
 void SimMmu::flush(std::optional<std::uint64_t> page) {
-  for (SimCpu* cpu : cpus()) cpu->flush(page);
+  const std::lock_guard lock(cpus_lock_);
+  for (SimCpu* cpu : cpus_) cpu->flush(page);
 }
 
 void SimMmu::add(SimCpu* cpu) {
-  const MutexLock lock(lock_);
+  const std::lock_guard lock(cpus_lock_);
   cpus_.push_back(cpu);
 }
 
 void SimMmu::forget(SimCpu* cpu) {
-  const MutexLock lock(lock_);
+  const std::lock_guard lock(cpus_lock_);
   cpus_.erase(std::remove(cpus_.begin(), cpus_.end(), cpu), cpus_.end());
-}
-
-std::vector<SimCpu*> SimMmu::cpus() const {
-  const MutexLock lock(lock_);
-  return cpus_;
 }
 
 }  // namespace test

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -88,7 +89,6 @@ class SimMmu : public uvm::Pmap {
   void flush(std::optional<std::uint64_t> page);
   void add(SimCpu* cpu);
   void forget(SimCpu* cpu);
-  [[nodiscard]] std::vector<SimCpu*> cpus() const;
 
   SimStore window_;  // private pages in place, by page number
   SimArena* const arena_;
@@ -97,7 +97,10 @@ class SimMmu : public uvm::Pmap {
   std::set<std::uint64_t> private_ GUARDED_BY(lock_);
   std::set<std::uint64_t> moving_ GUARDED_BY(lock_);  // no translation while the host copies
   std::condition_variable_any moved_;
-  std::vector<SimCpu*> cpus_ GUARDED_BY(lock_);
+  // Held across a flush, so that no vCPU ends meanwhile. Not ranked: a thread that holds a vCPU's lock never
+  // takes it.
+  std::mutex cpus_lock_;
+  std::vector<SimCpu*> cpus_;
   std::atomic<std::uint64_t> enter_budget_{0};
   std::atomic<std::uint64_t> promote_budget_{0};
   std::atomic<std::uint64_t> enters_{0};

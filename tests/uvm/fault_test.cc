@@ -215,6 +215,15 @@ TEST_F(FaultTest, WireMaxMakesTextPrivateAndKeepsItText) {
   EXPECT_OK(guest.cpu.execute(page(2)));
 }
 
+TEST_F(FaultTest, WireMaxPreparesWhatNobodyMayAccessToday) {
+  EXPECT_OK(space.map(over(pages(0, 8), object(8))));
+  EXPECT_OK(space.protect(pages(0, 8), Protection::None));
+  EXPECT_OK(space.fault(page(2), AccessKind::Read, FaultKind::WireMax));
+  EXPECT_EQ(guest.mmu.private_pages(), 1U);
+  EXPECT_FALSE(guest.mmu.extract(page(2)));
+  EXPECT_ERROR(guest.cpu.load(page(2)), ErrorKind::Protection);
+}
+
 TEST_F(FaultTest, WireMaxDoesNotCutTheHostsRange) {
   EXPECT_OK(space.map(over(pages(0, 64), object(64))));
   for (std::uint64_t i = 0; i < 64; ++i) {

@@ -1,0 +1,51 @@
+// uvm: the virtual-memory system that a guest's physical memory is.
+//
+// A guest's RAM is an address space like a process's: a Space maps ranges of guest-physical addresses to
+// Objects (a file, a RAM object), privately or shared, and resolves faults. The design is NetBSD's UVM, two
+// layers and no chains: an object at the bottom, over it an amap of private pages.
+//
+//                      the page is private already          it is not
+//                   +------------------------------+------------------------------+
+//   use it as it is | 1A  ours alone, or only read | 2A  the object's, only read,  |
+//                   |                              |     or written where shared   |
+//                   +------------------------------+------------------------------+
+//   copy it first   | 1B  written, others hold it  | 2B  written privately; or     |
+//                   |     too                      |     there is no object: zeros |
+//                   +------------------------------+------------------------------+
+//
+// The host helps: a private mapping is entered whole, the host fills zeros and breaks copy-on-write while the
+// guest runs, and uvm asks (harvest) which pages became private only when it has to know.
+//
+// The WIREMAX story. On 31 December 2001 NetBSD got a new kind of wiring fault. A process had locked its
+// read-only text in memory; a debugger then wrote to the same text of another process. The write copied the
+// page, and to show the copy to the one, the old page was taken out of everybody's translations, the locked
+// one included; unlocking found no translation and the kernel panicked. The cure: a wiring fault prepares the
+// page for the most the mapping could ever allow (max_protection), so that a locked private page is a copy of
+// its own before anybody else's write can replace it. It still maps with today's rights: text stays text.
+// FaultKind::WireMax is that rule. What the commit left open (shared mappings, amaps that do not know their
+// maps, translations that may not be lost) is closed by the next list.
+//
+// Rules kept here, by the numbers the tests use:
+//   D2   the pmap is a cache: drop_translations() at any moment loses nothing (P0).
+//   D3   wiring prepares for max_protection; an object's page is never taken from its other users.
+//   D4   objects and amaps know their mappings; "who maps this page" is arithmetic, and precise.
+//   D6   copying: translation away, flushed, copied, recorded, entered; never old bytes after new ones.
+//   D9   one cause, one ErrorKind; the message names the space, the range and the reason.
+//   D11  needs_copy laziness, a version check after every sleep, unmap before references are dropped, a
+//        promotion is kept when a later step fails.
+//
+// Locks, outermost first (base/lock.h checks the order at run time): map, amap, object, pmap. A fault holds
+// the map shared. Pagers and Pmap::update() are called without any of them.
+//
+// It refuses: rights without read; writable shared mappings of what is read-only; changes under an open
+// Access (Busy); ranges that are empty, not whole pages, or outside the space. It makes no system call,
+// starts no thread, writes no log, and never waits for anything but locks and pagers.
+//
+// Read in this order: protection.h, frame.h, pager.h and pmap.h (the contracts), map_request.h and space.h
+// (the operations), entry.h, map.h, amap.h, object.h (the structures), fault_plan.h (the table), fault.h (the
+// driver), promote.h, access.h.
+#pragma once
+
+#include "uvm/access.h"
+#include "uvm/object.h"
+#include "uvm/space.h"
