@@ -27,9 +27,9 @@ class ScratchMapping {
     reserved_ =
         ::mmap(nullptr, reserved_bytes_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (reserved_ == MAP_FAILED) return;
-    const auto start = (reinterpret_cast<std::uintptr_t>(reserved_) + alignment - 1) & ~(alignment - 1);
-    void* mapped =
-        ::mmap(reinterpret_cast<void*>(start), bytes, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0);
+    const auto misalignment = reinterpret_cast<std::uintptr_t>(reserved_) % alignment;
+    void* start = static_cast<std::byte*>(reserved_) + (misalignment == 0 ? 0 : alignment - misalignment);
+    void* mapped = ::mmap(start, bytes, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0);
     if (mapped != MAP_FAILED) bytes_ = static_cast<std::byte*>(mapped);
   }
   ~ScratchMapping() {
