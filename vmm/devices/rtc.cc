@@ -40,6 +40,10 @@ bool is_time(std::size_t cell) {
          cell == Rtc::kCenturyCell;
 }
 
+std::int64_t host_ns(const Clock& clock) {
+  return static_cast<std::int64_t>(std::min<std::uint64_t>(clock.wall_ns(), INT64_MAX));
+}
+
 void store_size(std::span<std::uint8_t> cells, std::uint64_t units, std::uint64_t limit) {
   units = std::min(units, limit);
   for (std::uint8_t& cell : cells) {
@@ -133,7 +137,9 @@ void Rtc::write_cell_locked(std::uint8_t value) {
 }
 
 std::int64_t Rtc::now_ns_locked() const {
-  return std::max<std::int64_t>(static_cast<std::int64_t>(clock_.wall_ns()) + offset_ns_, 0);
+  std::int64_t now = 0;
+  if (__builtin_add_overflow(host_ns(clock_), offset_ns_, &now)) return INT64_MAX;
+  return std::max<std::int64_t>(now, 0);
 }
 
 std::uint8_t Rtc::encode_locked(unsigned value) const {
@@ -187,7 +193,7 @@ void Rtc::commit_locked() {
   const sys_days day = sys_days{month / 1} + days{static_cast<int>(decode_locked(cells_[kDay])) - 1};
   const nanoseconds time =
       hours{hour} + minutes{decode_locked(cells_[kMinutes])} + seconds{decode_locked(cells_[kSeconds])};
-  offset_ns_ = (day.time_since_epoch() + time).count() - static_cast<std::int64_t>(clock_.wall_ns());
+  offset_ns_ = (day.time_since_epoch() + time).count() - host_ns(clock_);
 }
 
 }  // namespace vmm::devices

@@ -353,15 +353,12 @@ bool Console::drain(std::chrono::milliseconds limit) {
     return state_->waiting.size();
   };
   state_->io.restart();
-  while (true) {
-    if (left() == 0) {
-      // The UART may hold a few more that did not fit.
-      if (state_->callbacks.output_space) state_->callbacks.output_space();
-      if (left() == 0) return true;
-    }
+  // Whatever a UART could not hand over comes through output_space() while this goes on.
+  while (left() != 0) {
     const std::size_t ran = for_ever ? state_->io.run_one() : state_->io.run_one_until(deadline);
     if (ran == 0 && left() != 0) return false;
   }
+  return true;
 }
 
 bool Console::is_terminal() const {

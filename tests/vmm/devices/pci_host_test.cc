@@ -43,6 +43,8 @@ TEST_F(PciHostTest, LinuxBelievesInMechanismOne) {
   write(host.ports(), 3, 0x01);
   write(host.ports(), 0, 0x8000'0000U, 4);
   EXPECT_EQ(read(host.ports(), 0, 4), 0x8000'0000U);
+  write(host.ports(), 0, 0xffff'ffffU, 4);
+  EXPECT_EQ(read(host.ports(), 0, 4), 0x80ff'fffcU) << "reserved bits read as zero";
   select(0, 0x08);
   EXPECT_EQ(read(host.ports(), 4 + 2, 2), 0x0600U) << "a host bridge";
   select(0, 0);

@@ -99,6 +99,15 @@ TEST_F(RtcTest, AWordAtTheIndexPortIsIndexAndData) {
   EXPECT_EQ(cell(0x0f), 0x55U);
 }
 
+TEST_F(RtcTest, AMonthThatIsNoneIsTheNearest) {
+  set_cell(8, 0x00);
+  EXPECT_EQ(cell(8), 0x01U);
+  set_cell(8, 0x99);
+  EXPECT_EQ(cell(8), 0x12U);
+  EXPECT_EQ(cell(Rtc::kCenturyCell), 0x20U);
+  EXPECT_EQ(cell(9), 0x00U);
+}
+
 TEST_F(RtcTest, NonsenseIsTakenWithoutHarm) {
   for (std::uint64_t value = 0; value < 256; value += 5) {
     set_cell(0x0b, 0x80 | (value & 6));

@@ -167,7 +167,7 @@ TEST_F(ConsoleTest, OneCanLeaveWhileTheGuestTakesNoKeys) {
 TEST_F(ConsoleTest, APipeIsPassedAsItIsWithBackPressureToItsEnd) {
   Pipe in;
   const Pipe out;
-  const std::string script = "\x01x" + pattern(50'000);
+  const std::string script = "\x01x" + pattern(200'000);
   std::thread writer([&] {
     EXPECT_EQ(write(in.ends[1], script.data(), script.size()), static_cast<ssize_t>(script.size()));
     in.close_writer();
