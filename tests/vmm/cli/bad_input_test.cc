@@ -194,7 +194,7 @@ TEST_F(BadInput, AClosedStderrReceivesNothingAndHarmsNothing) {
   EXPECT_EQ(result.out + result.err, "");
 }
 
-TEST_F(BadInput, AFullDeviceIsToldAndAReaderThatLeftIsNot) {
+TEST_F(BadInput, AFullDeviceIsTold) {
   const auto full = test::run_process({"/bin/sh", "-c", std::string(kProgram) + " --help >/dev/full"});
   expect_one_line(full, 6, "standard output: No space left", "full");
 }
