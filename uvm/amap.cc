@@ -179,6 +179,22 @@ void Amap::adopt(const Chunks& chunks, SlotRange range, Pmap& pmap) {
                 });
 }
 
+void Amap::clear_busy(std::uint64_t slot) {
+  const MutexLock lock(lock_);
+  if (const auto one = busy_.find(slot); one != busy_.end()) busy_.erase(one);
+  freed_.notify_all();
+}
+
+void Amap::wait_for(std::uint64_t slot) {
+  const MutexLock lock(lock_);
+  while (busy_.count(slot) != 0) freed_.wait(lock_);
+}
+
+void Amap::wait_for_all() {
+  const MutexLock lock(lock_);
+  while (!busy_.empty()) freed_.wait(lock_);
+}
+
 std::uint64_t Amap::metadata_bytes() const {
   std::uint64_t bytes = sizeof(Amap);
   for (const auto& [key, chunk] : chunks_) {

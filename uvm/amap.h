@@ -13,12 +13,14 @@
 
 #include <array>
 #include <atomic>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "uvm/anon.h"
 #include "uvm/base/lock.h"
@@ -65,7 +67,17 @@ class Amap {
   [[nodiscard]] std::shared_ptr<Amap> copy(SlotRange range, Pmap& pmap) const REQUIRES(lock_);
 
   [[nodiscard]] ReverseMap& uses() REQUIRES(lock_) { return uses_; }
-  [[nodiscard]] bool is_shared() const REQUIRES(lock_) { return uses_.is_shared(); }
+
+  /// A slot is busy from the moment its old page is taken away from everybody who shares it until the new one
+  /// is in it; in between, all of them are flushed without a lock, and nobody may enter either page.
+  [[nodiscard]] bool is_busy(std::uint64_t slot) const REQUIRES(lock_) { return busy_.count(slot) != 0; }
+  void set_busy(std::uint64_t slot) REQUIRES(lock_) { busy_.insert(slot); }
+  /// Undoes one set_busy().
+  void clear_busy(std::uint64_t slot) EXCLUDES(lock_);
+  /// Sleeps until the slot, or every slot, is free. Call it without locks. A space that stops using the amap
+  /// waits for all, because somebody may be flushing its pmap.
+  void wait_for(std::uint64_t slot) EXCLUDES(lock_);
+  void wait_for_all() EXCLUDES(lock_);
 
   /// Bytes of host memory for the slots; a chunk that n amaps share counts in each.
   [[nodiscard]] std::uint64_t metadata_bytes() const REQUIRES(lock_);
@@ -86,6 +98,11 @@ class Amap {
   mutable Mutex lock_{LockRank::Amap};
   Chunks chunks_ GUARDED_BY(lock_);  // by slot / kSlotsPerChunk
   ReverseMap uses_ GUARDED_BY(lock_);
+  std::multiset<std::uint64_t> busy_ GUARDED_BY(lock_);  // the whole amap can be so for several reasons
+  std::condition_variable_any freed_;
 };
+
+/// A "slot" that stands for the whole amap: no page has it.
+inline constexpr std::uint64_t kWholeAmap = ~std::uint64_t{0};
 
 }  // namespace uvm

@@ -41,6 +41,11 @@ struct Entry {
     return {slot_of(part.begin()), slot_of(part.begin()) + part.pages()};
   }
 
+  /// What the entry shows of its amap, in bytes.
+  [[nodiscard]] ObjectRange amap_window() const {
+    return ObjectRange::from_size(ObjectOffset(slot << kPageShift), range.size()).value_or(ObjectRange());
+  }
+
   /// The same mapping cut down to `part`.
   [[nodiscard]] Entry clipped(GpaRange part) const;
   /// Whether `next`, which begins where this one ends, could have been one mapping with it.

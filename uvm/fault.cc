@@ -20,6 +20,12 @@ Error Fault::error(ErrorKind kind, const std::string& why) const {
 }
 
 Result<GpaRange> Fault::resolve() {
+  auto resolved = repeat();
+  end_busy();
+  return resolved;
+}
+
+Result<GpaRange> Fault::repeat() {
   while (true) {
     UVMM_TRY(const Next next, attempt());
     switch (next) {
@@ -32,6 +38,15 @@ Result<GpaRange> Fault::resolve() {
         break;
       case Next::CopyAmap:
         copy_amap();
+        break;
+      case Next::Flush:
+        flush_sharers();
+        break;
+      case Next::EndBusy:
+        end_busy();
+        break;
+      case Next::Wait:
+        std::exchange(wait_amap_, nullptr)->wait_for(wait_slot_);
         break;
     }
   }
@@ -53,7 +68,15 @@ Result<Fault::Next> Fault::attempt() {
                                             " is " + to_string(entry->protection) + ", at most " +
                                             to_string(entry->max_protection));
   }
-  if (kind_ == FaultKind::Plain && is_resolved()) {
+  const std::uint64_t slot = entry->slot_of(page_);
+  const bool is_ours = busy_ && busy_->amap == entry->amap && busy_->slot == slot;
+  if (busy_ && !is_ours) return Next::EndBusy;  // the mapping changed meanwhile: begin again
+  if (amap.is_busy(slot) && !is_ours) {
+    wait_amap_ = entry->amap;
+    wait_slot_ = slot;
+    return Next::Wait;
+  }
+  if (kind_ == FaultKind::Plain && !is_ours && is_resolved()) {
     entered_ = GpaRange::page_of(page_);
     count(context_.counters.already);
     return Next::Done;
@@ -73,7 +96,7 @@ FaultFacts Fault::gather(const Entry& entry, const LockedAmap& amap) const {
   facts.has_object = entry.object != nullptr;
   facts.has_amap = amap.exists();
   facts.needs_copy = entry.needs_copy;
-  facts.amap_shared = amap.is_shared() && !entry.needs_copy;
+  facts.amap_shared = !entry.needs_copy && amap.is_shared(entry);
   if (facts.has_object && !entry.is_private())
     return facts;  // no layer above the object: nothing to look for
   const std::uint64_t slot = entry.slot_of(page_);
@@ -139,7 +162,8 @@ Result<Fault::Next> Fault::act(const Entry& entry, LockedAmap& amap, const Fault
 }
 
 /// Whether there is nothing to do: the page already is what the mapping would make it (wiring a page that the
-/// host made must not cut the range it lies in), or a wiring fault prepared a page that nobody may access today.
+/// host made must not cut the range it lies in), or a wiring fault prepared a page that nobody may access
+/// today.
 bool Fault::is_entered(const Mapping& mapping) const {
   if (mapping.rights == Protection::None) return true;
   if (mapping.fill != Fill::Exact || mapping.range.pages() != 1) return false;
@@ -216,6 +240,10 @@ Result<Fault::Next> Fault::copy_page(const Entry& entry, LockedAmap& amap, const
   } else if (plan.what == FaultCase::CopyAnon) {
     const Anon* anon = amap.find(slot);
     promotion.source = anon != nullptr ? anon->frame() : context_.pmap.harvest_page(page_);
+  }
+  // In place, the pmap flushes the one space there is. Others are ours to flush, if they can see an old page.
+  if (plan.placement == Placement::Shareable && promotion.source && !busy_) {
+    return take_away(entry, amap, slot);
   }
   UVMM_TRY(const Frame frame, promote_slot(context_.pmap, amap, slot, promotion));
   return enter({GpaRange::page_of(page_), frame, Fill::Exact, plan.rights});
@@ -301,24 +329,35 @@ Status Fault::ask_pager() {
   return ok();
 }
 
-/// Gives the entry an amap of its own. Translations stay: they show the same anons, without the right to
-/// write.
 void Fault::copy_amap() {
   const ExclusiveLock lock(context_.map.lock());
   Entry* entry = context_.map.find_for_change(page_);
   if (entry == nullptr || !entry->needs_copy) return;
-  const Entry before = *entry;
-  std::shared_ptr<Amap> own;
-  {
-    const MutexLock amap_lock(before.amap->lock());
-    if (before.amap->uses().size() > 1) own = before.amap->copy(before.slots(), context_.pmap);
-  }
-  if (own) {
-    context_.map.set_amap(*entry, std::move(own), before.slot);
-    free_anons(before, context_.pmap);
-  }
-  entry->needs_copy = false;
+  context_.map.own_amap(*entry);
   count(context_.counters.amap_copies);
+}
+
+/// The first half of a promotion that others share: the slot is busy from here on and the old page has no
+/// translation anywhere. flush_sharers() waits, without a lock, until no vCPU uses one.
+Fault::Next Fault::take_away(const Entry& entry, LockedAmap& amap, std::uint64_t slot) {
+  amap.set_busy(slot);
+  busy_ = Busy{entry.amap, slot, {}};
+  amap.each_place(slot, [&](Pmap& pmap, GpaRange place) {
+    pmap.remove(place);
+    busy_->pmaps.push_back(&pmap);
+  });
+  return Next::Flush;
+}
+
+void Fault::flush_sharers() {
+  for (Pmap* pmap : busy_->pmaps) pmap->update();
+  busy_->pmaps.clear();
+}
+
+void Fault::end_busy() {
+  if (!busy_) return;
+  busy_->amap->clear_busy(busy_->slot);
+  busy_.reset();
 }
 
 }  // namespace uvm

@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "uvm/base/error.h"
 #include "uvm/base/range.h"
@@ -46,7 +47,7 @@ class Fault {
   [[nodiscard]] Result<GpaRange> resolve();
 
  private:
-  enum class Next : std::uint8_t { Done, Again, AskPager, CopyAmap };
+  enum class Next : std::uint8_t { Done, Again, AskPager, CopyAmap, Flush, EndBusy, Wait };
   /// What to ask the object for: pages from the faulting one on, and how many before it are wanted as well.
   struct Question {
     std::shared_ptr<Object> object;
@@ -59,6 +60,14 @@ class Fault {
     ObjectFrames frames;
   };
 
+  /// A slot that is being replaced under its sharers.
+  struct Busy {
+    std::shared_ptr<Amap> amap;
+    std::uint64_t slot = 0;
+    std::vector<Pmap*> pmaps;  // to be flushed; alive, because whoever leaves the amap waits for us
+  };
+
+  [[nodiscard]] Result<GpaRange> repeat();
   [[nodiscard]] Result<Next> attempt();
   [[nodiscard]] Result<Next> act(const Entry& entry, LockedAmap& amap, const FaultPlan& plan);
   [[nodiscard]] FaultFacts gather(const Entry& entry, const LockedAmap& amap) const;
@@ -82,6 +91,9 @@ class Fault {
   [[nodiscard]] bool is_answered(const Entry& entry) const;
   [[nodiscard]] Status ask_pager();
   void copy_amap();
+  [[nodiscard]] Next take_away(const Entry& entry, LockedAmap& amap, std::uint64_t slot);
+  void flush_sharers();
+  void end_busy();
   [[nodiscard]] std::string place() const;
   [[nodiscard]] Error error(ErrorKind kind, const std::string& why) const;
 
@@ -96,6 +108,9 @@ class Fault {
   std::optional<Question> question_;
   std::optional<Answer> answer_;
   std::optional<std::uint64_t> version_asked_;  // of the map, when the pager was asked
+  std::optional<Busy> busy_;
+  std::shared_ptr<Amap> wait_amap_;
+  std::uint64_t wait_slot_ = 0;
   GpaRange entered_;
 };
 

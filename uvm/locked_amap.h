@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 
 #include "uvm/amap.h"
@@ -23,8 +24,18 @@ class LockedAmap {
   LockedAmap& operator=(const LockedAmap&) = delete;
 
   [[nodiscard]] bool exists() const { return amap_ != nullptr; }
-  [[nodiscard]] bool is_shared() const NO_THREAD_SAFETY_ANALYSIS {
-    return amap_ != nullptr && amap_->is_shared();
+  /// Whether pages of the entry appear at other places too, in this space or others.
+  [[nodiscard]] bool is_shared(const Entry& entry) const NO_THREAD_SAFETY_ANALYSIS {
+    return amap_ != nullptr && amap_->uses().is_shared_in(entry.amap_window());
+  }
+  [[nodiscard]] bool is_busy(std::uint64_t slot) const NO_THREAD_SAFETY_ANALYSIS {
+    return amap_ != nullptr && amap_->is_busy(slot);
+  }
+  void set_busy(std::uint64_t slot) NO_THREAD_SAFETY_ANALYSIS { amap_->set_busy(slot); }
+  /// Every place a slot is mapped at.
+  void each_place(std::uint64_t slot,
+                  const std::function<void(Pmap&, GpaRange)>& found) const NO_THREAD_SAFETY_ANALYSIS {
+    amap_->uses().each_place(*ObjectRange::from_size(ObjectOffset(slot << kPageShift), kPageSize), found);
   }
   [[nodiscard]] Anon* find(std::uint64_t slot) const NO_THREAD_SAFETY_ANALYSIS {
     return amap_ != nullptr ? amap_->find(slot) : nullptr;
@@ -44,7 +55,6 @@ class LockedAmap {
   void drop(std::uint64_t slot, Pmap& pmap) NO_THREAD_SAFETY_ANALYSIS {
     if (amap_ != nullptr) amap_->drop(slot, pmap);
   }
-  [[nodiscard]] Amap& amap() { return *amap_; }
 
  private:
   Amap* const amap_;

@@ -123,6 +123,24 @@ void Map::set_amap(Entry& entry, std::shared_ptr<Amap> amap, std::uint64_t slot)
   register_uses(entry);
 }
 
+void Map::own_amap(Entry& entry) {
+  if (!entry.needs_copy) return;
+  const Entry before = entry;
+  std::shared_ptr<Amap> own;
+  {
+    const MutexLock lock(before.amap->lock());
+    if (before.amap->uses().is_shared_in(before.amap_window())) {
+      own = before.amap->copy(before.slots(), pmap_);
+    }
+  }
+  if (own) {
+    set_amap(entry, std::move(own), before.slot);
+    free_anons(before, pmap_);
+  }
+  ++version_;
+  entry.needs_copy = false;
+}
+
 std::uint64_t Map::metadata_bytes() const {
   std::uint64_t bytes = sizeof(Map);
   std::set<const Amap*> seen;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "uvm/base/lock.h"
@@ -58,6 +59,11 @@ class Map {
   [[nodiscard]] std::vector<Entry> take(GpaRange range) REQUIRES(lock_);
   /// Joins entries in and next to the range that could have been made as one.
   void merge(GpaRange range) REQUIRES(lock_);
+  /// Adds an entry to a map that nobody else knows yet, whose lock therefore need not be held.
+  void insert_unpublished(Entry entry) NO_THREAD_SAFETY_ANALYSIS { insert(std::move(entry)); }
+  /// Resolves needs_copy: the entry's amap is its own afterwards. Its translations may stay: they show the
+  /// same pages without the right to write.
+  void own_amap(Entry& entry) REQUIRES(lock_);
   /// Gives an entry another amap and slot.
   void set_amap(Entry& entry, std::shared_ptr<Amap> amap, std::uint64_t slot) REQUIRES(lock_);
 

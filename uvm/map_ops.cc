@@ -91,7 +91,10 @@ Status Space::map(const MapRequest& request) {
 void Space::detach(const std::vector<Entry>& taken) {
   if (taken.empty()) return;
   pmap_.update();
-  for (const Entry& entry : taken) free_anons(entry, pmap_);
+  for (const Entry& entry : taken) {
+    if (entry.amap) entry.amap->wait_for_all();
+    free_anons(entry, pmap_);
+  }
 }
 
 /// The first run of a new mapping. What the pager says against it is kept for the one who touches the page;

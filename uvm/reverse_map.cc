@@ -40,6 +40,21 @@ void ReverseMap::each_place(ObjectRange range, const std::function<void(Pmap&, G
   }
 }
 
+bool ReverseMap::is_shared_in(ObjectRange range) const {
+  if (views_.size() < 2) return false;
+  // Two uses of one view never overlap, so pages that two uses show are shared.
+  std::vector<ObjectRange> windows;
+  for (const Use& use : uses_) {
+    const ObjectRange part = use.window().intersection(range);
+    if (!part.empty()) windows.push_back(part);
+  }
+  std::sort(windows.begin(), windows.end());
+  for (std::size_t i = 1; i < windows.size(); ++i) {
+    if (windows[i].begin() < windows[i - 1].end()) return true;
+  }
+  return false;
+}
+
 std::vector<ObjectRange> ReverseMap::uncovered(ObjectRange range) const {
   std::vector<ObjectRange> windows;
   for (const Use& use : uses_) {

@@ -43,9 +43,9 @@ class ReverseMap {
 
   [[nodiscard]] std::size_t size() const { return uses_.size(); }
   [[nodiscard]] bool empty() const { return uses_.empty(); }
-  /// Whether some page can appear at more than one place. Clipping a mapping does not make it so: its parts
-  /// show the layer at the same addresses as before.
-  [[nodiscard]] bool is_shared() const { return views_.size() > 1; }
+  /// Whether some page of `range` appears at more than one place. Clipping a mapping does not make it so: its
+  /// parts show the layer at the same addresses as before.
+  [[nodiscard]] bool is_shared_in(ObjectRange range) const;
 
  private:
   struct Before {

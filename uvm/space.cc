@@ -24,8 +24,7 @@ Space::~Space() {
     taken = map_.take(limits_);
     pmap_.discard(limits_);
   }
-  pmap_.update();
-  for (const Entry& entry : taken) free_anons(entry, pmap_);
+  detach(taken);
 }
 
 Error Space::refuse(ErrorKind kind, const char* operation, GpaRange range, const std::string& why,

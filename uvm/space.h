@@ -60,6 +60,14 @@ class Space {
   /// PagerIo, NoMemory.
   [[nodiscard]] Status fault(Gpa address, AccessKind access, FaultKind kind = FaultKind::Plain);
 
+  /// A new space over `pmap` (as for create()) in which every mapping is what its inheritance says: None: not
+  /// there. Share: the same memory, each sees what the other writes. Copy: what the pages are now, neither
+  /// sees what the other writes later. Zero: zeros. No page is copied but those the host made in place, which
+  /// move to where both can use them. vCPUs may run: every page is consistent in itself, but stop them for a
+  /// picture of one moment. Errors: Busy (an Access is open), Unsupported (Copy of a writable shared mapping
+  /// of an object, whose later writes the child would see), NoMemory.
+  [[nodiscard]] Result<std::unique_ptr<Space>> fork(std::string name, Pmap& pmap);
+
   /// Property P0: forgets every translation while vCPUs run. Nobody can tell but by the clock.
   void drop_translations();
 
@@ -88,6 +96,7 @@ class Space {
                                               std::optional<GpaRange> within);
   [[nodiscard]] Status enter_ahead(GpaRange range);
   void detach(const std::vector<Entry>& taken);
+  [[nodiscard]] Status check_fork() const REQUIRES(map_.lock());
 
   const std::string name_;
   Pmap& pmap_;

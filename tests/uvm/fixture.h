@@ -52,6 +52,10 @@ struct Guest {
             uvm::Space::create(std::move(name), mmu, *uvm::GpaRange::from_size(uvm::Gpa(0), kBytes)).value()),
         cpu(*space, mmu) {}
 
+  /// A fork of `parent`.
+  Guest(SimArena& arena, std::string name, Guest& parent)
+      : mmu(kBytes, &arena), space(parent.space->fork(std::move(name), mmu).value()), cpu(*space, mmu) {}
+
   std::byte byte_at(uvm::Gpa address) {
     std::byte value{};
     const auto status = cpu.read(address, std::span(&value, 1));

@@ -52,7 +52,7 @@ class ModelTest : public ::testing::Test {
 
   void step() {
     Pair& pair = pairs[below(pairs.size())];
-    switch (below(16)) {
+    switch (below(18)) {
       case 0:
       case 1:
         return map(pair);
@@ -69,6 +69,9 @@ class ModelTest : public ::testing::Test {
       case 7:
       case 8:
         return access(pair);
+      case 9:
+        if (below(3) == 0) fork(pair);
+        return;
       default:
         return cpu_access(pair);
     }
@@ -88,6 +91,10 @@ class ModelTest : public ::testing::Test {
       request.offset = uvm::ObjectOffset(mapped.object_page * kPage);
     }
     mapped.sharing = request.sharing = below(3) == 0 ? uvm::Sharing::Shared : uvm::Sharing::Private;
+    constexpr uvm::Inherit kSome[] = {uvm::Inherit::Share, uvm::Inherit::Share, uvm::Inherit::Copy,
+                                      uvm::Inherit::Copy,  uvm::Inherit::Copy,  uvm::Inherit::Copy,
+                                      uvm::Inherit::None,  uvm::Inherit::Zero};
+    mapped.inherit = request.inherit = kSome[below(8)];
     request.advice = below(4) == 0 ? uvm::Advice::Random : uvm::Advice::Normal;
     request.overlap = below(2) != 0 ? uvm::Overlap::Replace : uvm::Overlap::Refuse;
     auto& known = pair.model->pages;
@@ -131,6 +138,50 @@ class ModelTest : public ::testing::Test {
     }
     EXPECT_OK(status);
     for (std::uint64_t p = first; p < first + count; ++p) pair.model->pages[p].protection = wanted;
+  }
+
+  /// Another space ends, and a child of this one takes its place.
+  void fork(Pair& parent) {
+    bool is_refused = false;
+    auto model = std::make_unique<ModelSpace>(models);
+    for (const auto& [at, mapped] : parent.model->pages) {
+      is_refused |= mapped.inherit == uvm::Inherit::Copy && mapped.object >= 0 &&
+                    mapped.sharing == uvm::Sharing::Shared &&
+                    includes(mapped.max_protection, Protection::Write);
+      if (auto inherited = inherit(mapped)) model->pages.emplace(at, std::move(*inherited));
+    }
+    if (is_refused) {
+      SimMmu mmu(Guest::kBytes, &arena);
+      EXPECT_ERROR(parent.guest->space->fork("refused", mmu), ErrorKind::Unsupported);
+      return;
+    }
+    Pair& child = pairs[below(pairs.size())];
+    if (&child == &parent) return;
+    child.guest = nullptr;
+    child.guest = std::make_unique<Guest>(arena, "child", *parent.guest);
+    child.model = std::move(model);
+    ++forks;
+  }
+
+  static std::optional<ModelPage> inherit(const ModelPage& mapped) {
+    ModelPage child = mapped;
+    switch (mapped.inherit) {
+      case uvm::Inherit::None:
+        return std::nullopt;
+      case uvm::Inherit::Share:
+        return child;
+      case uvm::Inherit::Copy:
+        child.cell = std::make_shared<ModelCell>();
+        if (mapped.cell->bytes) child.cell->bytes = std::make_unique<PageBytes>(*mapped.cell->bytes);
+        if (mapped.object < 0) child.sharing = uvm::Sharing::Private;
+        return child;
+      case uvm::Inherit::Zero:
+        child.cell = std::make_shared<ModelCell>();
+        child.object = -1;
+        child.sharing = uvm::Sharing::Private;
+        return child;
+    }
+    return std::nullopt;
   }
 
   void advise(Pair& pair) {
@@ -232,15 +283,17 @@ class ModelTest : public ::testing::Test {
   std::vector<std::shared_ptr<FakePager>> pagers;
   std::vector<std::shared_ptr<uvm::Object>> objects;
   std::vector<Pair> pairs;
+  int forks = 0;
 };
 
 TEST_F(ModelTest, RandomOperationsGiveWhatPlainArraysGive) {
-  start(test_seed(), 3);
+  start(test_seed(), 4);
   for (int i = 0; i < 6000 && !HasFailure(); ++i) {
     SCOPED_TRACE("step " + std::to_string(i));
     step();
     if (i % 100 == 99) check_all();
   }
+  EXPECT_GT(forks, 3);
 }
 
 }  // namespace

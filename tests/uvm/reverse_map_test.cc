@@ -38,14 +38,15 @@ TEST_F(ReverseMapTest, PlacesAreArithmetic) {
 TEST_F(ReverseMapTest, ClippingDoesNotShare) {
   map.add({&a, pages(0, 4), ObjectOffset()});
   map.add({&a, pages(4, 4), ObjectOffset(4 * kPage)});
-  EXPECT_FALSE(map.is_shared());
+  EXPECT_FALSE(map.is_shared_in(window(0, 8)));
   map.add({&a, pages(8, 4), ObjectOffset()});
-  EXPECT_TRUE(map.is_shared()) << "the same page at two addresses";
+  EXPECT_TRUE(map.is_shared_in(window(0, 8))) << "the same page at two addresses";
   map.remove({&a, pages(8, 4), ObjectOffset()});
-  EXPECT_FALSE(map.is_shared());
+  EXPECT_FALSE(map.is_shared_in(window(0, 8)));
   map.add({&b, pages(0, 4), ObjectOffset()});
-  EXPECT_TRUE(map.is_shared()) << "two pmaps";
+  EXPECT_TRUE(map.is_shared_in(window(0, 8))) << "two pmaps";
   EXPECT_EQ(places(window(0, 1)).size(), 2U);
+  EXPECT_FALSE(map.is_shared_in(window(4, 4))) << "only the part that both show";
 }
 
 TEST_F(ReverseMapTest, FindsWhatNobodyShows) {
