@@ -68,6 +68,16 @@ TEST(PlanMemory, MoreThanTheAddressWidthIsRefused) {
   EXPECT_EQ(memory.error().text().find('\n'), std::string::npos);
 }
 
+TEST(PlanMemory, MoreThanOneSlotCanHoldIsRefused) {
+  auto config = builtin("hello");
+  config.memory = std::uint64_t{60} << 40;
+  const auto memory = plan_memory(config, 48);
+  ASSERT_FALSE(memory);
+  EXPECT_NE(memory.error().text().find("60 TiB"), std::string::npos) << memory.error().text();
+  config.memory = std::uint64_t{8} << 40;
+  EXPECT_TRUE(plan_memory(config, 48));
+}
+
 TEST(PlanBoot, AnUnknownBuiltinNamesTheOnesThereAre) {
   const std::string error = error_of(builtin("helo"));
   EXPECT_NE(error.find("'helo'"), std::string::npos) << error;

@@ -12,6 +12,9 @@
 namespace vmm {
 namespace {
 
+/// KVM_MEM_MAX_NR_PAGES of Linux' virt/kvm/kvm_main.c: 2^31 - 1 pages.
+constexpr std::uint64_t kMostInOneSlot = ((std::uint64_t{1} << 31) - 1) * uvm::kPageSize;
+
 uvm::GpaRange range(uvm::Gpa begin, uvm::Gpa end) {
   return uvm::GpaRange::from_bounds(begin, end).value_or(uvm::GpaRange());
 }
@@ -140,6 +143,13 @@ uvm::Result<guest::MemoryLayout> plan_memory(const MachineConfig& config, std::u
   const std::uint64_t limit = address_bits < 52 ? std::uint64_t{1} << address_bits : uvm::kAddressLimit;
   UVMM_TRY(auto memory,
            guest::MemoryLayout::create(config.memory, range(layout::kMmioHole, layout::kMmioHoleEnd), limit));
+  for (const auto& ram : memory.ram) {
+    if (ram.size() <= kMostInOneSlot) continue;
+    return uvm::Error(uvm::ErrorKind::Invalid,
+                      std::to_string(config.memory >> 40) + " TiB of guest memory need a slot of " +
+                          uvm::to_string(ram) + ", more than KVM's 8 TiB",
+                      "lower -m");
+  }
   memory.reserved.push_back(
       {range(layout::kEcam, layout::kEcam + layout::kEcamBytes), guest::E820Type::Reserved});
   return memory;
