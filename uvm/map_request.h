@@ -48,7 +48,6 @@ struct EntryInfo {
   bool needs_copy = false;  // its amap is still another mapping's too
   std::uint64_t anons = 0;  // pages in the amap; private pages in place are the pmap's (see residency())
   std::uint64_t wired = 0;  // bytes that pins hold
-  std::uint32_t pins = 0;   // pin records that hold pages of it
 };
 
 }  // namespace uvm

@@ -29,10 +29,13 @@
 //   D2   the pmap is a cache: drop_translations() at any moment loses nothing (P0).
 //   D3   wiring prepares for max_protection; an object's page is never taken from its other users.
 //   D4   objects and amaps know their mappings; "who maps this page" is arithmetic, and precise.
+//   D5   fork takes the right to write from all who share, and flushes them, before the child is handed out.
 //   D6   copying: translation away, flushed, copied, recorded, entered; never old bytes after new ones.
 //   D9   one cause, one ErrorKind; the message names the space, the range and the reason.
+//   D10  reading changes nothing: no clipping, no amap, no needs_copy.
 //   D11  needs_copy laziness, a version check after every sleep, unmap before references are dropped, a
 //        promotion is kept when a later step fails.
+// A wiring fault prepares a page and does not hold it: records of pins (D1, D7, D8) are not part of this yet.
 //
 // Locks, outermost first (base/lock.h checks the order at run time): map, amap, object, pmap. A fault holds
 // the map shared. Pagers and Pmap::update() are called without any of them.
@@ -43,7 +46,7 @@
 //
 // Read in this order: protection.h, frame.h, pager.h and pmap.h (the contracts), map_request.h and space.h
 // (the operations), entry.h, map.h, amap.h, object.h (the structures), fault_plan.h (the table), fault.h (the
-// driver), promote.h, access.h.
+// driver), promote.h, space_fork.h, access.h.
 #pragma once
 
 #include "uvm/access.h"

@@ -103,16 +103,19 @@ void SimMmu::remove(GpaRange range) {
 }
 
 void SimMmu::discard(GpaRange range) {
+  std::vector<std::uint64_t> freed;
   {
     const MutexLock lock(lock_);
     erase(range);
+    freed.assign(private_.lower_bound(range.begin().page()), private_.lower_bound(range.end().page()));
   }
-  flush(std::nullopt);
+  // Only what is freed here is flushed here; the rest of the range is update()'s.
+  for (const std::uint64_t page : freed) flush(page);
   const MutexLock lock(lock_);
-  const auto first = private_.lower_bound(range.begin().page());
-  const auto end = private_.lower_bound(range.end().page());
-  for (auto page = first; page != end; ++page) std::memset(window_.page(*page).data(), 0xdd, kPageSize);
-  private_.erase(first, end);
+  for (const std::uint64_t page : freed) {
+    std::memset(window_.page(page).data(), 0xdd, kPageSize);
+    private_.erase(page);
+  }
 }
 
 void SimMmu::protect(GpaRange range, Protection most) {
@@ -283,6 +286,7 @@ std::span<std::byte> SimMmu::bytes(GpaRange range) {
 }
 
 void SimMmu::update() {
+  if (before_update_) before_update_();
   flush(std::nullopt);
 }
 

@@ -55,6 +55,9 @@ class SimMmu : public uvm::Pmap {
   void fail_enter_from(std::uint64_t n) { enter_budget_ = n; }
   void fail_promote_from(std::uint64_t n) { promote_budget_ = n; }
 
+  /// Called at the begin of every update(), when uvm holds no lock. Set it while nobody uses the MMU.
+  void before_update(std::function<void()> hook) { before_update_ = std::move(hook); }
+
   [[nodiscard]] std::uint64_t enters() const { return enters_; }
   [[nodiscard]] std::uint64_t promotions() const { return promotions_; }
   [[nodiscard]] std::uint64_t host_copies() const { return host_copies_; }
@@ -101,6 +104,7 @@ class SimMmu : public uvm::Pmap {
   // takes it.
   std::mutex cpus_lock_;
   std::vector<SimCpu*> cpus_;
+  std::function<void()> before_update_;
   std::atomic<std::uint64_t> enter_budget_{0};
   std::atomic<std::uint64_t> promote_budget_{0};
   std::atomic<std::uint64_t> enters_{0};

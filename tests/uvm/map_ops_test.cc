@@ -155,6 +155,9 @@ TEST_F(MapOpsTest, ProtectDoesNotHidePagesTheHostMade) {
   EXPECT_TRUE(is_pattern(guest.page_at(0), 100));
   EXPECT_TRUE(is_pattern(guest.page_at(1), 1));
   EXPECT_TRUE(is_pattern(guest.page_at(2), 102));
+  space.drop_translations();
+  EXPECT_TRUE(is_pattern(guest.page_at(3), 103));
+  EXPECT_TRUE(is_pattern(guest.page_at(1), 1)) << "nor those below the one that faults";
   EXPECT_OK(space.protect(pages(0, 4), Protection::ReadWrite));
   guest.write_pattern(2, 2);
   EXPECT_TRUE(is_pattern(guest.page_at(1), 1));

@@ -80,6 +80,19 @@ TEST_F(MapTest, MergesObjectsOnlyWhereTheyContinue) {
   EXPECT_EQ(object->uses(), 2U);
 }
 
+TEST_F(MapTest, DoesNotMergeWhatMustBeCopiedWithWhatNeedNot) {
+  Entry low = entry(pages(0, 4));
+  low.amap = std::make_shared<Amap>();
+  Entry high = low.clipped(pages(2, 2));
+  low = low.clipped(pages(0, 2));
+  EXPECT_TRUE(low.merges_with(high));
+  high.needs_copy = true;
+  EXPECT_FALSE(low.merges_with(high));
+  high.needs_copy = false;
+  high.slot = 3;
+  EXPECT_FALSE(low.merges_with(high)) << "not the next slot";
+}
+
 TEST_F(MapTest, TheVersionGrowsWithEveryChange) {
   const ExclusiveLock lock(map.lock());
   std::uint64_t last = map.version();

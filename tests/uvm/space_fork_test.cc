@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <thread>
 
 #include "tests/uvm/fixture.h"
@@ -181,6 +182,36 @@ TEST_F(SpaceForkTest, AcceptanceT18) {
   guest.write_pattern(0, 3);
   EXPECT_TRUE(is_pattern(first.page_at(0), 1));
   EXPECT_TRUE(is_pattern(second.page_at(0), 2));
+}
+
+// While the sharers are being flushed nobody may enter the old page again: it would stay for ever.
+TEST_F(SpaceForkTest, AFaultDuringAFlushWaitsForTheNewPage) {
+  EXPECT_OK(space.map(inherited(over(pages(0, 1), object(1)), Inherit::Share)));
+  Guest peer(arena, "peer", guest);
+  EXPECT_TRUE(is_pattern(peer.page_at(0), 100));
+  std::thread reader;
+  guest.mmu.before_update([&] {
+    if (reader.joinable()) return;
+    const std::uint64_t faults = peer.space->statistics().faults;
+    reader = std::thread([&] { EXPECT_OK(peer.space->fault(page(0), uvm::AccessKind::Read)); });
+    while (peer.space->statistics().faults == faults) std::this_thread::yield();
+    std::this_thread::sleep_for(
+        std::chrono::milliseconds(20));  // so that a fault that does not wait is through
+  });
+  guest.write_pattern(0, 1);
+  guest.mmu.before_update(nullptr);
+  ASSERT_TRUE(reader.joinable()) << "the sharers were not flushed";
+  reader.join();
+  EXPECT_TRUE(is_pattern(peer.page_at(0), 1));
+}
+
+TEST_F(SpaceForkTest, AnonsAreFreedAfterTheFlush) {
+  EXPECT_OK(space.map(inherited(ram(pages(0, 2)), Inherit::Share)));
+  guest.write_pattern(0, 1);
+  { const Guest child(arena, "child", guest); }
+  EXPECT_TRUE(is_pattern(guest.page_at(0), 1));
+  EXPECT_OK(space.unmap(pages(0, 1)));
+  EXPECT_EQ(arena.live(), 0U);
 }
 
 // T12 among sharers: a page that has to be copied again and again (each round forks a copy off) is written in
