@@ -8,9 +8,9 @@
 //   two)
 //                   memory_backing* "auto", "anonymous", "shared"
 //                   irqchip*        "auto", "split", "full"
-//                   debug_exit*     "auto", "qemu", "plain": what a write to port 0xf4 makes of the exit status
-//                   huge_pages      "auto"* or "never"*; Firecracker's "None" (its default) and "2M" mean
-//                   "auto":
+//                   debug_exit*     "auto", "qemu", "plain": what a write to port 0xf4 makes of the exit
+//                   status huge_pages      "auto"* or "never"*; Firecracker's "None" (its default) and "2M"
+//                   mean "auto":
 //                                   uvmm uses 2M pages wherever the host gives them
 //                   smt             false; true is refused: vCPUs are cores of their own
 //                   cpu_template    "None"; any other is refused: the guest sees the host's processor
