@@ -150,6 +150,33 @@ std::optional<GpaRange> find_window(const Image& image, const MemoryLayout& memo
   return std::nullopt;
 }
 
+/// Where the file's code goes. At the window's begin, as every boot loader does it, the decompressor would
+/// overwrite it page by page: each page of the file read, copied for the guest, and shared with nobody. A
+/// relocatable kernel takes the window from pref_address, not from where it is entered (startup_64 of Linux'
+/// arch/x86/boot/compressed/head_64.S), so its code may lie below, at 1 MiB, and its pages stay the file's.
+/// Only whole pages of the file can be mapped, so there is nothing to win for code that does not begin on
+/// one.
+Gpa place_code(const Image& image, GpaRange window, const MemoryLayout& memory) {
+  const auto low = GpaRange::from_size(low_memory::kEnd, image.code_size);
+  const bool movable =
+      image.alignment != 0 && image.entry == Entry::Long64 && window.begin() == image.preferred;
+  if (!movable || !low || image.code_offset % uvm::kPageSize != 0 || low->end() > window.begin()) {
+    return window.begin();
+  }
+  for (const GpaRange ram : memory.usable()) {
+    if (ram.contains(*low)) return low->begin();
+  }
+  return window.begin();
+}
+
+/// The code, and what of the window it leaves.
+void add_code(LoadPlan& plan, const Image& image, GpaRange window, Gpa code) {
+  plan.segments.push_back(Segment::from_kernel("kernel", code, image.code_size, image.code_offset));
+  const std::uint64_t used = code == window.begin() ? image.code_size : 0;
+  if (window.size() == used) return;
+  plan.segments.push_back(Segment::zero("kernel work area", window.begin() + used, window.size() - used));
+}
+
 Error no_window(const Image& image, const MemoryLayout& memory) {
   constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
   const std::string what = "the kernel needs " + std::to_string(image.window) + " bytes (init_size) at " +
@@ -180,21 +207,18 @@ uvm::Result<LoadPlan> plan_bzimage(const BootRequest& request) {
   const bool long_mode = image.entry == Entry::Long64;
   plan.protocol = "Linux bzImage, boot protocol " + version_text(image.header.version) +
                   (long_mode ? ", 64-bit entry" : ", 32-bit entry");
-  plan.kernel = *window;
-  plan.segments.push_back(
-      Segment::from_kernel("kernel", window->begin(), image.code_size, image.code_offset));
-  if (const std::uint64_t rest = image.window - image.code_size; rest != 0) {
-    plan.segments.push_back(Segment::zero("kernel work area", window->begin() + image.code_size, rest));
-  }
+  const Gpa code = place_code(image, *window, request.memory);
+  plan.kernel = *GpaRange::from_bounds(code, window->end());
+  add_code(plan, image, *window, code);
   const std::uint64_t initrd_limit =
       std::min(std::uint64_t{image.header.initrd_addr_max} + 1, low_memory::kIdentityMapped);
   UVMM_CHECK(place_initrd(plan, request, Gpa(initrd_limit)));
   UVMM_CHECK(add_zero_page(plan, request, image.raw_header, image.header.cmdline_size));
 
   if (long_mode) {
-    enter_long_mode(plan, (window->begin() + kEntry64).value());
+    enter_long_mode(plan, (code + kEntry64).value());
   } else {
-    enter_protected_mode(plan, static_cast<std::uint32_t>(window->begin().value()));
+    enter_protected_mode(plan, static_cast<std::uint32_t>(code.value()));
   }
   plan.entry.rsi = low_memory::kBootParams.value();
   return plan;

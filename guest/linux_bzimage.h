@@ -6,6 +6,9 @@
 //   entry            L + 0x200 in 64-bit mode, RSI = boot_params; or L in 32-bit mode, ESI = boot_params, for
 //                    kernels without XLF_KERNEL_64
 //   window           [L, L + init_size): the decompressor works in it, nothing else may live there
+//
+// One deviation: relocatable 64-bit code that begins on a page of the file is put at 1 MiB, below the window,
+// and entered there. It then is only read, so it stays mapped from the file and shared between guests.
 #pragma once
 
 #include <cstddef>

@@ -139,6 +139,41 @@ TEST(BzImage, RelocatableMovesToTheNextAlignedRam) {
   expect_error(plan_boot(request), ErrorKind::NoMemory, "pref_address");
 }
 
+/// A kernel whose code begins on a page of the file: seven setup sectors after the boot sector.
+Bytes page_aligned_bzimage(SetupHeader header = test::bz_header()) {
+  header.setup_sects = 7;
+  Bytes kernel = test::make_bzimage(header);
+  kernel.resize(uvm::kPageSize + kBzCodeSize);
+  return kernel;
+}
+
+TEST(BzImage, RelocatableCodeOnAPageOfItsFileStaysBelowTheWindow) {
+  const LoadPlan plan = plan_boot(test::request(page_aligned_bzimage())).value();
+  EXPECT_EQ(test::find(plan, "kernel")->gpa, Gpa(kMiB));
+  EXPECT_EQ(plan.entry.rip, kMiB + 0x200);
+  const Segment* work = test::find(plan, "kernel work area");
+  ASSERT_NE(work, nullptr);
+  EXPECT_EQ(work->gpa, Gpa(kBzLoad));  // the whole window, for the decompressor
+  EXPECT_EQ(work->size, kBzInitSize);
+  EXPECT_EQ(plan.kernel, *uvm::GpaRange::from_bounds(Gpa(kMiB), Gpa(kBzLoad + kBzInitSize)));
+}
+
+TEST(BzImage, CodeThatMustOrMayNotMoveIsLoadedAtItsWindow) {
+  SetupHeader fixed = test::bz_header();
+  fixed.relocatable_kernel = 0;
+  EXPECT_EQ(plan_boot(test::request(page_aligned_bzimage(fixed)))->entry.rip, kBzLoad + 0x200);
+  SetupHeader only32 = test::bz_header();
+  only32.xloadflags = 0;
+  EXPECT_EQ(plan_boot(test::request(page_aligned_bzimage(only32)))->entry.rip, kBzLoad);
+  // Too large for the room below the window.
+  SetupHeader large = test::bz_header();
+  large.pref_address = 2 * kMiB;
+  large.syssize = (kMiB + uvm::kPageSize) / 16;
+  Bytes kernel = page_aligned_bzimage(large);
+  kernel.resize(2 * uvm::kPageSize + kMiB);
+  EXPECT_EQ(plan_boot(test::request(kernel))->entry.rip, 2 * kMiB + 0x200);
+}
+
 TEST(BzImage, TooLittleRamSaysHowMuchWouldDo) {
   const Bytes kernel = test::make_bzimage();
   expect_error(plan_boot(test::request(kernel, 16 * kMiB)), ErrorKind::NoMemory, "give at least -m 18M");

@@ -67,6 +67,19 @@ TEST(Cpuid, PerformanceCountersAndMonitorAreHidden) {
   EXPECT_EQ(find(guest, 0xa)->eax, 0U);
 }
 
+TEST(Cpuid, SaveAreaHoldsOnlyStateOfFeaturesTheGuestHas) {
+  constexpr std::uint32_t kAvx = 1U << 28;
+  const std::vector<kvm_cpuid_entry2> host = {
+      leaf(0x1, 0, 0, 0, kAvx, 0),        leaf(0x7, 0, 0, 0, 0, 0),  // AVX, but neither MPX nor PKRU
+      leaf(0xd, 0, 0x21f, 2696, 2696, 0), leaf(0xd, 2, 256, 576, 0, 0), leaf(0xd, 3, 64, 960, 0, 0),
+      leaf(0xd, 4, 64, 1024, 0, 0),       leaf(0xd, 9, 8, 2688, 0, 0)};
+  const auto guest = guest_cpuid(host, {0, 1, false});
+  EXPECT_EQ(find(guest, 0xd, 0)->eax, 0x7U);
+  EXPECT_EQ(find(guest, 0xd, 0)->ecx, 832U);  // the end of AVX
+  EXPECT_EQ(find(guest, 0xd, 2)->eax, 256U);
+  EXPECT_EQ(find(guest, 0xd, 9)->eax, 0U);
+}
+
 TEST(Cpuid, ACacheOfTheThirdLevelIsSharedByAllAndTheOthersByNobody) {
   const std::vector<kvm_cpuid_entry2> host = {
       leaf(0x8000'001d, 0, 0x0002'c121, 0, 0, 0),   // level 1, shared by 12

@@ -1,6 +1,7 @@
 #include "vmm/machine/cpuid.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 
 namespace vmm {
@@ -84,6 +85,51 @@ void rewrite(kvm_cpuid_entry2& leaf, const CpuidRequest& request) {
   }
 }
 
+/// A component of the extended state that leaf 0xd may list only if the feature it belongs to is there.
+struct XsaveComponents {
+  std::uint64_t mask;  // XCR0 bits
+  std::uint32_t function;
+  std::uint32_t bit;
+  bool in_ecx;  // else EBX
+};
+constexpr std::array<XsaveComponents, 4> kXsaveComponents = {{
+    {1U << 2, 1, 28, true},   // AVX
+    {3U << 3, 7, 14, false},  // MPX
+    {7U << 5, 7, 16, false},  // AVX-512
+    {1U << 9, 7, 3, true},    // PKRU
+}};
+
+bool has_feature(const std::vector<kvm_cpuid_entry2>& leaves, const XsaveComponents& components) {
+  for (const auto& leaf : leaves) {
+    if (leaf.function != components.function || leaf.index != 0) continue;
+    return ((components.in_ecx ? leaf.ecx : leaf.ebx) >> components.bit & 1) != 0;
+  }
+  return false;
+}
+
+/// A guest sizes its save area by leaf 0xd and complains where that lists state of features it does not see.
+void reconcile_xsave(std::vector<kvm_cpuid_entry2>& leaves) {
+  std::uint64_t hidden = 0;
+  for (const auto& components : kXsaveComponents) {
+    if (!has_feature(leaves, components)) hidden |= components.mask;
+  }
+  std::uint32_t end = 576;  // legacy area and header
+  for (auto& leaf : leaves) {
+    if (leaf.function != 0xd || leaf.index < 2) continue;
+    if (leaf.index < 64 && (hidden >> leaf.index & 1) != 0) {
+      leaf.eax = leaf.ebx = leaf.ecx = leaf.edx = 0;
+    } else if ((leaf.ecx & 1) == 0) {  // user state: it has a fixed place
+      end = std::max(end, leaf.ebx + leaf.eax);
+    }
+  }
+  for (auto& leaf : leaves) {
+    if (leaf.function != 0xd || leaf.index != 0) continue;
+    leaf.eax &= ~static_cast<std::uint32_t>(hidden);
+    leaf.ecx = end;
+    leaf.ebx = std::min(leaf.ebx, end);
+  }
+}
+
 /// KVM lists leaf 0xb with the host's subleaves only, or not at all; a guest needs 0 (threads), 1 (cores), 2
 /// (end).
 void complete_topology(std::vector<kvm_cpuid_entry2>& leaves) {
@@ -106,6 +152,7 @@ void complete_topology(std::vector<kvm_cpuid_entry2>& leaves) {
 std::vector<kvm_cpuid_entry2> guest_cpuid(std::vector<kvm_cpuid_entry2> supported,
                                           const CpuidRequest& request) {
   complete_topology(supported);
+  reconcile_xsave(supported);
   for (auto& leaf : supported) rewrite(leaf, request);
   return supported;
 }
