@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "uvm/base/error.h"
+#include "uvm/base/range.h"
 #include "vmm/kvm/exit.h"
 #include "vmm/kvm/fd.h"
 
@@ -78,6 +79,10 @@ class Vcpu {
   uvm::Status set_guest_debug(const kvm_guest_debug& debug);
   /// The guest's own page tables: linear -> physical, for the current CR3.
   [[nodiscard]] uvm::Result<kvm_translation> translate(std::uint64_t linear) const;
+  /// Maps what the host can map of `range` (GPA, page-aligned) into stage 2 now, for reading, so that the
+  /// guest need not fault page by page. Errors: Unsupported (before Linux 6.11, or without nested paging),
+  /// others as the kernel says; what was mapped by then stays.
+  uvm::Status pre_fault(uvm::GpaRange range);
   uvm::Status inject_nmi();
   /// Delivers `vector` without an in-kernel irqchip (KVM_INTERRUPT).
   uvm::Status inject_interrupt(std::uint32_t vector);

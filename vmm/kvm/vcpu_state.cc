@@ -1,5 +1,6 @@
 // Vcpu, second part: the state that is read and written by one ioctl each.
 #include <algorithm>
+#include <cerrno>
 #include <string>
 
 #include "uvm/base/range.h"
@@ -141,6 +142,18 @@ Result<kvm_translation> Vcpu::translate(std::uint64_t linear) const {
   translation.linear_address = linear;
   if (call(fd_.get(), KVM_TRANSLATE, &translation) < 0) return error("KVM_TRANSLATE");
   return translation;
+}
+
+Status Vcpu::pre_fault(uvm::GpaRange range) {
+  abi::PreFaultMemory request{};
+  request.gpa = range.begin().value();
+  request.size = range.size();
+  while (request.size != 0) {
+    if (call(fd_.get(), abi::kPreFaultMemory, &request) < 0 && errno != EINTR && errno != EAGAIN) {
+      return error("KVM_PRE_FAULT_MEMORY");
+    }
+  }
+  return uvm::ok();
 }
 
 Status Vcpu::inject_nmi() {

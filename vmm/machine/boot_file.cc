@@ -2,8 +2,11 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
+
+#include "guest/linux_bzimage.h"
 
 namespace vmm {
 
@@ -23,10 +26,20 @@ BootFile::BootFile(std::string path, std::string role, std::shared_ptr<ept::host
       object_(uvm::Object::create(file_)),
       size_(file_->size()) {}
 
-uvm::Result<std::vector<std::byte>> BootFile::read_all() const {
-  std::vector<std::byte> bytes(size_);
-  UVMM_CHECK(read(0, bytes));
-  return bytes;
+uvm::Result<FileCopy> BootFile::read_for_parser() const {
+  FileCopy copy;
+  copy.size_ = size_;
+  copy.memory_.reset(static_cast<std::byte*>(std::calloc(size_, 1)));
+  if (!copy.memory_) {
+    return uvm::Error(uvm::ErrorKind::NoMemory,
+                      role_ + " " + path_ + ": no memory for its " + std::to_string(size_) + " bytes");
+  }
+  const std::span<std::byte> all(copy.memory_.get(), size_);
+  const auto head = all.first(std::min(size_, kHeaderBytes));
+  UVMM_CHECK(read(0, head));
+  if (guest::is_bzimage(head)) return copy;
+  UVMM_CHECK(read(head.size(), all.subspan(head.size())));
+  return copy;
 }
 
 uvm::Status BootFile::read(std::uint64_t offset, std::span<std::byte> to) const {

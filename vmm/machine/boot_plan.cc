@@ -123,8 +123,8 @@ uvm::Result<BootPlan> plan_kernel(const MachineConfig& config, const guest::Memo
   }
   UVMM_TRY(auto tables, guest::acpi::build_tables(acpi_config(config, irqchip)));
   plan.tables = std::move(tables.segments);
-  UVMM_TRY(const std::vector<std::byte> kernel, plan.kernel->read_all());
-  request.kernel = kernel;
+  UVMM_TRY(const FileCopy kernel, plan.kernel->read_for_parser());
+  request.kernel = kernel.bytes();
   request.kernel_name = config.boot.kernel;
   request.cmdline = config.boot.cmdline;
   request.memory = memory;
