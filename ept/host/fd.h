@@ -1,35 +1,39 @@
-// A file descriptor with one owner.
+// The one owner of a file descriptor in uvmm: KVM's fds, eventfds, memfds, sockets, files.
 #pragma once
-
-#include <unistd.h>
 
 #include <utility>
 
 namespace ept::host {
 
+/// Owns one open file descriptor, or none (-1). Move-only; closes on destruction. A close error is not
+/// reported: nothing uvmm opens through it buffers writes. Thread: one owner at a time; the number itself may
+/// be used by any thread while the owner lives.
 class UniqueFd {
  public:
   UniqueFd() = default;
-  explicit UniqueFd(int fd) : fd_(fd) {}
-  UniqueFd(UniqueFd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  explicit UniqueFd(int number) : number_(number) {}
+  UniqueFd(UniqueFd&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
   UniqueFd& operator=(UniqueFd&& other) noexcept {
     if (this != &other) {
       reset();
-      fd_ = std::exchange(other.fd_, -1);
+      number_ = std::exchange(other.number_, -1);
     }
     return *this;
   }
+  UniqueFd(const UniqueFd&) = delete;
+  UniqueFd& operator=(const UniqueFd&) = delete;
   ~UniqueFd() { reset(); }
 
-  [[nodiscard]] int get() const { return fd_; }
-  [[nodiscard]] bool valid() const { return fd_ >= 0; }
+  [[nodiscard]] int get() const { return number_; }
+  [[nodiscard]] bool valid() const { return number_ >= 0; }
+  [[nodiscard]] explicit operator bool() const { return valid(); }
+  /// Gives the number away; the caller closes it.
+  [[nodiscard]] int release() { return std::exchange(number_, -1); }
+  /// Closes now. errno is left as it was, so that an error path may close before it reports.
+  void reset();
 
  private:
-  void reset() {
-    if (fd_ >= 0) ::close(fd_);
-    fd_ = -1;
-  }
-  int fd_ = -1;
+  int number_ = -1;
 };
 
 }  // namespace ept::host

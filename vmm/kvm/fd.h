@@ -1,38 +1,10 @@
-// The one owner of a file descriptor in uvmm: KVM's fds, eventfds, memfds, sockets, files.
+// A file descriptor with one owner, under vmm's name for it.
 #pragma once
 
-#include <utility>
+#include "ept/host/fd.h"
 
 namespace vmm {
 
-/// Owns one open file descriptor, or none (-1). Move-only; closes on destruction. A close error is not
-/// reported: nothing uvmm opens through it buffers writes.
-/// Thread: one owner at a time; the number itself may be used by any thread while the owner lives.
-class Fd {
- public:
-  Fd() = default;
-  explicit Fd(int number) : number_(number) {}
-  Fd(Fd&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
-  Fd& operator=(Fd&& other) noexcept {
-    if (this != &other) {
-      reset();
-      number_ = std::exchange(other.number_, -1);
-    }
-    return *this;
-  }
-  Fd(const Fd&) = delete;
-  Fd& operator=(const Fd&) = delete;
-  ~Fd() { reset(); }
-
-  [[nodiscard]] int get() const { return number_; }
-  [[nodiscard]] explicit operator bool() const { return number_ >= 0; }
-  /// Gives the number away; the caller closes it.
-  [[nodiscard]] int release() { return std::exchange(number_, -1); }
-  /// Closes now. errno is left as it was, so that an error path may close before it reports.
-  void reset();
-
- private:
-  int number_ = -1;
-};
+using Fd = ept::host::UniqueFd;
 
 }  // namespace vmm

@@ -1,16 +1,16 @@
-#include "vmm/kvm/fd.h"
+#include "ept/host/fd.h"
 
 #include <unistd.h>
 
 #include <cerrno>
 
-namespace vmm {
+namespace ept::host {
 
-void Fd::reset() {
+void UniqueFd::reset() {
   if (number_ < 0) return;
   const int saved = errno;
   ::close(std::exchange(number_, -1));
   errno = saved;
 }
 
-}  // namespace vmm
+}  // namespace ept::host
