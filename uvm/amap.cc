@@ -154,6 +154,17 @@ std::shared_ptr<Amap> Amap::copy(SlotRange range, Pmap& pmap) const {
   return twin;
 }
 
+std::shared_ptr<Amap> Amap::copy_without(SlotRange range, const std::vector<SlotRange>& left_out,
+                                         Pmap& pmap) const {
+  auto twin = copy(range, pmap);
+  // Nobody else knows the twin yet, so its lock need not be held.
+  const auto drop_all = [&]() NO_THREAD_SAFETY_ANALYSIS {
+    for (const SlotRange& part : left_out) twin->drop_range(part, pmap);
+  };
+  drop_all();
+  return twin;
+}
+
 void Amap::adopt(const Chunks& chunks, SlotRange range, Pmap& pmap) {
   // Nobody else knows this amap yet, so its lock need not be held.
   each_part(chunks, range,

@@ -21,6 +21,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <vector>
 
 #include "uvm/anon.h"
 #include "uvm/base/lock.h"
@@ -65,6 +66,10 @@ class Amap {
 
   /// A new amap with the same anons in the same slots, of the range only.
   [[nodiscard]] std::shared_ptr<Amap> copy(SlotRange range, Pmap& pmap) const REQUIRES(lock_);
+
+  /// The same, without what is in the slots of `left_out`.
+  [[nodiscard]] std::shared_ptr<Amap> copy_without(SlotRange range, const std::vector<SlotRange>& left_out,
+                                                   Pmap& pmap) const REQUIRES(lock_);
 
   [[nodiscard]] ReverseMap& uses() REQUIRES(lock_) { return uses_; }
 

@@ -31,6 +31,8 @@ struct Entry {
   bool needs_copy = false;
 
   [[nodiscard]] bool is_private() const { return sharing == Sharing::Private; }
+  /// Whether the mapping has private pages over its object, or for want of one.
+  [[nodiscard]] bool has_layer() const { return object == nullptr || is_private(); }
   [[nodiscard]] std::uint64_t slot_of(Gpa page) const {
     return slot + ((page - range.begin()) >> kPageShift);
   }

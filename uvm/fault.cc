@@ -171,7 +171,12 @@ bool Fault::is_entered(const Mapping& mapping) const {
   return found && found->frame == mapping.first && found->rights == mapping.rights;
 }
 
+Frame Fault::frame_in(const Mapping& mapping) const {
+  return *mapping.first + ((page_ - mapping.range.begin()) >> kPageShift);
+}
+
 Result<Fault::Next> Fault::enter(const Mapping& mapping) {
+  if (mapping.first) wired_ = WiredPage{frame_in(mapping), nullptr, 0};
   if (!is_entered(mapping)) {
     UVMM_CHECK(context_.pmap.enter(mapping));
     count(context_.counters.pages_entered, mapping.range.pages());
@@ -216,6 +221,7 @@ Result<Fault::Next> Fault::use_object(const Entry& entry, const LockedAmap& amap
                         answer_->frames.run.first + ((first - answer_->offset) >> kPageShift), plan.fill,
                         plan.rights};
   entered_ = mapping.range;
+  wired_ = WiredPage{frame_in(mapping), entry.object, answer_->frames.generation};
   if (is_entered(mapping)) return Next::Done;
   UVMM_TRY(const Freshness fresh, entry.object->enter(context_.pmap, mapping, answer_->frames.generation));
   if (fresh == Freshness::Stale) {

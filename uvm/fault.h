@@ -37,6 +37,13 @@ struct FaultContext {
 /// Pages a fault on an anon looks ahead.
 inline constexpr std::uint64_t kAnonCluster = 16;
 
+/// The page that a wiring fault found or made.
+struct WiredPage {
+  Frame frame;
+  std::shared_ptr<Object> object;  // whose page it is; null for a private one
+  std::uint64_t generation = 0;    // of the object, when it gave the page
+};
+
 class Fault {
  public:
   /// `address`: any byte of the page. Runs are entered inside `within` only.
@@ -45,6 +52,9 @@ class Fault {
 
   /// Returns the range that has translations now; it holds the page.
   [[nodiscard]] Result<GpaRange> resolve();
+  /// After resolve() of a wiring fault that succeeded: the page as it was when its slot was looked at,
+  /// whether it has a translation or not.
+  [[nodiscard]] const std::optional<WiredPage>& wired() const { return wired_; }
 
  private:
   enum class Next : std::uint8_t { Done, Again, AskPager, CopyAmap, Flush, EndBusy, Wait };
@@ -83,6 +93,7 @@ class Fault {
   [[nodiscard]] GpaRange run_around(const Entry& entry, const LockedAmap& amap, const FaultPlan& plan) const;
   /// `run` without the neighbours that have those rights already, found by probing at doubling distances.
   [[nodiscard]] GpaRange without_served(GpaRange run, Protection rights) const;
+  [[nodiscard]] Frame frame_in(const Mapping& mapping) const;
   [[nodiscard]] bool is_entered(const Mapping& mapping) const;
   [[nodiscard]] Result<Next> enter(const Mapping& mapping);
 
@@ -112,6 +123,7 @@ class Fault {
   std::shared_ptr<Amap> wait_amap_;
   std::uint64_t wait_slot_ = 0;
   GpaRange entered_;
+  std::optional<WiredPage> wired_;
 };
 
 }  // namespace uvm

@@ -46,7 +46,9 @@ void Map::register_uses(const Entry& entry) {
   if (entry.object) entry.object->add_use(entry.object_use(pmap_));
   if (entry.amap) {
     const MutexLock lock(entry.amap->lock());
-    entry.amap->uses().add(entry.amap_use(pmap_));
+    Use use = entry.amap_use(pmap_);
+    use.pins = pins_;
+    entry.amap->uses().add(use);
   }
 }
 

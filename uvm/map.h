@@ -19,7 +19,8 @@ namespace uvm {
 /// to look again.
 class Map {
  public:
-  explicit Map(Pmap& pmap) : pmap_(pmap) {}
+  /// `pins` (null: none) are what the map's space has pinned; they outlive the map.
+  explicit Map(Pmap& pmap, const PinTable* pins = nullptr) : pmap_(pmap), pins_(pins) {}
   Map(const Map&) = delete;
   Map& operator=(const Map&) = delete;
 
@@ -82,6 +83,7 @@ class Map {
 
   mutable SharedMutex lock_{LockRank::Map};
   Pmap& pmap_;
+  const PinTable* const pins_;
   Entries entries_ GUARDED_BY(lock_);  // by range.begin()
   std::uint64_t version_ GUARDED_BY(lock_) = 0;
 };

@@ -72,6 +72,7 @@ Status Space::map(const MapRequest& request) {
                       "unmap it, or ask for it to be replaced");
       }
       UVMM_CHECK(check_not_open(request.range, "map"));
+      UVMM_CHECK(check_not_pinned(request.range, "map"));
       replaced = map_.take(request.range);
       pmap_.discard(request.range);
     }
@@ -111,6 +112,7 @@ Status Space::unmap(GpaRange range) {
   {
     const ExclusiveLock lock(map_.lock());
     UVMM_CHECK(check_not_open(range, "unmap"));
+    UVMM_CHECK(check_not_pinned(range, "unmap"));
     taken = map_.take(range);
     if (!taken.empty()) pmap_.discard(range);
   }

@@ -63,6 +63,25 @@ void Object::invalidate(ObjectRange range) {
   for (Pmap* pmap : touched) pmap->update();
 }
 
+Freshness Object::hold(Frame frame, std::uint64_t generation) {
+  // As for enter(): an invalidate() comes before both, or the pager knows of the hold.
+  const MutexLock lock(lock_);
+  if (generation != generation_ || !pager_->hold(frame)) return Freshness::Stale;
+  ++holds_;
+  return Freshness::Current;
+}
+
+void Object::let_go(Frame frame) {
+  const MutexLock lock(lock_);
+  pager_->let_go(frame);
+  --holds_;
+}
+
+std::uint64_t Object::holds() const {
+  const MutexLock lock(lock_);
+  return holds_;
+}
+
 void Object::add_use(const Use& use) {
   const MutexLock lock(lock_);
   uses_.add(use);

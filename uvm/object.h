@@ -53,9 +53,16 @@ class Object {
 
   /// The pages of `range` changed place or went away (truncation, a file replaced by what it was read into):
   /// takes their translations out of every space that maps them, and returns when no vCPU can use them. What
-  /// get() answered before and was not entered yet is discarded too. Private copies of the pages stay. Call
-  /// it without locks, after the pager was changed.
+  /// get() answered before and was not entered yet is discarded too. Private copies of the pages stay, and so
+  /// do the pages that pins hold, out of everybody's sight. Call it without locks, after the pager was
+  /// changed.
   void invalidate(ObjectRange range);
+
+  /// For pins: has the pager keep a page that get() gave, unless invalidate() was called since or the page is
+  /// gone already; ends that. For listings: how many such holds there are.
+  [[nodiscard]] Freshness hold(Frame frame, std::uint64_t generation);
+  void let_go(Frame frame);
+  [[nodiscard]] std::uint64_t holds() const;
 
   /// For maps: a use begins and ends. For listings: the number of mappings.
   void add_use(const Use& use);
@@ -67,6 +74,7 @@ class Object {
   mutable Mutex lock_{LockRank::Object};
   ReverseMap uses_ GUARDED_BY(lock_);
   std::uint64_t generation_ GUARDED_BY(lock_) = 0;
+  std::uint64_t holds_ GUARDED_BY(lock_) = 0;
 };
 
 }  // namespace uvm

@@ -31,6 +31,14 @@ class Pager {
   /// or past size()), PagerIo, NoMemory, Protection (a write the backing cannot take).
   [[nodiscard]] virtual Result<FrameRun> get(const PagerRequest& request) = 0;
 
+  /// A pin holds `frame`, which get() gave: until let_go() was called as often, its bytes stay where they
+  /// are, also when the object shrinks or its pages are replaced (rule D8). False: the page is gone already,
+  /// ask again. Called with the object's lock held: it neither sleeps nor takes locks but of rank Leaf. A
+  /// backing that gives no page back while it lives, or whose pages are the host's to keep, has nothing to
+  /// do.
+  [[nodiscard]] virtual bool hold(Frame /*frame*/) { return true; }
+  virtual void let_go(Frame /*frame*/) {}
+
   /// Bytes; rounded up to pages by the caller. A file's size can change under us.
   [[nodiscard]] virtual std::uint64_t size() const = 0;
   /// The most a shared mapping of this backing may ever be given (a read-only descriptor: no Write).

@@ -1,6 +1,9 @@
 #include "uvm/reverse_map.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "uvm/pin_table.h"
 
 namespace uvm {
 namespace {
@@ -10,6 +13,18 @@ std::uint64_t origin_of(const Use& use) {
 }
 
 }  // namespace
+
+std::vector<ObjectRange> gaps(ObjectRange range, std::vector<ObjectRange> windows) {
+  std::sort(windows.begin(), windows.end());
+  std::vector<ObjectRange> holes;
+  ObjectOffset at = range.begin();
+  for (const ObjectRange& window : windows) {
+    if (at < window.begin()) holes.push_back(*ObjectRange::from_bounds(at, window.begin()));
+    at = std::max(at, window.end());
+  }
+  if (at < range.end()) holes.push_back(*ObjectRange::from_bounds(at, range.end()));
+  return holes;
+}
 
 void ReverseMap::add(const Use& use) {
   if (!uses_.insert(use).second) return;
@@ -61,15 +76,21 @@ std::vector<ObjectRange> ReverseMap::uncovered(ObjectRange range) const {
     const ObjectRange part = use.window().intersection(range);
     if (!part.empty()) windows.push_back(part);
   }
-  std::sort(windows.begin(), windows.end());
-  std::vector<ObjectRange> holes;
-  ObjectOffset at = range.begin();
-  for (const ObjectRange& window : windows) {
-    if (at < window.begin()) holes.push_back(*ObjectRange::from_bounds(at, window.begin()));
-    at = std::max(at, window.end());
+  return gaps(range, std::move(windows));
+}
+
+std::vector<ObjectRange> ReverseMap::pinned(ObjectRange range) const {
+  std::vector<ObjectRange> held;
+  for (const Use& use : uses_) {
+    const ObjectRange part = use.window().intersection(range);
+    if (use.pins == nullptr || part.empty()) continue;
+    const Gpa begin = use.range.begin() + (part.begin() - use.offset);
+    for (const GpaRange& pin : use.pins->parts(*GpaRange::from_size(begin, part.size()))) {
+      held.push_back(*ObjectRange::from_size(part.begin() + (pin.begin() - begin), pin.size()));
+    }
   }
-  if (at < range.end()) holes.push_back(*ObjectRange::from_bounds(at, range.end()));
-  return holes;
+  // What lies between the gaps, so that pins of several users which overlap become one part.
+  return gaps(range, gaps(range, std::move(held)));
 }
 
 }  // namespace uvm

@@ -14,6 +14,7 @@
 
 namespace uvm {
 
+class PinTable;
 class Pmap;
 
 /// A mapping of [offset, offset + range.size()) of the layer at `range` of one pmap. All bytes, page-aligned.
@@ -21,6 +22,8 @@ struct Use {
   Pmap* pmap = nullptr;
   GpaRange range;
   ObjectOffset offset{};
+  /// The pins of the space that the mapping is in, whose map outlives the use; null: it has none.
+  const PinTable* pins = nullptr;
 
   /// Offsets that the mapping shows.
   [[nodiscard]] ObjectRange window() const {
@@ -28,6 +31,9 @@ struct Use {
   }
   friend bool operator==(const Use&, const Use&) = default;
 };
+
+/// The parts of `range` that lie in none of `windows` (in any order), ascending.
+[[nodiscard]] std::vector<ObjectRange> gaps(ObjectRange range, std::vector<ObjectRange> windows);
 
 /// Not thread-safe: the layer's lock protects it.
 class ReverseMap {
@@ -40,6 +46,8 @@ class ReverseMap {
   void each_place(ObjectRange range, const std::function<void(Pmap&, GpaRange)>& found) const;
   /// The parts of `range` that no use shows, ascending.
   [[nodiscard]] std::vector<ObjectRange> uncovered(ObjectRange range) const;
+  /// The parts of `range` that pins of the users hold, ascending.
+  [[nodiscard]] std::vector<ObjectRange> pinned(ObjectRange range) const;
 
   [[nodiscard]] std::size_t size() const { return uses_.size(); }
   [[nodiscard]] bool empty() const { return uses_.empty(); }

@@ -15,7 +15,7 @@ Result<std::unique_ptr<Space>> Space::create(std::string name, Pmap& pmap, GpaRa
 }
 
 Space::Space(std::string name, Pmap& pmap, GpaRange limits)
-    : name_(std::move(name)), pmap_(pmap), limits_(limits), map_(pmap) {}
+    : name_(std::move(name)), pmap_(pmap), limits_(limits), map_(pmap, pins_.get()) {}
 
 Space::~Space() {
   std::vector<Entry> taken;
@@ -53,6 +53,10 @@ Status Space::check_not_open(GpaRange range, const char* operation) const {
   return ok();
 }
 
+FaultContext Space::fault_context() {
+  return {name_, map_, pmap_, counters_};
+}
+
 Status Space::fault(Gpa address, AccessKind access, FaultKind kind) {
   UVMM_CHECK(fault_within(address, access, kind, std::nullopt));
   return ok();
@@ -61,7 +65,7 @@ Status Space::fault(Gpa address, AccessKind access, FaultKind kind) {
 Result<GpaRange> Space::fault_within(Gpa address, AccessKind access, FaultKind kind,
                                      std::optional<GpaRange> within) {
   count(counters_.faults);
-  auto resolved = Fault({name_, map_, pmap_, counters_}, address, access, kind, within).resolve();
+  auto resolved = Fault(fault_context(), address, access, kind, within).resolve();
   if (!resolved) count(counters_.refused);
   return resolved;
 }
@@ -74,20 +78,21 @@ std::optional<EntryInfo> Space::entry_at(Gpa address) const {
   const SharedLock lock(map_.lock());
   const Entry* entry = map_.find(address);
   if (entry == nullptr) return std::nullopt;
-  return entry->info();
+  return info(*entry);
 }
 
 std::vector<EntryInfo> Space::entries() const {
   std::vector<EntryInfo> shown;
   const SharedLock lock(map_.lock());
   shown.reserve(map_.size());
-  map_.each(limits_, [&](const Entry& entry) { shown.push_back(entry.info()); });
+  map_.each(limits_, [&](const Entry& entry) { shown.push_back(info(entry)); });
   return shown;
 }
 
 std::uint64_t Space::metadata_bytes() const {
   const SharedLock lock(map_.lock());
-  return sizeof(Space) - sizeof(Map) + map_.metadata_bytes() + pmap_.metadata_bytes();
+  return sizeof(Space) - sizeof(Map) + sizeof(PinTable) + pins_->metadata_bytes() + map_.metadata_bytes() +
+         pmap_.metadata_bytes();
 }
 
 std::uint64_t Space::version() const {

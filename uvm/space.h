@@ -13,11 +13,14 @@
 #include "uvm/map.h"
 #include "uvm/map_request.h"
 #include "uvm/open_ranges.h"
+#include "uvm/pin_table.h"
 #include "uvm/pmap.h"
 #include "uvm/protection.h"
 #include "uvm/statistics.h"
 
 namespace uvm {
+
+struct FaultContext;
 
 /// One vmspace. Thread-safe: faults run side by side, changes of the map exclude them. Every operation is all
 /// or nothing unless it says otherwise; every error names the space and the range. All ranges are in bytes of
@@ -38,16 +41,18 @@ class Space {
 
   /// Makes a mapping and enters as much of it as the pager gives at no cost, so that most accesses never
   /// become a fault. Errors: Invalid, Busy (something is there; or an Access is open on what would be
-  /// replaced), Protection (more than the object allows), NoMemory (of the pmap; the mapping is gone again,
-  /// and so is what it replaced). A pager's error is not map()'s: it meets the one who touches the page.
+  /// replaced), Pinned (a part of what would be replaced), Protection (more than the object allows), NoMemory
+  /// (of the pmap; the mapping is gone again, and so is what it replaced). A pager's error is not map()'s: it
+  /// meets the one who touches the page.
   [[nodiscard]] Status map(const MapRequest& request);
 
   /// Unmaps whatever lies in the range; holes are fine. Private pages are lost. Errors: Invalid, Busy (an
-  /// Access is open on a part), Pinned.
+  /// Access is open on a part), Pinned (a part; the message names range and owner).
   [[nodiscard]] Status unmap(GpaRange range);
 
-  /// Sets the rights. Errors: Invalid, NoMapping (a hole in the range), Protection (beyond max_protection of
-  /// a part), Busy (an Access is open for what is taken away).
+  /// Sets the rights, of what is pinned too: a pin holds pages, and not the guest's right to use them.
+  /// Errors: Invalid, NoMapping (a hole in the range), Protection (beyond max_protection of a part), Busy (an
+  /// Access is open for what is taken away).
   [[nodiscard]] Status protect(GpaRange range, Protection protection);
 
   /// What a fork does with the mappings; how far faults look ahead. Errors: Invalid, NoMapping.
@@ -64,8 +69,14 @@ class Space {
   /// there. Share: the same memory, each sees what the other writes. Copy: what the pages are now, neither
   /// sees what the other writes later. Zero: zeros. No page is copied but those the host made in place, which
   /// move to where both can use them. vCPUs may run: every page is consistent in itself, but stop them for a
-  /// picture of one moment. Errors: Busy (an Access is open), Unsupported (Copy of a writable shared mapping
-  /// of an object, whose later writes the child would see), NoMemory.
+  /// picture of one moment.
+  ///
+  /// Private memory that is pinned (by this space or by one that shares it) is not made common with a child
+  /// that inherits it as Copy: the child gets copies of those pages at once, and whoever pinned them keeps
+  /// frames, translations and the right to write. Such a page is copied while it can be written, by the
+  /// owner's device and by vCPUs. Errors: Pinned (the pin's ForkPolicy forbids it, or private pages that are
+  /// pinned in place would have to be shared), Busy (an Access is open), Unsupported (Copy of a writable
+  /// shared mapping of an object, whose later writes the child would see), NoMemory.
   [[nodiscard]] Result<std::unique_ptr<Space>> fork(std::string name, Pmap& pmap);
 
   /// Property P0: forgets every translation while vCPUs run. Nobody can tell but by the clock.
@@ -77,6 +88,13 @@ class Space {
   /// Measured now, bytes.
   [[nodiscard]] Residency residency(GpaRange range) const { return pmap_.residency(range); }
   [[nodiscard]] FaultStatistics statistics() const { return counters_.snapshot(); }
+
+  /// What is pinned, oldest first; how many pins hold the page at an address; the sums.
+  [[nodiscard]] std::vector<PinInfo> pins() const { return pins_->list(); }
+  [[nodiscard]] std::uint64_t pin_count(Gpa address) const { return pins_->count_at(address); }
+  [[nodiscard]] PinStatistics pin_statistics() const { return pins_->statistics(); }
+  /// The most bytes that may be pinned at once; pins that exist stay.
+  void limit_pins(std::uint64_t bytes) { pins_->set_limit(bytes); }
   /// Host memory spent on describing the space, bytes: entries and amaps here, tables in the pmap.
   [[nodiscard]] std::uint64_t metadata_bytes() const;
   /// Grows with every change of the map.
@@ -84,12 +102,16 @@ class Space {
 
  private:
   friend class Access;  // faults pages in and marks ranges as being accessed
+  friend class Pin;     // wires pages and records ranges as being pinned
 
   Space(std::string name, Pmap& pmap, GpaRange limits);
   [[nodiscard]] Status check_range(GpaRange range, const char* operation) const;
   [[nodiscard]] Status check_request(const MapRequest& request) const;
   [[nodiscard]] Status check_not_open(GpaRange range, const char* operation) const REQUIRES(map_.lock());
-  [[nodiscard]] Status check_mapped(GpaRange range, const char* operation) const REQUIRES(map_.lock());
+  [[nodiscard]] Status check_not_pinned(GpaRange range, const char* operation) const REQUIRES(map_.lock());
+  [[nodiscard]] Status check_access(GpaRange range, AccessKind access, const char* operation) const
+      REQUIRES_SHARED(map_.lock());
+  [[nodiscard]] Status check_mapped(GpaRange range, const char* operation) const REQUIRES_SHARED(map_.lock());
   [[nodiscard]] Error refuse(ErrorKind kind, const char* operation, GpaRange range, const std::string& why,
                              std::string way_out = {}) const;
   [[nodiscard]] Result<GpaRange> fault_within(Gpa address, AccessKind access, FaultKind kind,
@@ -97,10 +119,15 @@ class Space {
   [[nodiscard]] Status enter_ahead(GpaRange range);
   void detach(const std::vector<Entry>& taken);
   [[nodiscard]] Status check_fork() const REQUIRES(map_.lock());
+  [[nodiscard]] Status check_fork_pins() const REQUIRES(map_.lock());
+  [[nodiscard]] Status check_fork_of(const Entry& entry, const PinInfo& pin) const;
+  [[nodiscard]] FaultContext fault_context();
+  [[nodiscard]] EntryInfo info(const Entry& entry) const;
 
   const std::string name_;
   Pmap& pmap_;
   const GpaRange limits_;
+  const std::shared_ptr<PinTable> pins_ = std::make_shared<PinTable>();  // a late Pin finds it
   Map map_;
   OpenRanges open_;  // where an Access is open
   FaultCounters counters_;

@@ -5,14 +5,6 @@
 #include "uvm/space.h"
 
 namespace uvm {
-namespace {
-
-bool has_layer(const Entry& entry) {
-  return entry.object == nullptr || entry.is_private();
-}
-
-}  // namespace
-
 Status SpaceFork::entry(Entry& entry) {
   switch (entry.inherit) {
     case Inherit::None:
@@ -57,32 +49,85 @@ Status SpaceFork::move_pages(Entry& entry) {
   return ok();
 }
 
-std::shared_ptr<Amap> SpaceFork::snapshot_of_group(const Entry& entry) {
-  const MutexLock lock(entry.amap->lock());
-  entry.amap->set_busy(kWholeAmap);
+Result<std::shared_ptr<Amap>> SpaceFork::snapshot_of_group(const Entry& entry) {
+  Amap& amap = *entry.amap;
+  const MutexLock lock(amap.lock());
+  amap.set_busy(kWholeAmap);
   held_.push_back(entry.amap);
-  entry.amap->uses().each_place(entry.amap_window(), [&](Pmap& pmap, GpaRange place) {
-    pmap.protect(place, Protection::ReadExecute);
-    to_flush_.insert(&pmap);
-  });
-  return entry.amap->copy(entry.slots(), pmap_);
+  const std::vector<ObjectRange> pinned = amap.uses().pinned(entry.amap_window());
+  for (const ObjectRange& part : gaps(entry.amap_window(), pinned)) {
+    amap.uses().each_place(part, [&](Pmap& pmap, GpaRange place) {
+      pmap.protect(place, Protection::ReadExecute);
+      to_flush_.insert(&pmap);
+    });
+  }
+  std::vector<SlotRange> left_out;
+  for (const ObjectRange& part : pinned) {
+    left_out.push_back({part.begin().page(), part.end().page()});
+    UVMM_CHECK(copy_slots(entry, amap, left_out.back()));
+  }
+  return amap.copy_without(entry.slots(), left_out, pmap_);
+}
+
+Status SpaceFork::copy_slots(const Entry& entry, Amap& amap, SlotRange slots) {
+  while (const auto slot = amap.first_used(slots)) {
+    const Frame frame = amap.find(*slot)->frame();
+    UVMM_CHECK(child_pmap_.promote({entry.page_of_slot(*slot), frame, Placement::InPlace}));
+    slots.begin = *slot + 1;
+  }
+  return ok();
+}
+
+Status SpaceFork::copy_pinned(const Entry& entry) {
+  // Slots come before pages in place, as in a fault: a page that is there already is not copied again.
+  if (entry.amap) {
+    const MutexLock lock(entry.amap->lock());
+    UVMM_CHECK(copy_slots(entry, *entry.amap, entry.slots()));
+  }
+  std::vector<std::pair<GpaRange, Frame>> runs;
+  pmap_.harvest(entry.range, [&](GpaRange run, Frame first) { runs.emplace_back(run, first); });
+  for (const auto& [run, first] : runs) {
+    for (std::uint64_t i = 0; i < run.pages(); ++i) {
+      UVMM_CHECK(child_pmap_.promote({run.begin() + (i << kPageShift), first + i, Placement::InPlace}));
+    }
+  }
+  Entry twin = entry;
+  twin.sharing = Sharing::Private;
+  twin.amap = nullptr;
+  twin.slot = 0;
+  twin.needs_copy = false;
+  child_.insert_unpublished(std::move(twin));
+  return ok();
+}
+
+void SpaceFork::cut_at_pins(GpaRange limits) {
+  for (const GpaRange& pinned : pins_.parts(limits)) {
+    std::vector<GpaRange> parts;
+    map_.each(pinned, [&](const Entry& entry) {
+      if (entry.inherit == Inherit::Copy && entry.has_layer()) {
+        parts.push_back(entry.range.intersection(pinned));
+      }
+    });
+    for (const GpaRange& part : parts) map_.clip(part);
+  }
 }
 
 Status SpaceFork::copy(Entry& entry) {
   bool is_group = false;
-  if (has_layer(entry)) {
+  if (entry.has_layer()) {
     bool has_pages = entry.amap != nullptr;
     pmap_.harvest(entry.range, [&](GpaRange, Frame) { has_pages = true; });
     if (has_pages) {
       const LockedAmap amap(entry);
       is_group = !entry.needs_copy && amap.is_shared(entry);
     }
+    if (!is_group && !pins_.parts(entry.range).empty()) return copy_pinned(entry);
     if (has_pages && !is_group) UVMM_CHECK(move_pages(entry));
   }
   Entry twin = entry;
-  if (has_layer(entry)) twin.sharing = Sharing::Private;
+  if (entry.has_layer()) twin.sharing = Sharing::Private;
   if (is_group) {
-    twin.amap = snapshot_of_group(entry);
+    UVMM_TRY(twin.amap, snapshot_of_group(entry));
   } else if (entry.amap) {
     entry.needs_copy = twin.needs_copy = true;
   }
@@ -91,7 +136,7 @@ Status SpaceFork::copy(Entry& entry) {
 }
 
 Status SpaceFork::share(Entry& entry) {
-  if (has_layer(entry)) {
+  if (entry.has_layer()) {
     map_.own_amap(entry);
     UVMM_CHECK(move_pages(entry));
     if (!entry.amap) map_.set_amap(entry, std::make_shared<Amap>(), 0);
@@ -109,6 +154,7 @@ void SpaceFork::finish() {
 
 Status Space::check_fork() const {
   UVMM_CHECK(check_not_open(limits_, "fork"));
+  UVMM_CHECK(check_fork_pins());
   const Entry* forbids = nullptr;
   map_.each(limits_, [&](const Entry& entry) {
     const bool leaks = entry.inherit == Inherit::Copy && entry.object && !entry.is_private() &&
@@ -124,14 +170,19 @@ Status Space::check_fork() const {
 
 Result<std::unique_ptr<Space>> Space::fork(std::string name, Pmap& pmap) {
   UVMM_TRY(std::unique_ptr<Space> child, create(std::move(name), pmap, limits_));
-  SpaceFork fork(map_, pmap_, child->map_);
+  SpaceFork fork({map_, pmap_, *pins_}, {child->map_, pmap});
   Status status;
   {
     const ExclusiveLock lock(map_.lock());
     UVMM_CHECK(check_fork());
-    map_.each_for_change(limits_, [&](Entry& entry) NO_THREAD_SAFETY_ANALYSIS {
-      if (status) status = fork.entry(entry);
-    });
+    // The analysis does not know that the fork's map is the one locked here.
+    const auto each_entry = [&]() NO_THREAD_SAFETY_ANALYSIS {
+      fork.cut_at_pins(limits_);
+      map_.each_for_change(limits_, [&](Entry& entry) NO_THREAD_SAFETY_ANALYSIS {
+        if (status) status = fork.entry(entry);
+      });
+    };
+    each_entry();
   }
   fork.finish();
   if (!status) return std::move(status).error();

@@ -81,10 +81,12 @@ inline Status ok() {
 /// `UVMM_TRY(auto x, f());` binds the value, or returns the error from the enclosing function.
 #define UVMM_TRY(declaration, expression) \
   UVMM_TRY_NAMED(UVMM_CONCAT(try_result_, __LINE__), declaration, expression)
+// NOLINTBEGIN(bugprone-macro-parentheses): a declaration and the name it declares cannot stand in parentheses
 #define UVMM_TRY_NAMED(name, declaration, expression) \
   auto name = (expression);                           \
   if (!name) return std::move(name).error();          \
   declaration = std::move(name).value()
+// NOLINTEND(bugprone-macro-parentheses)
 
 /// `UVMM_CHECK(f());` returns the error of a Status from the enclosing function.
 #define UVMM_CHECK(expression)                             \

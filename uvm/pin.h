@@ -1,0 +1,68 @@
+// Pins: guest memory that somebody outside uvm reads or writes for longer than a function (a device's DMA, a
+// region registered for transfer, memory an operator wants resident).
+//
+// A pin is a record of (space, range, owner) with the frames it holds. While it lives these frames are the
+// memory: no fault, no debugger's write, no fork of this space or of one that shares the memory, and no loss
+// of translations puts another page in their place. What it does not hold is the translation, so dropping all
+// of them stays free, and the rights, so a pinned page may be protected and be opened again.
+//
+// Pins of one range nest: each is counted, and each ends alone.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "uvm/base/error.h"
+#include "uvm/base/range.h"
+#include "uvm/pin_owner.h"
+#include "uvm/pin_table.h"
+#include "uvm/space.h"
+#include "uvm/wire.h"
+
+namespace uvm {
+
+/// Move-only; not for use by two threads at once. Its end unpins, from the record and nothing else, and takes
+/// no lock that is held while a fault sleeps. Stop the owner's work on the bytes before.
+///
+/// A pin should end before its space does. One that outlives it holds the pages of objects still, and private
+/// ones no longer: those are the space's.
+class Pin {
+ public:
+  /// Pins `range` (page-aligned, not empty, mapped throughout), whose mappings must allow `access` now. Every
+  /// private page becomes what it would be after the most its mapping can ever allow (FaultKind::WireMax).
+  /// `owner` must not be null. All or nothing: after an error nothing is pinned or charged. May sleep in
+  /// pagers. Errors: Invalid, NoMapping, Protection, EndOfObject, PagerIo, NoMemory (of the pmap; or over the
+  /// limit of the owner or the space), Busy (an object keeps changing).
+  [[nodiscard]] static Result<Pin> create(Space& space, GpaRange range, PinAccess access,
+                                          std::shared_ptr<PinOwner> owner,
+                                          ForkPolicy policy = ForkPolicy::Copy);
+
+  Pin(Pin&& other) noexcept = default;
+  Pin& operator=(Pin&& other) noexcept;
+  Pin(const Pin&) = delete;
+  Pin& operator=(const Pin&) = delete;
+  ~Pin() { release(); }
+
+  [[nodiscard]] GpaRange range() const { return range_; }
+  [[nodiscard]] const PinOwner& owner() const { return *owner_; }
+  /// The frames of the range, ascending and without holes. They are the same as long as the pin lives.
+  [[nodiscard]] const std::vector<WiredRun>& runs() const { return wiring_.runs(); }
+  /// The frame of the page that holds `address`, which must be in the range.
+  [[nodiscard]] Frame frame_at(Gpa address) const;
+
+ private:
+  Pin() = default;
+  void release();
+
+  // Null after a move, and as long as there is nothing to undo. The table is shared with the space, so that a
+  // pin that ends late finds its record.
+  std::shared_ptr<PinOwner> owner_;  // charged
+  std::shared_ptr<PinTable> table_;  // has the record
+  std::uint64_t id_ = 0;
+  GpaRange range_;
+  Wiring wiring_;
+};
+
+}  // namespace uvm

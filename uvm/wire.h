@@ -1,0 +1,55 @@
+// Wiring: the frames a range has, prepared so that nothing has to move them, and a journal to undo it by.
+//
+// NetBSD wires a range with counters and finds the pages to unwire by looking at the pmap, later, when other
+// ones may be there (uvm_fault.c:uvm_fault_unwire_locked). Here what was wired is written down page by page
+// as it happens; undoing reads the journal backwards and asks nobody (rules D1 and D7).
+#pragma once
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "uvm/base/error.h"
+#include "uvm/base/range.h"
+#include "uvm/fault.h"
+#include "uvm/frame.h"
+#include "uvm/object.h"
+#include "uvm/protection.h"
+
+namespace uvm {
+
+/// Pages with consecutive frames.
+struct WiredRun {
+  GpaRange range;
+  Frame first;
+  std::shared_ptr<Object> object;  // whose page it is; null for private pages
+};
+
+/// The wired pages of one range, and the end of their being so. Move-only.
+class Wiring {
+ public:
+  Wiring() = default;
+  Wiring(Wiring&& other) noexcept : runs_(std::exchange(other.runs_, {})) {}
+  Wiring& operator=(Wiring&& other) noexcept;
+  Wiring(const Wiring&) = delete;
+  Wiring& operator=(const Wiring&) = delete;
+  ~Wiring() { undo(); }
+
+  /// Faults every page of the range (page-aligned) for the most its mapping can ever allow and holds it. All
+  /// or nothing: on an error no page is held; private pages that were made stay. May sleep in pagers. The
+  /// caller has made sure that nobody unmaps or moves the pages meanwhile. Errors: those of Space::fault;
+  /// Busy (a page of the object went away again and again).
+  [[nodiscard]] static Result<Wiring> create(const FaultContext& context, GpaRange range, AccessKind access);
+
+  /// Ascending, without holes.
+  [[nodiscard]] const std::vector<WiredRun>& runs() const { return runs_; }
+
+ private:
+  [[nodiscard]] Status wire_page(const FaultContext& context, Gpa page, AccessKind access);
+  void record(Gpa page, const WiredPage& wired);
+  void undo();
+
+  std::vector<WiredRun> runs_;
+};
+
+}  // namespace uvm
