@@ -361,8 +361,9 @@ std::optional<uvm::Translation> Pmap::extract(uvm::Gpa address) const {
 
 std::span<std::byte> Pmap::bytes(uvm::GpaRange range) {
   if (!config_.covered.contains(range)) return {};
-  return {reinterpret_cast<std::byte*>((loader_base_ + (range.begin() - config_.covered.begin())).value()),
-          range.size()};
+  const uvm::Hva begin = loader_base_ + (range.begin() - config_.covered.begin());
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): a host address is a number up to this place
+  return {reinterpret_cast<std::byte*>(begin.value()), range.size()};
 }
 
 uvm::Residency Pmap::residency(uvm::GpaRange range) const {

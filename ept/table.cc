@@ -52,6 +52,7 @@ struct alignas(uvm::kPageSize) Table::Node {
 };
 
 Table::Node* Table::node_at(Entry entry) {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): an entry is one word of pointer and flags
   return reinterpret_cast<Node*>(entry.address());
 }
 

@@ -62,7 +62,7 @@ uvm::Result<Window> Window::reserve(uvm::GpaRange covered) {
   const std::uint64_t shift = (phase - low.value()) & (kAlignment - 1);
   if (shift != 0) (void)::munmap(got, shift);
   if (shift != kAlignment) {
-    (void)::munmap(reinterpret_cast<void*>(low.value() + shift + covered.size()), kAlignment - shift);
+    (void)::munmap(static_cast<std::byte*>(got) + shift + covered.size(), kAlignment - shift);
   }
   return Window(low + shift, covered);
 }
@@ -75,6 +75,7 @@ Window::~Window() {
 }
 
 void* Window::pointer(uvm::Gpa address) const {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): a host address is a number up to this place
   return reinterpret_cast<void*>(hva(address).value());
 }
 
