@@ -1,0 +1,62 @@
+#include "uvm/counted_ranges.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <random>
+
+#include "tests/uvm/fixture.h"
+
+namespace test {
+namespace {
+
+TEST(CountedRangesTest, CountsNest) {
+  uvm::CountedRanges counts;
+  counts.add(pages(2, 4));
+  counts.add(pages(4, 4));
+  EXPECT_EQ(counts.count_at(page(1)), 0U);
+  EXPECT_EQ(counts.count_at(page(2)), 1U);
+  EXPECT_EQ(counts.count_at(page(5)), 2U);
+  EXPECT_EQ(counts.count_at(page(7)), 1U);
+  EXPECT_EQ(counts.count_at(page(8)), 0U);
+  EXPECT_EQ(counts.covered(), 6 * kPage);
+  counts.remove(pages(2, 4));
+  EXPECT_EQ(counts.parts(pages(0, 100)), std::vector{pages(4, 4)});
+  counts.remove(pages(4, 4));
+  EXPECT_EQ(counts.metadata_bytes(), 0U) << "no edge is left";
+}
+
+TEST(CountedRangesTest, AgreesWithAnArray) {
+  std::mt19937_64 random(test_seed());
+  uvm::CountedRanges counts;
+  std::array<std::uint64_t, 40> model{};
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> added;
+  for (int i = 0; i < 2000 && !::testing::Test::HasFailure(); ++i) {
+    const bool remove = !added.empty() && (random() % 2 == 0 || added.size() > 12);
+    auto range = std::pair(random() % 40, std::uint64_t{1});
+    range.second += random() % (40 - range.first);
+    if (remove) {
+      const std::size_t which = random() % added.size();
+      range = added[which];
+      added.erase(added.begin() + static_cast<std::ptrdiff_t>(which));
+      counts.remove(pages(range.first, range.second));
+    } else {
+      added.push_back(range);
+      counts.add(pages(range.first, range.second));
+    }
+    std::uint64_t most = 0;
+    std::uint64_t covered = 0;
+    for (std::uint64_t p = 0; p < 40; ++p) {
+      if (p >= range.first && p < range.first + range.second) remove ? --model[p] : ++model[p];
+      EXPECT_EQ(counts.count_at(page(p)), model[p]);
+      most = std::max(most, model[p]);
+      covered += model[p] != 0 ? kPage : 0;
+    }
+    EXPECT_EQ(counts.most(pages(0, 40)), most);
+    EXPECT_EQ(counts.covered(), covered);
+    EXPECT_EQ(counts.covered(pages(0, 40)), covered);
+  }
+}
+
+}  // namespace
+}  // namespace test
