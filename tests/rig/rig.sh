@@ -61,7 +61,7 @@ start_qemu() {
     -accel "tcg,thread=multi" -cpu "max,+svm,+npt" -M "pc,usb=off,vmport=off"
     -m "${UVMM_RIG_MEM:-4G}" -smp "${UVMM_RIG_SMP:-1}" -display none -nodefaults -no-user-config -no-reboot
     -kernel "$kernel/vmlinuz" -initrd "$build/l1.cpio.gz"
-    -append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off nokaslr audit=0 apparmor=0 init_on_alloc=0 cryptomgr.notests random.trust_cpu=on no_timer_check"
+    -append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off nokaslr audit=0 apparmor=0 init_on_alloc=0 cryptomgr.notests random.trust_cpu=on no_timer_check nohz=off highres=off"
     -chardev "file,id=kernel,path=$run/kernel.log" -serial chardev:kernel
     -device "isa-debug-exit,iobase=0xf4,iosize=1"
     -virtfs "local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap"
@@ -107,11 +107,18 @@ wait_for_start() {
   while kill -0 "$qemu" 2>/dev/null && [ $SECONDS -lt $end ] && ! grep -q ^start "$run/progress"; do sleep 0.05; done
 }
 
-# Waits until QEMU has ended, which the job's end brings about; false when $1 seconds (0: no limit) were not enough.
+# Waits until QEMU has ended, which the job's end brings about. Fails with 1 when $1 seconds (0: no limit) were not
+# enough, with 2 when the emulated machine has stood still: its clock ticks 250 times a second whatever the job does, so
+# a QEMU that uses no processor time for 20 seconds has lost that clock (seen with QEMU 7.2 and nested guests).
 wait_for_end() {
-  timeout "$1" tail -s 0.1 -f /dev/null --pid="$qemu" &
-  watch=$!
-  wait "$watch" || return 1
+  local end=$((SECONDS + $1)) used last=-1 since=$SECONDS
+  while kill -0 "$qemu" 2>/dev/null; do
+    sleep 0.1
+    [ "$1" -eq 0 ] || [ $SECONDS -lt $end ] || return 1
+    used=$(awk '{ print $14 + $15 }' "/proc/$qemu/stat" 2>/dev/null) || return 0
+    if [ "$used" != "$last" ]; then last=$used since=$SECONDS; fi
+    [ $((SECONDS - since)) -lt 20 ] || return 2
+  done
 }
 
 show_log() {
@@ -120,7 +127,7 @@ show_log() {
   tail -n 60 "$run/kernel.log" | tr -d '\r' | sed 's/^/rig: | /' >&2
 }
 
-# Runs the job once. Returns 0 when it started; then $status is what to exit with.
+# Runs the job once. Fails when it did not start, or the rig died under it; else $status is what to exit with.
 attempt() {
   rm -f "$run"/tty.*
   start_qemu
@@ -143,13 +150,19 @@ attempt() {
     relays+=($!)
   fi
   status=0
-  wait_for_end "$timeout" || status=124
+  local ended=0
+  wait_for_end "$timeout" || ended=$?
+  [ $ended -ne 1 ] || status=124
   kill -KILL "$qemu" 2>/dev/null
   wait "$qemu" 2>/dev/null || true
   $terminal && kill "${relays[-1]}" 2>/dev/null && unset 'relays[-1]'
   wait "${relays[@]}" 2>/dev/null || true
   qemu="" relays=()
   [ -n "$saved_tty" ] && stty "$saved_tty"
+  if [ $ended -eq 2 ]; then
+    show_log "the emulated machine stood still"
+    return 1
+  fi
   if [ $status -eq 124 ]; then
     show_log "the job was ended after $timeout seconds (UVMM_RIG_TIMEOUT)"
   elif ! status=$(sed -n 's/^exit //p' "$run/progress") || [ -z "$status" ]; then
@@ -161,8 +174,8 @@ attempt() {
 
 write_job "$@"
 status=125
-attempt || {
-  echo "rig: trying once more" >&2
-  attempt || exit 125
-}
-exit "$status"
+for try in 1 2 3; do
+  if attempt; then exit "$status"; fi
+  [ $try -eq 3 ] || echo "rig: trying once more; what the job printed comes again" >&2
+done
+exit 125
