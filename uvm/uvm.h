@@ -26,29 +26,36 @@
 // maps, translations that may not be lost) is closed by the next list.
 //
 // Rules kept here, by the numbers the tests use:
+//   D1   a pin is a record of the very frames it holds; unpinning reads the record and never the pmap.
 //   D2   the pmap is a cache: drop_translations() at any moment loses nothing (P0).
 //   D3   wiring prepares for max_protection; an object's page is never taken from its other users.
 //   D4   objects and amaps know their mappings; "who maps this page" is arithmetic, and precise.
 //   D5   fork takes the right to write from all who share, and flushes them, before the child is handed out.
 //   D6   copying: translation away, flushed, copied, recorded, entered; never old bytes after new ones.
+//   D7   pinning is all or nothing: a journal of what was wired, undone backwards.
+//   D8   a pin is a reference: unmapping is refused (Pinned), a truncated page stays until the pin ends, and
+//        a fork, of this space or of one that shares the memory, copies what is pinned instead of sharing it.
 //   D9   one cause, one ErrorKind; the message names the space, the range and the reason.
 //   D10  reading changes nothing: no clipping, no amap, no needs_copy.
 //   D11  needs_copy laziness, a version check after every sleep, unmap before references are dropped, a
 //        promotion is kept when a later step fails.
-// A wiring fault prepares a page and does not hold it: records of pins (D1, D7, D8) are not part of this yet.
+// A wiring fault alone only prepares a page; a Pin makes one for each page and holds what it found.
 //
 // Locks, outermost first (base/lock.h checks the order at run time): map, amap, object, pmap. A fault holds
-// the map shared. Pagers and Pmap::update() are called without any of them.
+// the map shared. Pins and open accesses are recorded under the map lock and kept under a leaf lock, so that
+// whoever is about to move pages finds them. Pagers and Pmap::update() are called without any of them.
 //
 // It refuses: rights without read; writable shared mappings of what is read-only; changes under an open
-// Access (Busy); ranges that are empty, not whole pages, or outside the space. It makes no system call,
-// starts no thread, writes no log, and never waits for anything but locks and pagers.
+// Access (Busy); unmapping what is pinned, and forks that a pin's policy forbids (Pinned); ranges that are
+// empty, not whole pages, or outside the space. It makes no system call, starts no thread, writes no log,
+// and never waits for anything but locks and pagers.
 //
 // Read in this order: protection.h, frame.h, pager.h and pmap.h (the contracts), map_request.h and space.h
 // (the operations), entry.h, map.h, amap.h, object.h (the structures), fault_plan.h (the table), fault.h (the
-// driver), promote.h, space_fork.h, access.h.
+// driver), promote.h, space_fork.h, access.h, pin_table.h, wire.h, pin.h.
 #pragma once
 
 #include "uvm/access.h"
 #include "uvm/object.h"
+#include "uvm/pin.h"
 #include "uvm/space.h"

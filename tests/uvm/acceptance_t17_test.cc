@@ -35,6 +35,8 @@ TEST_F(AcceptanceT17, TheParentIsLeftAsItWas) {
   ASSERT_TRUE(uses_pinned_frames(guest, *held));
   const std::uint64_t enters = guest.mmu.enters();
   Guest child(arena, "child", guest);
+  EXPECT_EQ(child.mmu.promotions(), 8U) << "copies of what is pinned, and of nothing else";
+  EXPECT_EQ(arena.live(), 3U) << "the other private pages are moved and shared";
   for (std::uint64_t i = 2; i < 10; ++i) {
     const auto found = guest.mmu.extract(page(i));
     ASSERT_TRUE(found) << "page " << i;
