@@ -1,5 +1,7 @@
 #include "uvm/wire.h"
 
+#include "uvm/locked_amap.h"
+
 namespace uvm {
 namespace {
 
@@ -17,10 +19,34 @@ Wiring& Wiring::operator=(Wiring&& other) noexcept {
 
 Result<Wiring> Wiring::create(const FaultContext& context, GpaRange range, AccessKind access) {
   Wiring wiring;
-  for (Gpa page = range.begin(); page < range.end(); page += kPageSize) {
-    UVMM_CHECK(wiring.wire_page(context, page, access));
+  for (const auto& [run, first] : private_runs(context, range)) {
+    UVMM_CHECK(wiring.wire_pages(context, range.before(run.begin()), access));
+    wiring.record(run, {first, nullptr, 0});
+    range = range.from(run.end());
   }
+  UVMM_CHECK(wiring.wire_pages(context, range, access));
   return wiring;
+}
+
+std::vector<Wiring::PrivateRun> Wiring::private_runs(const FaultContext& context, GpaRange range) {
+  std::vector<PrivateRun> runs;
+  const SharedLock lock(context.map.lock());
+  context.map.each(range, [&](const Entry& entry) {
+    if (!entry.has_layer() || entry.needs_copy) return;
+    const LockedAmap amap(entry);
+    if (amap.is_shared(entry)) return;
+    context.pmap.harvest(entry.range.intersection(range), [&](GpaRange run, Frame first) {
+      if (!amap.first_used(entry.slots_of(run))) runs.emplace_back(run, first);
+    });
+  });
+  return runs;
+}
+
+Status Wiring::wire_pages(const FaultContext& context, GpaRange range, AccessKind access) {
+  for (Gpa page = range.begin(); page < range.end(); page += kPageSize) {
+    UVMM_CHECK(wire_page(context, page, access));
+  }
+  return ok();
 }
 
 Status Wiring::wire_page(const FaultContext& context, Gpa page, AccessKind access) {
@@ -34,7 +60,7 @@ Status Wiring::wire_page(const FaultContext& context, Gpa page, AccessKind acces
     const WiredPage& wired = *fault.wired();
     // A private page stays because the range is pinned; an object's page because its pager is told.
     if (!wired.object || wired.object->hold(wired.frame, wired.generation) == Freshness::Current) {
-      record(page, wired);
+      record(GpaRange::page_of(page), wired);
       return ok();
     }
   }
@@ -43,15 +69,15 @@ Status Wiring::wire_page(const FaultContext& context, Gpa page, AccessKind acces
                "try again when nobody truncates or replaces it");
 }
 
-void Wiring::record(Gpa page, const WiredPage& wired) {
+void Wiring::record(GpaRange range, const WiredPage& first) {
   if (!runs_.empty()) {
     WiredRun& last = runs_.back();
-    if (last.object == wired.object && last.first + last.range.pages() == wired.frame) {
-      last.range = *GpaRange::from_bounds(last.range.begin(), page + kPageSize);
+    if (last.object == first.object && last.first + last.range.pages() == first.frame) {
+      last.range = *GpaRange::from_bounds(last.range.begin(), range.end());
       return;
     }
   }
-  runs_.push_back({GpaRange::page_of(page), wired.frame, wired.object});
+  runs_.push_back({range, first.frame, first.object});
 }
 
 void Wiring::undo() {

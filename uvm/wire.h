@@ -35,7 +35,8 @@ class Wiring {
   Wiring& operator=(const Wiring&) = delete;
   ~Wiring() { undo(); }
 
-  /// Faults every page of the range (page-aligned) for the most its mapping can ever allow and holds it. All
+  /// Faults every page of the range (page-aligned) that is not private yet for the most its mapping can ever
+  /// allow, and holds all of them. All
   /// or nothing: on an error no page is held; private pages that were made stay. May sleep in pagers. The
   /// caller has made sure that nobody unmaps or moves the pages meanwhile. Errors: those of Space::fault;
   /// Busy (a page of the object went away again and again).
@@ -45,8 +46,14 @@ class Wiring {
   [[nodiscard]] const std::vector<WiredRun>& runs() const { return runs_; }
 
  private:
+  using PrivateRun = std::pair<GpaRange, Frame>;
+
+  /// What is private, in place and nobody else's already is what a fault would find, so it needs none; its
+  /// translations come when somebody needs them. Ascending.
+  [[nodiscard]] static std::vector<PrivateRun> private_runs(const FaultContext& context, GpaRange range);
+  [[nodiscard]] Status wire_pages(const FaultContext& context, GpaRange range, AccessKind access);
   [[nodiscard]] Status wire_page(const FaultContext& context, Gpa page, AccessKind access);
-  void record(Gpa page, const WiredPage& wired);
+  void record(GpaRange range, const WiredPage& first);
   void undo();
 
   std::vector<WiredRun> runs_;

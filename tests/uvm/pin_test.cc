@@ -143,6 +143,20 @@ TEST_F(PinTest, FramesAreListedInRuns) {
   EXPECT_EQ(held->frame_at(page(18) + 5), keeper->store().frame(2));
 }
 
+TEST_F(PinTest, WhatIsPrivateAlreadyNeedsNoFault) {
+  EXPECT_OK(space.map(over(pages(16, 8), object(8))));
+  for (const std::uint64_t i : {2U, 3U, 4U, 9U, 17U}) guest.write_pattern(i, i);
+  const std::uint64_t faults = space.statistics().faults;
+  const auto held = pin(pages(1, 19));
+  ASSERT_TRUE(is_ok(held));
+  EXPECT_EQ(space.statistics().faults - faults, 14U);
+  EXPECT_EQ(held->runs().size(), 1U) << "all of it in place";
+  EXPECT_TRUE(uses_pinned_frames(guest, *held));
+  EXPECT_TRUE(is_pattern(dma(*held, 3), 3));
+  EXPECT_TRUE(is_pattern(dma(*held, 17), 17));
+  EXPECT_TRUE(is_pattern(dma(*held, 18), 102));
+}
+
 TEST_F(PinTest, TranslationsAreNotWhatAPinHolds) {
   EXPECT_OK(space.map(over(pages(16, 4), kept_object(4), uvm::Sharing::Shared)));
   {
