@@ -209,6 +209,7 @@ uvm::Error unknown_verb(const std::string& word) {
                    "write `uvmm run " + one_line(word) + " …`");
   }
   std::vector<std::string_view> names;
+  names.reserve(kVerbs.size());
   for (const VerbEntry& verb : kVerbs) names.push_back(verb.name);
   return invalid("'" + one_line(word.substr(0, 80)) + "' is not a verb of uvmm",
                  "nearest: " + std::string(nearest(word, names)) + "; see `uvmm --help`");
