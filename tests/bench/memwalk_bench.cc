@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -53,8 +54,9 @@ double run_baseline(const Case& which) {
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) return 0;
   // Aligned to 2 MiB as uvmm's window is, so that both can be given huge pages.
-  auto* aligned = reinterpret_cast<std::byte*>((reinterpret_cast<std::uintptr_t>(memory) + (2 << 20) - 1) &
-                                               ~std::uintptr_t{(2 << 20) - 1});
+  void* place = memory;
+  std::size_t room = kMemory + (2 << 20);
+  auto* aligned = static_cast<std::byte*>(std::align(2 << 20, kMemory, place, room));
   ::madvise(aligned, kMemory, which.baseline_huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
   double cycles = 0;
   {

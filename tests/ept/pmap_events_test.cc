@@ -223,6 +223,7 @@ void hammer_while_dropping(host::HugePages huge) {
     for (std::size_t who = 0; who < counts.size(); ++who) counts[who][i] = *slot(i, who);
   }
   std::vector<std::thread> vcpus;
+  vcpus.reserve(counts.size());
   for (std::size_t who = 0; who < counts.size(); ++who) {
     vcpus.emplace_back([&, who] {
       std::uint64_t random = who + 1;

@@ -88,6 +88,7 @@ TEST_F(SpaceOnHost, NothingIsLostWhileTranslationsAreDropped) {
   }
   std::atomic<bool> stop{false};
   std::vector<std::thread> vcpus;
+  vcpus.reserve(kThreads);
   for (std::size_t who = 0; who < kThreads; ++who) {
     vcpus.emplace_back([&, who] {
       std::uint64_t random = who + 1;

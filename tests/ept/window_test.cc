@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <sys/vfs.h>
 
+#include <memory>
+
 #include "ept/host/file_object.h"
 #include "ept/host/uffd.h"
 #include "tests/ept/ept_support.h"
@@ -90,8 +92,10 @@ TEST_F(UffdTest, FillsAbsentPagesOnce) {
   ASSERT_OK(window.map_zero(pages(0, 8), Access::ReadWrite, HugePages::Never));
   ASSERT_OK(uffd_->watch(window.hva(pages(0, 8)), Watch::Absent));
   std::vector<std::byte> bytes(2 * kPage + kPage, std::byte{5});
-  auto* const aligned = reinterpret_cast<std::byte*>(
-      (reinterpret_cast<std::uintptr_t>(bytes.data()) + kPage - 1) & ~(kPage - 1));
+  void* place = bytes.data();
+  std::size_t room = bytes.size();
+  const auto* const aligned = static_cast<std::byte*>(std::align(kPage, 2 * kPage, place, room));
+  ASSERT_NE(aligned, nullptr);
   ASSERT_OK(uffd_->copy(window.hva(pages(1, 2)), aligned, Wake::Yes));
   EXPECT_EQ(window.bytes(pages(2, 1))[kPage - 1], std::byte{5});
   EXPECT_EQ(test::kind_of(uffd_->copy(window.hva(pages(2, 1)), aligned, Wake::Yes)), uvm::ErrorKind::Busy);

@@ -21,6 +21,7 @@ constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 
 Bytes code(std::initializer_list<unsigned> values) {
   Bytes bytes;
+  bytes.reserve(values.size());
   for (const unsigned value : values) bytes.push_back(static_cast<std::byte>(value));
   return bytes;
 }

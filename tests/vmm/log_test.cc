@@ -182,6 +182,7 @@ TEST_F(LogTest, ThreadsNeverMixLines) {
   constexpr int kThreads = 4;
   constexpr int kEvents = 500;
   std::vector<std::jthread> threads;
+  threads.reserve(kThreads);
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([t] {
       for (int i = 0; i < kEvents; ++i)
