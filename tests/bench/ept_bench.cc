@@ -44,7 +44,7 @@ void touch(ept::Pmap& pmap, std::uint64_t at) {
 
 void create_and_enter_64_gib(benchmark::State& state) {
   std::uint64_t metadata = 0;
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     const auto pmap = make_pmap(64 * kGiB, ept::host::HugePages::Want);
     pmap->enter({bytes(0, 64 * kGiB), std::nullopt, Fill::Zero, Protection::All}).value();
     metadata = pmap->metadata_bytes();
@@ -57,7 +57,7 @@ void enter_again(benchmark::State& state) {
   const auto pmap = make_pmap(64 * kGiB, ept::host::HugePages::Want);
   const Mapping mapping{bytes(0, 64 * kGiB), std::nullopt, Fill::Zero, Protection::All};
   pmap->enter(mapping).value();
-  for (auto _ : state) pmap->enter(mapping).value();
+  for ([[maybe_unused]] auto _ : state) pmap->enter(mapping).value();
 }
 BENCHMARK(enter_again)->Unit(benchmark::kMicrosecond);
 
@@ -68,7 +68,7 @@ void table_lookup(benchmark::State& state) {
   leaf.rights = Protection::All;
   table.set(bytes(0, kGiB), leaf);
   std::uint64_t at = 0;
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     benchmark::DoNotOptimize(table.lookup(Gpa(at)));
     at = (at + 4099 * kPageSize) % kGiB;
   }
@@ -81,7 +81,7 @@ void promote_in_place(benchmark::State& state) {
   const Mapping mapping{bytes(0, kGiB), uvm::Frame{object.get(), 0}, Fill::CopyOnWrite, Protection::All};
   pmap->enter(mapping).value();
   std::uint64_t page = 0;
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     if (page == kGiB / kPageSize) {
       state.PauseTiming();
       pmap->discard(bytes(0, kGiB));
@@ -103,7 +103,7 @@ void promote_and_enter_over_shared(benchmark::State& state) {
                         Protection::All};
   pmap->enter(mapping).value();
   std::uint64_t page = 0;
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     if (page >= 2 * kPages) {
       state.PauseTiming();
       pmap->discard(mapping.range);
@@ -136,7 +136,7 @@ void harvest_1_gib_one_percent_dirty(benchmark::State& state) {
     for (std::uint64_t page = 0; page < 41; ++page) touch(*pmap, at + page * 12 * kPageSize);
   }
   std::uint64_t pages = 0;
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     pages = 0;
     pmap->harvest(bytes(0, kGiB), [&](GpaRange run, uvm::Frame) { pages += run.pages(); });
   }
@@ -152,7 +152,7 @@ void drop_all_256_mib(benchmark::State& state) {
   const auto object = make_object(size, huge);
   const auto pmap = make_pmap(size, huge);
   const Mapping mapping{bytes(0, size), uvm::Frame{object.get(), 0}, Fill::Exact, Protection::All};
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     state.PauseTiming();
     pmap->enter(mapping).value();
     for (std::uint64_t at = 0; at < size; at += kPageSize) touch(*pmap, at);
@@ -181,7 +181,7 @@ void event_round_trip(benchmark::State& state) {
       while (pmap->events()->next()) pmap->enter(mapping).value();
     }
   });
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     pmap->drop_all();
     touch(*pmap, 0);
   }

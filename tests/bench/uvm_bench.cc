@@ -24,7 +24,7 @@ void BM_FaultAlready(benchmark::State& state) {
   Bench bench;
   must(bench.space.map(ram(pages(0, 1024))), state);
   must(bench.guest.cpu.store(page(5), 1), state);
-  for (auto _ : state) must(bench.space.fault(page(5), AccessKind::Read), state);
+  for ([[maybe_unused]] auto _ : state) must(bench.space.fault(page(5), AccessKind::Read), state);
 }
 BENCHMARK(BM_FaultAlready);
 
@@ -33,7 +33,7 @@ void BM_Fault1A(benchmark::State& state) {
   Bench bench;
   must(bench.space.map(ram(pages(0, 1024))), state);
   must(bench.guest.cpu.store(page(5), 1), state);
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     bench.guest.mmu.remove(pages(0, 1024));
     must(bench.space.fault(page(5), AccessKind::Read), state);
   }
@@ -45,7 +45,7 @@ void BM_Fault2A(benchmark::State& state) {
   Bench bench;
   auto object = uvm::Object::create(std::make_shared<FakePager>("o", 1024 * kPage));
   must(bench.space.map(over(pages(0, 1024), object, uvm::Sharing::Shared)), state);
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     bench.guest.mmu.remove(pages(0, 1024));
     must(bench.space.fault(page(5), AccessKind::Read), state);
   }
@@ -58,7 +58,7 @@ void BM_Fault2B(benchmark::State& state) {
   auto object = uvm::Object::create(std::make_shared<FakePager>("o", 1024 * kPage));
   must(bench.space.map(over(pages(0, 1024), object)), state);
   std::uint64_t at = 0;
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     must(bench.space.fault(page(at), AccessKind::Read, FaultKind::WireMax), state);
     if (++at == 1024) {
       state.PauseTiming();
@@ -82,7 +82,7 @@ void BM_Lookup(benchmark::State& state) {
     must(bench.space.map(request), state);
   }
   std::uint64_t at = 0;
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     benchmark::DoNotOptimize(bench.space.entry_at(page(2 * at + 1)));
     at = (at + 7919) % entries;
   }
@@ -92,7 +92,7 @@ BENCHMARK(BM_Lookup)->Arg(10)->Arg(10000)->Arg(100000);
 void BM_MapUnmap(benchmark::State& state) {
   Bench bench;
   for (std::uint64_t i = 0; i < 1000; ++i) must(bench.space.map(ram(pages(4 * i, 1))), state);
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     must(bench.space.map(ram(pages(4002, 1))), state);
     must(bench.space.unmap(pages(4002, 1)), state);
   }
@@ -104,7 +104,7 @@ void BM_Metadata64GiB(benchmark::State& state) {
   SimMmu mmu(kPage);
   const auto range = *uvm::GpaRange::from_size(uvm::Gpa(0), std::uint64_t{64} << 30);
   std::uint64_t bytes = 0;
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     auto space = uvm::Space::create("wide", mmu, range).value();
     must(space->map(ram(range)), state);
     bytes = space->metadata_bytes();
