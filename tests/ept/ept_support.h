@@ -93,12 +93,12 @@ std::optional<uvm::ErrorKind> kind_of(const R& result) {
 
 #define ASSERT_OK(expression)                           \
   do {                                                  \
-    auto assert_ok = (expression);                      \
+    const auto& assert_ok = (expression);               \
     ASSERT_TRUE(assert_ok) << assert_ok.error().text(); \
   } while (false)
 #define EXPECT_OK(expression)                           \
   do {                                                  \
-    auto expect_ok = (expression);                      \
+    const auto& expect_ok = (expression);               \
     EXPECT_TRUE(expect_ok) << expect_ok.error().text(); \
   } while (false)
 
