@@ -10,7 +10,6 @@
 namespace ept {
 namespace {
 
-using test::page;
 using test::pages;
 
 struct Number {

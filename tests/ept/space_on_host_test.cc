@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <span>
 
 #include "ept/host/file_object.h"
 #include "tests/ept/ept_support.h"
@@ -117,8 +118,7 @@ TEST_F(SpaceOnHost, NothingIsLostWhileTranslationsAreDropped) {
       case 3: {
         // A device: through the VM system, beside the vCPUs.
         const auto value = ++counts[kThreads][number];
-        std::byte bytes[sizeof value];
-        std::memcpy(bytes, &value, sizeof value);
+        const auto bytes = std::as_bytes(std::span(&value, 1));
         EXPECT_OK(uvm::Access::write(*space_, page(number) + 64 * (kThreads + 1), bytes));
         break;
       }
