@@ -7,6 +7,7 @@
 
 #include "tests/support/kvm_machine.h"
 #include "tests/support/process.h"
+#include "tests/support/sanitizers.h"
 
 namespace {
 
@@ -59,9 +60,7 @@ TEST(Command, EndsByEachSignalWithItsNumber) {
 /// What uvmm itself takes, guest pages (shared memory) aside: at most 8 MiB, however large the guest.
 TEST(Command, IsSmallItself) {
   UVMM_REQUIRE_KVM();
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "a sanitizer's own memory counts here";
-#endif
+  if (test::kSanitized) GTEST_SKIP() << "a sanitizer's own memory counts here";
   for (const char* memory : {"256M", "64G"}) {
     const auto result =
         shell(started(std::string("-m ") + memory) +
