@@ -127,7 +127,7 @@ show_log() {
   tail -n 60 "$run/kernel.log" | tr -d '\r' | sed 's/^/rig: | /' >&2
 }
 
-# Runs the job once. Fails when it did not start, or the rig died under it; else $status is what to exit with.
+# Runs the job once. Returns 1 when it did not start, 2 when the rig stood still; else $status is what to exit with.
 attempt() {
   rm -f "$run"/tty.*
   start_qemu
@@ -161,7 +161,7 @@ attempt() {
   [ -n "$saved_tty" ] && stty "$saved_tty"
   if [ $ended -eq 2 ]; then
     show_log "the emulated machine stood still"
-    return 1
+    return 2
   fi
   if [ $status -eq 124 ]; then
     show_log "the job was ended after $timeout seconds (UVMM_RIG_TIMEOUT)"
@@ -175,7 +175,11 @@ attempt() {
 write_job "$@"
 status=125
 for try in 1 2 3; do
-  if attempt; then exit "$status"; fi
-  [ $try -eq 3 ] || echo "rig: trying once more; what the job printed comes again" >&2
+  code=0
+  attempt || code=$?
+  [ $code -ne 0 ] || exit "$status"
+  # What did not come up twice will not come up; what stood still may well go through the next time.
+  if [ $try -eq 3 ] || { [ $try -eq 2 ] && [ $code -eq 1 ]; }; then break; fi
+  echo "rig: trying once more; what the job printed comes again" >&2
 done
 exit 125
