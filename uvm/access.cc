@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <utility>
 
 namespace uvm {
@@ -43,16 +44,16 @@ void Access::close() {
   space_ = nullptr;
 }
 
-Result<Access> Access::open(Space& space, GpaRange range, AccessKind access) {
+Result<Access> Access::open(Space& space, GpaRange range, AccessKind access) try {
   if (range.empty() || !space.limits_.contains(range)) {
     return space.refuse(ErrorKind::Invalid, "access", range, "empty, or outside the space");
   }
-  Access opened(space, range);
   {
     // From here on the entries stay as they are; what the faults below enter is not taken away by an unmap.
     const SharedLock lock(space.map_.lock());
     space.open_.add(range);
   }
+  Access opened(space, range);
   UVMM_CHECK(each_page(range, [&](GpaRange part) { return space.fault(part.begin(), access); }));
   opened.bytes_ = space.pmap_.bytes(range);
   if (opened.bytes_.size() != range.size()) {
@@ -60,6 +61,8 @@ Result<Access> Access::open(Space& space, GpaRange range, AccessKind access) {
                         "copy it page by page");
   }
   return opened;
+} catch (const std::bad_alloc&) {
+  return space.out_of_memory("access", range);
 }
 
 Status Access::read(Space& space, Gpa from, std::span<std::byte> to) {

@@ -64,10 +64,24 @@ void Amap::release_chunk(Chunk* chunk, Pmap& pmap) {
   delete chunk;
 }
 
+void Amap::make_room(std::uint64_t slot, Pmap& pmap) {
+  const std::uint64_t key = slot / kSlotsPerChunk;
+  if (const auto at = chunks_.find(key); at != chunks_.end()) return unshare(at->second, pmap);
+  auto chunk = std::make_unique<Chunk>();
+  chunks_.emplace(key, chunk.get());
+  chunk.release();  // NOLINT(bugprone-unused-return-value): the map has it
+}
+
+void Amap::make_room_to_drop(SlotRange range, Pmap& pmap) {
+  each_part(chunks_, range, [&](auto at, std::uint64_t /*base*/, std::size_t first, std::size_t end) {
+    if (first != 0 || end != kSlotsPerChunk) unshare(at->second, pmap);
+    return true;
+  });
+}
+
 void Amap::put(std::uint64_t slot, Anon* anon, Pmap& pmap) {
-  Chunk*& chunk = chunks_[slot / kSlotsPerChunk];
-  if (chunk == nullptr) chunk = new Chunk;
-  unshare(chunk, pmap);
+  make_room(slot, pmap);
+  Chunk* const chunk = chunks_.find(slot / kSlotsPerChunk)->second;
   Anon*& place = chunk->anons[index_in_chunk(slot)];
   if (place != nullptr) {
     place->release(pmap);
@@ -149,45 +163,51 @@ std::uint64_t Amap::used(SlotRange range) const {
 }
 
 std::shared_ptr<Amap> Amap::copy(SlotRange range, Pmap& pmap) const {
-  auto twin = std::make_shared<Amap>();
-  twin->adopt(chunks_, range, pmap);
-  return twin;
+  return copy_without(range, {}, pmap);
 }
 
 std::shared_ptr<Amap> Amap::copy_without(SlotRange range, const std::vector<SlotRange>& left_out,
                                          Pmap& pmap) const {
-  auto twin = copy(range, pmap);
+  auto twin = std::make_shared<Amap>();
   // Nobody else knows the twin yet, so its lock need not be held.
-  const auto drop_all = [&]() NO_THREAD_SAFETY_ANALYSIS {
-    for (const SlotRange& part : left_out) twin->drop_range(part, pmap);
+  const auto fill = [&]() NO_THREAD_SAFETY_ANALYSIS {
+    try {
+      twin->adopt(chunks_, range);
+      for (const SlotRange& part : left_out) twin->drop_range(part, pmap);
+    } catch (const std::bad_alloc&) {
+      twin->drop_range(kAllSlots, pmap);
+      throw;
+    }
   };
-  drop_all();
+  fill();
   return twin;
 }
 
-void Amap::adopt(const Chunks& chunks, SlotRange range, Pmap& pmap) {
+void Amap::adopt(const Chunks& chunks, SlotRange range) {
   // Nobody else knows this amap yet, so its lock need not be held.
   each_part(chunks, range,
             [&](auto at, std::uint64_t /*base*/, std::size_t first, std::size_t end)
                 NO_THREAD_SAFETY_ANALYSIS {
-                  Chunk* chunk = at->second;
-                  chunk->references.fetch_add(1, std::memory_order_relaxed);
-                  if (first != 0 || end != kSlotsPerChunk) {
-                    unshare(chunk, pmap);
-                    for (std::size_t i = 0; i < kSlotsPerChunk; ++i) {
-                      if ((i >= first && i < end) || chunk->anons[i] == nullptr) continue;
-                      chunk->anons[i]->release(pmap);
-                      chunk->anons[i] = nullptr;
-                      --chunk->used;
-                    }
-                    if (chunk->used == 0) {
-                      release_chunk(chunk, pmap);
-                      return true;
-                    }
+                  if (first == 0 && end == kSlotsPerChunk) {
+                    chunks_.emplace(at->first, at->second);
+                    at->second->references.fetch_add(1, std::memory_order_relaxed);
+                  } else {
+                    adopt_part(at->first, *at->second, first, end);
                   }
-                  chunks_.emplace(at->first, chunk);
                   return true;
                 });
+}
+
+void Amap::adopt_part(std::uint64_t key, const Chunk& chunk, std::size_t first, std::size_t end) {
+  auto own = std::make_unique<Chunk>();
+  std::copy(&chunk.anons[first], &chunk.anons[first] + (end - first), &own->anons[first]);
+  own->used = static_cast<std::uint32_t>(
+      std::count_if(own->anons.begin(), own->anons.end(), [](const Anon* anon) { return anon != nullptr; }));
+  if (own->used == 0) return;
+  chunks_.emplace(key, own.get());
+  for (Anon* anon : own.release()->anons) {
+    if (anon != nullptr) anon->reference();
+  }
 }
 
 void Amap::clear_busy(std::uint64_t slot) {

@@ -37,6 +37,8 @@ struct SlotRange {
   std::uint64_t end = 0;
 };
 
+inline constexpr SlotRange kAllSlots{0, ~std::uint64_t{0}};
+
 /// Held by shared_ptr from the entries that use it. The last one has to clear() it: anons go back through a
 /// pmap, and a destructor has none.
 class Amap {
@@ -52,11 +54,15 @@ class Amap {
   [[nodiscard]] Anon* find(std::uint64_t slot) const REQUIRES(lock_);
   /// Whether the anon in `slot` is held by this amap's slot alone.
   [[nodiscard]] bool is_mine_alone(std::uint64_t slot) const REQUIRES(lock_);
+  /// Room for put() and drop(): neither needs memory for this slot as long as the lock is held.
+  void make_room(std::uint64_t slot, Pmap& pmap) REQUIRES(lock_);
+  /// Room for drop_range(), as long as nobody copies the amap.
+  void make_room_to_drop(SlotRange range, Pmap& pmap) REQUIRES(lock_);
   /// Puts an anon into a slot, with the caller's reference to it; what was there is let go through `pmap`.
   void put(std::uint64_t slot, Anon* anon, Pmap& pmap) REQUIRES(lock_);
   /// Empties a slot; true when something was there.
   bool drop(std::uint64_t slot, Pmap& pmap) REQUIRES(lock_);
-  /// Empties all slots of a range.
+  /// Empties all slots of a range, kAllSlots without needing memory.
   void drop_range(SlotRange range, Pmap& pmap) REQUIRES(lock_);
 
   /// The first used slot in the range; the last used slot in it.
@@ -98,7 +104,9 @@ class Amap {
   static void unshare(Chunk*& chunk, Pmap& pmap);
   static void release_chunk(Chunk* chunk, Pmap& pmap);
   /// For a new amap: takes part in the chunks of another one.
-  void adopt(const Chunks& chunks, SlotRange range, Pmap& pmap) NO_THREAD_SAFETY_ANALYSIS;
+  void adopt(const Chunks& chunks, SlotRange range) NO_THREAD_SAFETY_ANALYSIS;
+  void adopt_part(std::uint64_t key, const Chunk& chunk, std::size_t first,
+                  std::size_t end) NO_THREAD_SAFETY_ANALYSIS;
 
   mutable Mutex lock_{LockRank::Amap};
   Chunks chunks_ GUARDED_BY(lock_);  // by slot / kSlotsPerChunk

@@ -2,50 +2,65 @@
 
 #include <algorithm>
 #include <iterator>
+#include <new>
 
 namespace uvm {
 
 CountedRanges::Edges::iterator CountedRanges::cut(Gpa at) {
   auto next = edges_.lower_bound(at);
-  if (next != edges_.end() && next->first == at) return next;
-  const std::uint64_t count = next == edges_.begin() ? 0 : std::prev(next)->second;
-  return edges_.emplace_hint(next, at, count);
+  if (next == edges_.end() || next->first != at) {
+    const std::uint64_t count = next == edges_.begin() ? 0 : std::prev(next)->second.count;
+    next = edges_.emplace_hint(next, at, Edge{count, 0});
+  }
+  ++next->second.ends;
+  return next;
 }
 
-void CountedRanges::change(GpaRange range, int by) {
+void CountedRanges::leave(Edges::iterator edge) {
+  if (--edge->second.ends == 0) edges_.erase(edge);
+}
+
+void CountedRanges::add(GpaRange range) {
   if (range.empty()) return;
   const auto end = cut(range.end());
-  const auto begin = cut(range.begin());
+  auto begin = end;
+  try {
+    begin = cut(range.begin());
+  } catch (const std::bad_alloc&) {
+    leave(end);
+    throw;
+  }
   for (auto at = begin; at != end; ++at) {
-    const std::uint64_t bytes = std::next(at)->first - at->first;
-    if (by > 0 && at->second++ == 0) covered_ += bytes;
-    if (by < 0 && --at->second == 0) covered_ -= bytes;
+    if (at->second.count++ == 0) covered_ += std::next(at)->first - at->first;
   }
-  // Edges at which nothing changes any more go.
-  std::uint64_t before = begin == edges_.begin() ? 0 : std::prev(begin)->second;
-  const auto stop = std::next(end);
-  for (auto at = begin; at != stop;) {
-    const std::uint64_t count = at->second;
-    at = count == before ? edges_.erase(at) : std::next(at);
-    before = count;
+}
+
+void CountedRanges::remove(GpaRange range) {
+  const auto begin = edges_.find(range.begin());
+  const auto end = edges_.find(range.end());
+  if (range.empty() || begin == edges_.end() || end == edges_.end()) return;
+  for (auto at = begin; at != end; ++at) {
+    if (--at->second.count == 0) covered_ -= std::next(at)->first - at->first;
   }
+  leave(begin);
+  leave(end);
 }
 
 template <class F>
 void CountedRanges::each(GpaRange range, F&& visit) const {
   auto next = edges_.upper_bound(range.begin());
-  std::uint64_t count = next == edges_.begin() ? 0 : std::prev(next)->second;
+  std::uint64_t count = next == edges_.begin() ? 0 : std::prev(next)->second.count;
   for (Gpa at = range.begin(); at < range.end();) {
     const Gpa end = next == edges_.end() ? range.end() : std::min(next->first, range.end());
     visit(*GpaRange::from_bounds(at, end), count);
     at = end;
-    if (next != edges_.end()) count = (next++)->second;
+    if (next != edges_.end()) count = (next++)->second.count;
   }
 }
 
 std::uint64_t CountedRanges::count_at(Gpa address) const {
   const auto next = edges_.upper_bound(address);
-  return next == edges_.begin() ? 0 : std::prev(next)->second;
+  return next == edges_.begin() ? 0 : std::prev(next)->second.count;
 }
 
 std::uint64_t CountedRanges::most(GpaRange range) const {

@@ -12,9 +12,10 @@ namespace uvm {
 /// Costs by the number of edges, not of pages. Not thread-safe. All ranges page-aligned, bytes.
 class CountedRanges {
  public:
-  /// Every page of the range once more; every page once less (each must have been counted).
-  void add(GpaRange range) { change(range, 1); }
-  void remove(GpaRange range) { change(range, -1); }
+  /// Every page of the range once more. Without memory (std::bad_alloc) nothing has changed.
+  void add(GpaRange range);
+  /// Takes back one add() of that very range. Needs no memory.
+  void remove(GpaRange range);
 
   [[nodiscard]] std::uint64_t count_at(Gpa address) const;
   /// The highest count in the range.
@@ -28,15 +29,19 @@ class CountedRanges {
   [[nodiscard]] std::uint64_t metadata_bytes() const;
 
  private:
-  using Edges = std::map<Gpa, std::uint64_t>;
+  struct Edge {
+    std::uint64_t count = 0;  // of every page from here to the next edge
+    std::uint64_t ends = 0;   // ranges that begin or end here: the edge goes with the last of them
+  };
+  using Edges = std::map<Gpa, Edge>;
 
-  void change(GpaRange range, int by);
   Edges::iterator cut(Gpa at);
+  void leave(Edges::iterator edge);
   /// Calls `visit(part, count)` for every piece of the range with one count, ascending, zeros included.
   template <class F>
   void each(GpaRange range, F&& visit) const;
 
-  Edges edges_;  // from each key on, up to the next one, pages are held so many times; 0 before the first
+  Edges edges_;                // before the first, pages are held 0 times
   std::uint64_t covered_ = 0;  // bytes
 };
 

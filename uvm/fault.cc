@@ -1,6 +1,7 @@
 #include "uvm/fault.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "uvm/promote.h"
@@ -19,10 +20,13 @@ Error Fault::error(ErrorKind kind, const std::string& why) const {
   return {kind, place() + ": " + why};
 }
 
-Result<GpaRange> Fault::resolve() {
+Result<GpaRange> Fault::resolve() try {
   auto resolved = repeat();
   end_busy();
   return resolved;
+} catch (const std::bad_alloc&) {
+  end_busy();
+  return out_of_memory([&] { return error(ErrorKind::NoMemory, "the host is out of memory"); });
 }
 
 Result<GpaRange> Fault::repeat() {

@@ -50,7 +50,7 @@ class Fault {
   Fault(const FaultContext& context, Gpa address, AccessKind access, FaultKind kind,
         std::optional<GpaRange> within = std::nullopt);
 
-  /// Returns the range that has translations now; it holds the page.
+  /// Returns the range that has translations now; it holds the page. Throws nothing.
   [[nodiscard]] Result<GpaRange> resolve();
   /// After resolve() of a wiring fault that succeeded: the page as it was when its slot was looked at,
   /// whether it has a translation or not.

@@ -49,6 +49,7 @@ class LockedAmap {
   [[nodiscard]] std::optional<std::uint64_t> last_used(SlotRange range) const NO_THREAD_SAFETY_ANALYSIS {
     return amap_ != nullptr ? amap_->last_used(range) : std::nullopt;
   }
+  void make_room(std::uint64_t slot, Pmap& pmap) NO_THREAD_SAFETY_ANALYSIS { amap_->make_room(slot, pmap); }
   void put(std::uint64_t slot, Anon* anon, Pmap& pmap) NO_THREAD_SAFETY_ANALYSIS {
     amap_->put(slot, anon, pmap);
   }

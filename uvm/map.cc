@@ -1,6 +1,7 @@
 #include "uvm/map.h"
 
 #include <iterator>
+#include <new>
 #include <set>
 #include <utility>
 
@@ -42,59 +43,136 @@ std::optional<Gpa> Map::first_hole(GpaRange range) const {
   return reached;
 }
 
+void Map::register_amap_use(const Entry& entry) {
+  if (!entry.amap) return;
+  const MutexLock lock(entry.amap->lock());
+  Use use = entry.amap_use(pmap_);
+  use.pins = pins_;
+  entry.amap->uses().add(use);
+}
+
 void Map::register_uses(const Entry& entry) {
   if (entry.object) entry.object->add_use(entry.object_use(pmap_));
-  if (entry.amap) {
-    const MutexLock lock(entry.amap->lock());
-    Use use = entry.amap_use(pmap_);
-    use.pins = pins_;
-    entry.amap->uses().add(use);
+  try {
+    register_amap_use(entry);
+  } catch (const std::bad_alloc&) {
+    if (entry.object) entry.object->remove_use(entry.object_use(pmap_));
+    throw;
   }
+}
+
+void Map::forget_amap_use(const Entry& entry) {
+  if (!entry.amap) return;
+  const MutexLock lock(entry.amap->lock());
+  entry.amap->uses().remove(entry.amap_use(pmap_));
 }
 
 void Map::forget_uses(const Entry& entry) {
   if (entry.object) entry.object->remove_use(entry.object_use(pmap_));
-  if (entry.amap) {
+  forget_amap_use(entry);
+}
+
+void Map::split_uses(const Entry& entry, Gpa at) {
+  if (entry.object) entry.object->split_use(entry.object_use(pmap_), at);
+  if (!entry.amap) return;
+  try {
     const MutexLock lock(entry.amap->lock());
-    entry.amap->uses().remove(entry.amap_use(pmap_));
+    entry.amap->uses().split(entry.amap_use(pmap_), at);
+  } catch (const std::bad_alloc&) {
+    if (entry.object) {
+      entry.object->join_uses(entry.clipped(entry.range.before(at)).object_use(pmap_),
+                              entry.clipped(entry.range.from(at)).object_use(pmap_));
+    }
+    throw;
   }
+}
+
+void Map::join_uses(const Entry& low, const Entry& high) {
+  if (low.object) low.object->join_uses(low.object_use(pmap_), high.object_use(pmap_));
+  if (!low.amap) return;
+  const MutexLock lock(low.amap->lock());
+  low.amap->uses().join(low.amap_use(pmap_), high.amap_use(pmap_));
 }
 
 void Map::insert(Entry entry) {
   ++version_;
-  register_uses(entry);
   const Gpa begin = entry.range.begin();
-  entries_.emplace(begin, std::move(entry));
+  const auto added = entries_.emplace(begin, std::move(entry)).first;
+  try {
+    register_uses(added->second);
+  } catch (const std::bad_alloc&) {
+    entries_.erase(added);
+    throw;
+  }
 }
 
 void Map::clip_at(Gpa address) {
   const auto at = first_at(address);
   if (at == entries_.end() || at->first >= address) return;
   Entry& low = at->second;
-  const Entry high = low.clipped(low.range.from(address));
-  // The amap keeps at least one use throughout, so nothing looks unused in between.
-  register_uses(high);
-  forget_uses(low);
+  Entries high;
+  high.emplace(address, low.clipped(low.range.from(address)));
+  split_uses(low, address);
   low.range = low.range.before(address);
-  register_uses(low);
-  entries_.emplace_hint(std::next(at), address, high);
+  entries_.merge(high);
 }
 
 void Map::clip(GpaRange range) {
   ++version_;
   clip_at(range.begin());
-  clip_at(range.end());
+  try {
+    clip_at(range.end());
+  } catch (const std::bad_alloc&) {
+    merge(range);
+    throw;
+  }
 }
 
-std::vector<Entry> Map::take(GpaRange range) {
+void Map::make_room_to_free(GpaRange range) {
+  for (auto at = first_at(range.begin()); at != entries_.end() && at->first < range.end(); ++at) {
+    const Entry& entry = at->second;
+    if (!entry.amap) continue;
+    const MutexLock lock(entry.amap->lock());
+    entry.amap->make_room_to_drop(entry.slots(), pmap_);
+  }
+}
+
+Map::Entries Map::take(GpaRange range) {
   clip(range);
-  std::vector<Entry> taken;
+  try {
+    make_room_to_free(range);
+  } catch (const std::bad_alloc&) {
+    merge(range);
+    throw;
+  }
+  return take_whole(range);
+}
+
+Map::Entries Map::take_whole(GpaRange range) {
+  ++version_;
+  Entries taken;
   auto at = entries_.lower_bound(range.begin());
   while (at != entries_.end() && at->first < range.end()) {
     forget_uses(at->second);
-    taken.push_back(std::move(at->second));
-    at = entries_.erase(at);
+    taken.insert(taken.end(), entries_.extract(at++));
   }
+  return taken;
+}
+
+Map::Entries Map::replace(Entry entry) {
+  const GpaRange range = entry.range;
+  Entries fresh;
+  const Entry& added = fresh.emplace(range.begin(), std::move(entry)).first->second;
+  clip(range);
+  try {
+    make_room_to_free(range);
+    register_uses(added);
+  } catch (const std::bad_alloc&) {
+    merge(range);
+    throw;
+  }
+  Entries taken = take_whole(range);
+  entries_.merge(fresh);
   return taken;
 }
 
@@ -109,20 +187,20 @@ void Map::merge(GpaRange range) {
       continue;
     }
     Entry& low = at->second;
-    forget_uses(low);
-    forget_uses(next->second);
+    join_uses(low, next->second);
     low.range = *GpaRange::from_bounds(low.range.begin(), next->second.range.end());
-    register_uses(low);
     entries_.erase(next);
   }
 }
 
 void Map::set_amap(Entry& entry, std::shared_ptr<Amap> amap, std::uint64_t slot) {
   ++version_;
-  forget_uses(entry);
-  entry.amap = std::move(amap);
-  entry.slot = slot;
-  register_uses(entry);
+  Entry changed = entry;
+  changed.amap = std::move(amap);
+  changed.slot = slot;
+  register_amap_use(changed);
+  forget_amap_use(entry);
+  entry = std::move(changed);
 }
 
 void Map::own_amap(Entry& entry) {
@@ -136,7 +214,12 @@ void Map::own_amap(Entry& entry) {
     }
   }
   if (own) {
-    set_amap(entry, std::move(own), before.slot);
+    try {
+      set_amap(entry, own, before.slot);
+    } catch (const std::bad_alloc&) {
+      clear(*own, pmap_);
+      throw;
+    }
     free_anons(before, pmap_);
   }
   ++version_;
@@ -157,11 +240,24 @@ std::uint64_t Map::metadata_bytes() const {
   return bytes;
 }
 
+void clear(Amap& unused, Pmap& pmap) {
+  const MutexLock lock(unused.lock());
+  unused.drop_range(kAllSlots, pmap);
+}
+
 void free_anons(const Entry& taken, Pmap& pmap) {
   if (!taken.amap) return;
   const MutexLock lock(taken.amap->lock());
-  for (const ObjectRange& hole : taken.amap->uses().uncovered(taken.amap_use(pmap).window())) {
-    taken.amap->drop_range({hole.begin().page(), hole.end().page()}, pmap);
+  if (taken.amap->uses().empty()) return taken.amap->drop_range(kAllSlots, pmap);
+  try {
+    ObjectRange left = taken.amap_window();
+    for (ObjectRange hole; !left.empty(); left = left.from(hole.end())) {
+      hole = taken.amap->uses().first_uncovered(left);
+      if (hole.empty()) return;
+      taken.amap->drop_range({hole.begin().page(), hole.end().page()}, pmap);
+    }
+  } catch (const std::bad_alloc&) {
+    return;  // the last mapping of the amap frees all
   }
 }
 

@@ -19,6 +19,8 @@ namespace uvm {
 /// to look again.
 class Map {
  public:
+  using Entries = std::map<Gpa, Entry>;  // by range.begin()
+
   /// `pins` (null: none) are what the map's space has pinned; they outlive the map.
   explicit Map(Pmap& pmap, const PinTable* pins = nullptr) : pmap_(pmap), pins_(pins) {}
   Map(const Map&) = delete;
@@ -51,14 +53,20 @@ class Map {
     }
   }
 
+  /// What follows throws std::bad_alloc, and then has changed nothing that can be seen.
+  ///
   /// Adds an entry where none is.
   void insert(Entry entry) REQUIRES(lock_);
+  /// Adds an entry and takes out what was there, as take() does.
+  [[nodiscard]] Entries replace(Entry entry) REQUIRES(lock_);
   /// Cuts entries so that none crosses an edge of the range.
   void clip(GpaRange range) REQUIRES(lock_);
   /// Takes out everything in the range, clipping at its edges. Objects and amaps no longer know the entries;
   /// the anons that nobody else shows are still in them, see free_anons().
-  [[nodiscard]] std::vector<Entry> take(GpaRange range) REQUIRES(lock_);
-  /// Joins entries in and next to the range that could have been made as one.
+  [[nodiscard]] Entries take(GpaRange range) REQUIRES(lock_);
+  /// The same where no entry crosses an edge. Needs no memory.
+  [[nodiscard]] Entries take_whole(GpaRange range) REQUIRES(lock_);
+  /// Joins entries in and next to the range that could have been made as one. Needs no memory.
   void merge(GpaRange range) REQUIRES(lock_);
   /// Adds an entry to a map that nobody else knows yet, whose lock therefore need not be held.
   void insert_unpublished(Entry entry) NO_THREAD_SAFETY_ANALYSIS { insert(std::move(entry)); }
@@ -72,24 +80,30 @@ class Map {
   [[nodiscard]] std::uint64_t metadata_bytes() const REQUIRES_SHARED(lock_);
 
  private:
-  using Entries = std::map<Gpa, Entry>;
-
   /// The first entry that ends above `address`.
   [[nodiscard]] Entries::const_iterator first_at(Gpa address) const REQUIRES_SHARED(lock_);
   [[nodiscard]] Entries::iterator first_at(Gpa address) REQUIRES(lock_);
   void clip_at(Gpa address) REQUIRES(lock_);
+  /// Lets take_whole() and free_anons() of a clipped range do without memory.
+  void make_room_to_free(GpaRange range) REQUIRES(lock_);
+  void register_amap_use(const Entry& entry);
   void register_uses(const Entry& entry);
+  void forget_amap_use(const Entry& entry);
   void forget_uses(const Entry& entry);
+  void split_uses(const Entry& entry, Gpa at);
+  void join_uses(const Entry& low, const Entry& high);
 
   mutable SharedMutex lock_{LockRank::Map};
   Pmap& pmap_;
   const PinTable* const pins_;
-  Entries entries_ GUARDED_BY(lock_);  // by range.begin()
+  Entries entries_ GUARDED_BY(lock_);
   std::uint64_t version_ GUARDED_BY(lock_) = 0;
 };
 
 /// Frees the anons of an entry that was taken out, as far as no other mapping shows them. Call it when no
-/// vCPU can reach them any more.
+/// vCPU can reach them any more. What cannot be freed for want of memory goes with the amap.
 void free_anons(const Entry& taken, Pmap& pmap);
+/// Frees the anons of an amap that no mapping uses.
+void clear(Amap& unused, Pmap& pmap);
 
 }  // namespace uvm

@@ -2,6 +2,7 @@
 // anything, changes entries and translations under the exclusive lock, and lets go of what the removed
 // entries held after the lock, when no vCPU can reach it any more (unmap before drop references, NetBSD
 // uvm_unmap_remove and uvm_unmap_detach).
+#include <new>
 #include <utility>
 
 #include "uvm/space.h"
@@ -59,9 +60,9 @@ Status Space::check_request(const MapRequest& request) const {
   return ok();
 }
 
-Status Space::map(const MapRequest& request) {
+Status Space::map(const MapRequest& request) try {
   UVMM_CHECK(check_request(request));
-  std::vector<Entry> replaced;
+  Map::Entries replaced;
   {
     const ExclusiveLock lock(map_.lock());
     if (const Entry* there = map_.first_from(request.range.begin());
@@ -73,26 +74,30 @@ Status Space::map(const MapRequest& request) {
       }
       UVMM_CHECK(check_not_open(request.range, "map"));
       UVMM_CHECK(check_not_pinned(request.range, "map"));
-      replaced = map_.take(request.range);
+      replaced = map_.replace(entry_of(request));
       pmap_.discard(request.range);
+    } else {
+      map_.insert(entry_of(request));
     }
-    map_.insert(entry_of(request));
-    map_.merge(request.range);
   }
   detach(replaced);
-  if (request.protection == Protection::None || request.advice == Advice::Random) return ok();
-  if (auto entered = enter_ahead(request.range); !entered) {
+  if (auto entered = enter_ahead(request); !entered && replaced.empty()) {
+    // Not merged yet, so this cuts nothing and needs no memory.
     UVMM_CHECK(unmap(request.range));
     return entered;
   }
+  const ExclusiveLock lock(map_.lock());
+  map_.merge(request.range);
   return ok();
+} catch (const std::bad_alloc&) {
+  return out_of_memory("map", request.range);
 }
 
 /// Gives back what entries held that were taken out of the map. Without locks.
-void Space::detach(const std::vector<Entry>& taken) {
+void Space::detach(const Map::Entries& taken) {
   if (taken.empty()) return;
   pmap_.update();
-  for (const Entry& entry : taken) {
+  for (const auto& [begin, entry] : taken) {
     if (entry.amap) entry.amap->wait_for_all();
     free_anons(entry, pmap_);
   }
@@ -100,15 +105,17 @@ void Space::detach(const std::vector<Entry>& taken) {
 
 /// The first run of a new mapping. What the pager says against it is kept for the one who touches the page;
 /// that the host has no room for the mapping has to be known now.
-Status Space::enter_ahead(GpaRange range) {
+Status Space::enter_ahead(const MapRequest& request) {
+  if (request.protection == Protection::None || request.advice == Advice::Random) return ok();
+  const GpaRange range = request.range;
   auto entered = fault_within(range.begin(), AccessKind::Read, FaultKind::Plain, range);
   if (!entered && entered.error().kind() == ErrorKind::NoMemory) return std::move(entered).error();
   return ok();
 }
 
-Status Space::unmap(GpaRange range) {
+Status Space::unmap(GpaRange range) try {
   UVMM_CHECK(check_range(range, "unmap"));
-  std::vector<Entry> taken;
+  Map::Entries taken;
   {
     const ExclusiveLock lock(map_.lock());
     UVMM_CHECK(check_not_open(range, "unmap"));
@@ -118,6 +125,8 @@ Status Space::unmap(GpaRange range) {
   }
   detach(taken);
   return ok();
+} catch (const std::bad_alloc&) {
+  return out_of_memory("unmap", range);
 }
 
 Status Space::check_mapped(GpaRange range, const char* operation) const {
@@ -127,7 +136,7 @@ Status Space::check_mapped(GpaRange range, const char* operation) const {
   return ok();
 }
 
-Status Space::protect(GpaRange range, Protection protection) {
+Status Space::protect(GpaRange range, Protection protection) try {
   UVMM_CHECK(check_range(range, "protect"));
   if (!is_expressible(protection)) {
     return refuse(ErrorKind::Invalid, "protect", range, "rights without read cannot be mapped",
@@ -154,9 +163,11 @@ Status Space::protect(GpaRange range, Protection protection) {
   }
   pmap_.update();
   return ok();
+} catch (const std::bad_alloc&) {
+  return out_of_memory("protect", range);
 }
 
-Status Space::inherit(GpaRange range, Inherit inherit) {
+Status Space::inherit(GpaRange range, Inherit inherit) try {
   UVMM_CHECK(check_range(range, "inherit"));
   const ExclusiveLock lock(map_.lock());
   UVMM_CHECK(check_mapped(range, "inherit"));
@@ -164,9 +175,11 @@ Status Space::inherit(GpaRange range, Inherit inherit) {
   map_.each_for_change(range, [&](Entry& entry) { entry.inherit = inherit; });
   map_.merge(range);
   return ok();
+} catch (const std::bad_alloc&) {
+  return out_of_memory("inherit", range);
 }
 
-Status Space::advise(GpaRange range, Advice advice) {
+Status Space::advise(GpaRange range, Advice advice) try {
   UVMM_CHECK(check_range(range, "advise"));
   const ExclusiveLock lock(map_.lock());
   UVMM_CHECK(check_mapped(range, "advise"));
@@ -174,6 +187,8 @@ Status Space::advise(GpaRange range, Advice advice) {
   map_.each_for_change(range, [&](Entry& entry) { entry.advice = advice; });
   map_.merge(range);
   return ok();
+} catch (const std::bad_alloc&) {
+  return out_of_memory("advise", range);
 }
 
 }  // namespace uvm

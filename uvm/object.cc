@@ -1,7 +1,7 @@
 #include "uvm/object.h"
 
 #include <algorithm>
-#include <set>
+#include <functional>
 #include <string>
 #include <utility>
 
@@ -51,16 +51,32 @@ Result<Freshness> Object::enter(Pmap& pmap, const Mapping& mapping, std::uint64_
 }
 
 void Object::invalidate(ObjectRange range) {
-  std::set<Pmap*> touched;
-  {
-    const MutexLock lock(lock_);
-    ++generation_;
-    uses_.each_place(range, [&](Pmap& pmap, GpaRange part) {
-      pmap.remove(part);
-      touched.insert(&pmap);
-    });
-  }
-  for (Pmap* pmap : touched) pmap->update();
+  // In rounds, because it may not fail for want of memory.
+  std::array<Pmap*, kRound> pmaps{};
+  std::size_t count = 0;
+  do {
+    count = remove_translations(range, pmaps);
+    for (std::size_t i = 0; i < count; ++i) pmaps[i]->update();
+  } while (count == kRound);
+}
+
+/// `from` holds the pmaps of the last round; then those of this one, the next in the order of the uses.
+/// Returns how many they are.
+std::size_t Object::remove_translations(ObjectRange range, std::array<Pmap*, kRound>& from) {
+  const MutexLock lock(lock_);
+  ++generation_;
+  Pmap* const last = from.back();
+  std::size_t count = 0;
+  const auto visit = [&](Pmap& pmap, GpaRange part) {
+    if (!std::less<>()(last, &pmap)) return;
+    if (count == 0 || from[count - 1] != &pmap) {
+      if (count == kRound) return;
+      from[count++] = &pmap;
+    }
+    pmap.remove(part);
+  };
+  uses_.each_place(range, std::ref(visit));  // a function object that holds all this would need memory
+  return count;
 }
 
 Freshness Object::hold(Frame frame, std::uint64_t generation) {
@@ -90,6 +106,16 @@ void Object::add_use(const Use& use) {
 void Object::remove_use(const Use& use) {
   const MutexLock lock(lock_);
   uses_.remove(use);
+}
+
+void Object::split_use(const Use& use, Gpa at) {
+  const MutexLock lock(lock_);
+  uses_.split(use, at);
+}
+
+void Object::join_uses(const Use& low, const Use& high) {
+  const MutexLock lock(lock_);
+  uses_.join(low, high);
 }
 
 std::size_t Object::uses() const {

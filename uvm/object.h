@@ -5,6 +5,8 @@
 // object of a terabyte that nobody touched costs as much as one of a page (rule D4).
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string_view>
@@ -64,12 +66,19 @@ class Object {
   void let_go(Frame frame);
   [[nodiscard]] std::uint64_t holds() const;
 
-  /// For maps: a use begins and ends. For listings: the number of mappings.
+  /// For maps: a use begins and ends, becomes two and one again (ReverseMap). For listings: the number of
+  /// mappings.
   void add_use(const Use& use);
   void remove_use(const Use& use);
+  void split_use(const Use& use, Gpa at);
+  void join_uses(const Use& low, const Use& high);
   [[nodiscard]] std::size_t uses() const;
 
  private:
+  /// As many pmaps as one round of invalidate() takes the translations out of.
+  static constexpr std::size_t kRound = 16;
+  std::size_t remove_translations(ObjectRange range, std::array<Pmap*, kRound>& from);
+
   const std::shared_ptr<Pager> pager_;
   mutable Mutex lock_{LockRank::Object};
   ReverseMap uses_ GUARDED_BY(lock_);

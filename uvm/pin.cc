@@ -1,6 +1,7 @@
 #include "uvm/pin.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 namespace uvm {
@@ -13,7 +14,7 @@ AccessKind fault_access(PinAccess access) {
 }  // namespace
 
 Result<Pin> Pin::create(Space& space, GpaRange range, PinAccess access, std::shared_ptr<PinOwner> owner,
-                        ForkPolicy policy) {
+                        ForkPolicy policy) try {
   UVMM_CHECK(space.check_range(range, "pin"));
   const std::string context = "pin " + to_string(range) + " for " + owner->name();
   if (!owner->charge(range.size())) {
@@ -38,6 +39,8 @@ Result<Pin> Pin::create(Space& space, GpaRange range, PinAccess access, std::sha
   if (!wired) return std::move(wired).error().with_context(context);
   pin.wiring_ = std::move(wired).value();
   return pin;
+} catch (const std::bad_alloc&) {
+  return space.out_of_memory("pin", range);
 }
 
 Pin& Pin::operator=(Pin&& other) noexcept {

@@ -1,5 +1,6 @@
 #include "uvm/pin_table.h"
 
+#include <new>
 #include <utility>
 
 namespace uvm {
@@ -17,8 +18,13 @@ Result<std::uint64_t> PinTable::add(PinInfo pin) {
     return Error(ErrorKind::NoMemory, "a page of it is pinned " + std::to_string(kMaxPinsOfPage) + " times",
                  "unpin what is not needed any more");
   }
-  counts_.add(pin.range);
-  pins_.emplace(next_, std::move(pin));
+  const auto record = pins_.emplace(next_, std::move(pin)).first;
+  try {
+    counts_.add(record->second.range);
+  } catch (const std::bad_alloc&) {
+    pins_.erase(record);
+    throw;
+  }
   return next_++;
 }
 

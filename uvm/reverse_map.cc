@@ -26,12 +26,21 @@ std::vector<ObjectRange> gaps(ObjectRange range, std::vector<ObjectRange> window
   return holes;
 }
 
+ReverseMap::Uses::iterator ReverseMap::find(const Use& use) {
+  const auto [first, end] = uses_.equal_range(use);
+  return std::find_if(first, end,
+                      [&](const Use& u) { return u.range == use.range && u.offset == use.offset; });
+}
+
+std::vector<ReverseMap::View>::iterator ReverseMap::view_of(const Use& use) {
+  return std::find_if(views_.begin(), views_.end(),
+                      [&](const View& v) { return v.pmap == use.pmap && v.origin == origin_of(use); });
+}
+
 void ReverseMap::add(const Use& use) {
-  if (!uses_.insert(use).second) return;
-  const auto view = std::find_if(views_.begin(), views_.end(), [&](const View& v) {
-    return v.pmap == use.pmap && v.origin == origin_of(use);
-  });
-  if (view != views_.end()) {
+  if (views_.size() == views_.capacity()) views_.reserve(2 * views_.size() + 1);
+  uses_.insert(use);
+  if (const auto view = view_of(use); view != views_.end()) {
     ++view->uses;
   } else {
     views_.push_back({use.pmap, origin_of(use), 1});
@@ -39,11 +48,34 @@ void ReverseMap::add(const Use& use) {
 }
 
 void ReverseMap::remove(const Use& use) {
-  if (uses_.erase(use) == 0) return;
-  const auto view = std::find_if(views_.begin(), views_.end(), [&](const View& v) {
-    return v.pmap == use.pmap && v.origin == origin_of(use);
-  });
+  const auto one = find(use);
+  if (one == uses_.end()) return;
+  uses_.erase(one);
+  const auto view = view_of(use);
   if (--view->uses == 0) views_.erase(view);
+}
+
+void ReverseMap::set_range(Uses::iterator use, GpaRange range) {
+  auto node = uses_.extract(use);
+  node.value().range = range;
+  uses_.insert(std::move(node));
+}
+
+void ReverseMap::split(const Use& use, Gpa at) {
+  const auto low = find(use);
+  if (low == uses_.end()) return;
+  Use high = *low;
+  high.range = low->range.from(at);
+  high.offset = low->offset + (at - low->range.begin());
+  add(high);
+  set_range(low, low->range.before(at));
+}
+
+void ReverseMap::join(const Use& low, const Use& high) {
+  const auto one = find(low);
+  if (one == uses_.end()) return;
+  remove(high);
+  set_range(one, *GpaRange::from_bounds(low.range.begin(), high.range.end()));
 }
 
 void ReverseMap::each_place(ObjectRange range, const std::function<void(Pmap&, GpaRange)>& found) const {
@@ -70,13 +102,21 @@ bool ReverseMap::is_shared_in(ObjectRange range) const {
   return false;
 }
 
-std::vector<ObjectRange> ReverseMap::uncovered(ObjectRange range) const {
-  std::vector<ObjectRange> windows;
-  for (const Use& use : uses_) {
-    const ObjectRange part = use.window().intersection(range);
-    if (!part.empty()) windows.push_back(part);
+ObjectRange ReverseMap::first_uncovered(ObjectRange range) const {
+  // Begins behind whatever shows the begin, until nothing does.
+  bool moved = true;
+  while (moved && !range.empty()) {
+    moved = false;
+    for (const Use& use : uses_) {
+      if (!use.window().contains(range.begin()) || range.empty()) continue;
+      range = range.from(use.window().end());
+      moved = true;
+    }
   }
-  return gaps(range, std::move(windows));
+  for (const Use& use : uses_) {
+    if (use.window().overlaps(range)) range = range.before(use.window().begin());
+  }
+  return range;
 }
 
 std::vector<ObjectRange> ReverseMap::pinned(ObjectRange range) const {

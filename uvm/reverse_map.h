@@ -38,14 +38,18 @@ struct Use {
 /// Not thread-safe: the layer's lock protects it.
 class ReverseMap {
  public:
-  /// Two mappings of one pmap never overlap, so a use is known by its pmap and address.
+  /// Two mappings of one pmap never overlap, but for the moment in which one replaces another. Only what adds
+  /// a use needs memory; when there is none (std::bad_alloc) nothing has changed.
   void add(const Use& use);
   void remove(const Use& use);
+  /// The use becomes two, cut at an address inside it; two such become one again.
+  void split(const Use& use, Gpa at);
+  void join(const Use& low, const Use& high);
 
   /// Calls `found(pmap, part)` for every place where a part of `range` is mapped.
   void each_place(ObjectRange range, const std::function<void(Pmap&, GpaRange)>& found) const;
-  /// The parts of `range` that no use shows, ascending.
-  [[nodiscard]] std::vector<ObjectRange> uncovered(ObjectRange range) const;
+  /// The first part of `range` that no use shows; empty: there is none. Needs no memory.
+  [[nodiscard]] ObjectRange first_uncovered(ObjectRange range) const;
   /// The parts of `range` that pins of the users hold, ascending.
   [[nodiscard]] std::vector<ObjectRange> pinned(ObjectRange range) const;
 
@@ -69,7 +73,13 @@ class ReverseMap {
     std::size_t uses;
   };
 
-  std::set<Use, Before> uses_;
+  using Uses = std::multiset<Use, Before>;
+
+  [[nodiscard]] Uses::iterator find(const Use& use);
+  [[nodiscard]] std::vector<View>::iterator view_of(const Use& use);
+  void set_range(Uses::iterator use, GpaRange range);
+
+  Uses uses_;
   std::vector<View> views_;
 };
 

@@ -1,27 +1,32 @@
 #include "uvm/space.h"
 
+#include <new>
 #include <utility>
 
 #include "uvm/fault.h"
 
 namespace uvm {
 
-Result<std::unique_ptr<Space>> Space::create(std::string name, Pmap& pmap, GpaRange limits) {
+Result<std::unique_ptr<Space>> Space::create(std::string name, Pmap& pmap, GpaRange limits) try {
   if (limits.empty() || !limits.is_page_aligned() || limits.end().value() > kAddressLimit) {
     return Error(ErrorKind::Invalid, "space " + name + ": limits " + to_string(limits),
                  "they have to be whole pages below " + hex(kAddressLimit));
   }
   return std::unique_ptr<Space>(new Space(std::move(name), pmap, limits));
+} catch (const std::bad_alloc&) {
+  return uvm::out_of_memory([&] {
+    return Error(ErrorKind::NoMemory, "a space of " + to_string(limits) + ": the host is out of memory");
+  });
 }
 
 Space::Space(std::string name, Pmap& pmap, GpaRange limits)
     : name_(std::move(name)), pmap_(pmap), limits_(limits), map_(pmap, pins_.get()) {}
 
 Space::~Space() {
-  std::vector<Entry> taken;
+  Map::Entries taken;
   {
     const ExclusiveLock lock(map_.lock());
-    taken = map_.take(limits_);
+    taken = map_.take_whole(limits_);
     pmap_.discard(limits_);
   }
   detach(taken);
@@ -31,6 +36,13 @@ Error Space::refuse(ErrorKind kind, const char* operation, GpaRange range, const
                     std::string way_out) const {
   return {kind, "space " + name_ + ": " + operation + " " + to_string(range) + ": " + why,
           std::move(way_out)};
+}
+
+Error Space::out_of_memory(const char* operation, GpaRange range) const noexcept {
+  return uvm::out_of_memory([&] {
+    return refuse(ErrorKind::NoMemory, operation, range, "the host is out of memory",
+                  "free some and try again; nothing has changed");
+  });
 }
 
 Status Space::check_range(GpaRange range, const char* operation) const {

@@ -23,8 +23,11 @@ namespace uvm {
 struct FaultContext;
 
 /// One vmspace. Thread-safe: faults run side by side, changes of the map exclude them. Every operation is all
-/// or nothing unless it says otherwise; every error names the space and the range. All ranges are in bytes of
-/// guest-physical addresses and have to be page-aligned, not empty, and inside limits().
+/// or nothing unless it says otherwise; every error names the space and the range. What returns a Status or a
+/// Result answers NoMemory when host memory is exhausted, and names nothing only if there is none for the
+/// name; what ends something (a destructor, a pin's or an access's end) needs none; listings throw
+/// std::bad_alloc. All ranges are in bytes of guest-physical addresses and have to be page-aligned, not
+/// empty, and inside limits().
 class Space {
  public:
   /// Does not own `pmap`, which must be used by this space only and outlive it. `limits`: page-aligned, below
@@ -42,8 +45,8 @@ class Space {
   /// Makes a mapping and enters as much of it as the pager gives at no cost, so that most accesses never
   /// become a fault. Errors: Invalid, Busy (something is there; or an Access is open on what would be
   /// replaced), Pinned (a part of what would be replaced), Protection (more than the object allows), NoMemory
-  /// (of the pmap; the mapping is gone again, and so is what it replaced). A pager's error is not map()'s: it
-  /// meets the one who touches the page.
+  /// (the pmap's too, unless something was replaced, which cannot come back: then that is what the one who
+  /// touches the page meets). A pager's error is never map()'s: it meets the one who touches the page.
   [[nodiscard]] Status map(const MapRequest& request);
 
   /// Unmaps whatever lies in the range; holes are fine. Private pages are lost. Errors: Invalid, Busy (an
@@ -114,10 +117,11 @@ class Space {
   [[nodiscard]] Status check_mapped(GpaRange range, const char* operation) const REQUIRES_SHARED(map_.lock());
   [[nodiscard]] Error refuse(ErrorKind kind, const char* operation, GpaRange range, const std::string& why,
                              std::string way_out = {}) const;
+  [[nodiscard]] Error out_of_memory(const char* operation, GpaRange range) const noexcept;
   [[nodiscard]] Result<GpaRange> fault_within(Gpa address, AccessKind access, FaultKind kind,
                                               std::optional<GpaRange> within);
-  [[nodiscard]] Status enter_ahead(GpaRange range);
-  void detach(const std::vector<Entry>& taken);
+  [[nodiscard]] Status enter_ahead(const MapRequest& request);
+  void detach(const Map::Entries& taken);
   [[nodiscard]] Status check_fork() const REQUIRES(map_.lock());
   [[nodiscard]] Status check_fork_pins() const REQUIRES(map_.lock());
   [[nodiscard]] Status check_fork_of(const Entry& entry, const PinInfo& pin) const;

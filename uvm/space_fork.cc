@@ -1,5 +1,7 @@
 #include "uvm/space_fork.h"
 
+#include <new>
+
 #include "uvm/locked_amap.h"
 #include "uvm/promote.h"
 #include "uvm/space.h"
@@ -30,8 +32,8 @@ Status SpaceFork::entry(Entry& entry) {
 
 Status SpaceFork::move_pages(Entry& entry) {
   if (entry.needs_copy) return ok();  // the host was not allowed to make any
-  pmap_.remove(entry.range);
   to_flush_.insert(&pmap_);
+  pmap_.remove(entry.range);
   std::vector<std::pair<GpaRange, Frame>> runs;
   pmap_.harvest(entry.range, [&](GpaRange run, Frame first) { runs.emplace_back(run, first); });
   if (runs.empty()) return ok();
@@ -52,13 +54,14 @@ Status SpaceFork::move_pages(Entry& entry) {
 Result<std::shared_ptr<Amap>> SpaceFork::snapshot_of_group(const Entry& entry) {
   Amap& amap = *entry.amap;
   const MutexLock lock(amap.lock());
+  held_.reserve(held_.size() + 1);
   amap.set_busy(kWholeAmap);
   held_.push_back(entry.amap);
   const std::vector<ObjectRange> pinned = amap.uses().pinned(entry.amap_window());
   for (const ObjectRange& part : gaps(entry.amap_window(), pinned)) {
     amap.uses().each_place(part, [&](Pmap& pmap, GpaRange place) {
-      pmap.protect(place, Protection::ReadExecute);
       to_flush_.insert(&pmap);
+      pmap.protect(place, Protection::ReadExecute);
     });
   }
   std::vector<SlotRange> left_out;
@@ -131,7 +134,12 @@ Status SpaceFork::copy(Entry& entry) {
   } else if (entry.amap) {
     entry.needs_copy = twin.needs_copy = true;
   }
-  child_.insert_unpublished(std::move(twin));
+  try {
+    child_.insert_unpublished(twin);
+  } catch (const std::bad_alloc&) {
+    if (is_group) clear(*twin.amap, pmap_);
+    throw;
+  }
   return ok();
 }
 
@@ -168,7 +176,7 @@ Status Space::check_fork() const {
                 "have it inherited shared, or map it private");
 }
 
-Result<std::unique_ptr<Space>> Space::fork(std::string name, Pmap& pmap) {
+Result<std::unique_ptr<Space>> Space::fork(std::string name, Pmap& pmap) try {
   UVMM_TRY(std::unique_ptr<Space> child, create(std::move(name), pmap, limits_));
   SpaceFork fork({map_, pmap_, *pins_}, {child->map_, pmap});
   Status status;
@@ -187,6 +195,8 @@ Result<std::unique_ptr<Space>> Space::fork(std::string name, Pmap& pmap) {
   fork.finish();
   if (!status) return std::move(status).error();
   return child;
+} catch (const std::bad_alloc&) {
+  return out_of_memory("fork", limits_);
 }
 
 }  // namespace uvm

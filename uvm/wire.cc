@@ -1,5 +1,7 @@
 #include "uvm/wire.h"
 
+#include <new>
+
 #include "uvm/locked_amap.h"
 
 namespace uvm {
@@ -60,7 +62,12 @@ Status Wiring::wire_page(const FaultContext& context, Gpa page, AccessKind acces
     const WiredPage& wired = *fault.wired();
     // A private page stays because the range is pinned; an object's page because its pager is told.
     if (!wired.object || wired.object->hold(wired.frame, wired.generation) == Freshness::Current) {
-      record(GpaRange::page_of(page), wired);
+      try {
+        record(GpaRange::page_of(page), wired);
+      } catch (const std::bad_alloc&) {
+        if (wired.object) wired.object->let_go(wired.frame);
+        throw;
+      }
       return ok();
     }
   }

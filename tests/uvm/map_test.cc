@@ -48,8 +48,8 @@ TEST_F(MapTest, TakesOutPartsAndKeepsTheRest) {
   map.insert(whole);
   const auto taken = map.take(pages(2, 3));
   ASSERT_EQ(taken.size(), 1U);
-  EXPECT_EQ(taken[0].range, pages(2, 3));
-  EXPECT_EQ(taken[0].offset, ObjectOffset(2 * kPage));
+  EXPECT_EQ(taken.begin()->second.range, pages(2, 3));
+  EXPECT_EQ(taken.begin()->second.offset, ObjectOffset(2 * kPage));
   EXPECT_EQ(map.find(page(5))->offset, ObjectOffset(5 * kPage));
   EXPECT_EQ(map.size(), 2U);
   EXPECT_EQ(object->uses(), 2U);

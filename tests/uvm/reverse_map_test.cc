@@ -53,9 +53,31 @@ TEST_F(ReverseMapTest, FindsWhatNobodyShows) {
   map.add({&a, pages(0, 2), ObjectOffset(2 * kPage)});
   map.add({&b, pages(0, 3), ObjectOffset(3 * kPage)});
   map.add({&a, pages(9, 1), ObjectOffset(8 * kPage)});
-  const auto holes = map.uncovered(window(0, 10));
-  EXPECT_EQ(holes, (std::vector<ObjectRange>{window(0, 2), window(6, 2), window(9, 1)}));
-  EXPECT_TRUE(map.uncovered(window(2, 4)).empty());
+  EXPECT_EQ(map.first_uncovered(window(0, 10)), window(0, 2));
+  EXPECT_EQ(map.first_uncovered(window(2, 8)), window(6, 2));
+  EXPECT_EQ(map.first_uncovered(window(8, 2)), window(9, 1));
+  EXPECT_TRUE(map.first_uncovered(window(2, 4)).empty());
+}
+
+TEST_F(ReverseMapTest, SplitsAndJoins) {
+  const Use whole{&a, pages(0, 8), ObjectOffset(4 * kPage)};
+  map.add(whole);
+  map.split(whole, test::page(3));
+  EXPECT_EQ(map.size(), 2U);
+  EXPECT_FALSE(map.is_shared_in(window(0, 16)));
+  EXPECT_EQ(places(window(6, 2)),
+            (std::vector<std::pair<Pmap*, GpaRange>>{{&a, pages(2, 1)}, {&a, pages(3, 1)}}));
+  const Use low{&a, pages(0, 3), ObjectOffset(4 * kPage)};
+  const Use high{&a, pages(3, 5), ObjectOffset(7 * kPage)};
+  map.join(low, high);
+  EXPECT_EQ(places(window(0, 16)), (std::vector<std::pair<Pmap*, GpaRange>>{{&a, pages(0, 8)}}));
+}
+
+TEST_F(ReverseMapTest, OneUseMayReplaceAnother) {
+  map.add({&a, pages(0, 4), ObjectOffset()});
+  map.add({&a, pages(0, 2), ObjectOffset(kPage)});
+  map.remove({&a, pages(0, 4), ObjectOffset()});
+  EXPECT_EQ(places(window(0, 4)), (std::vector<std::pair<Pmap*, GpaRange>>{{&a, pages(0, 2)}}));
 }
 
 TEST_F(ReverseMapTest, UnknownUsesAreIgnored) {

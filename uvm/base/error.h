@@ -6,6 +6,7 @@
 #pragma once
 
 #include <boost/system/result.hpp>
+#include <new>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -71,6 +72,17 @@ using Status = Result<void>;
 /// The good Status, spelled so that a return statement reads well.
 inline Status ok() {
   return {};
+}
+
+/// For the edge of a subsystem, where std::bad_alloc ends and an error begins: what `describe()` makes, or,
+/// when there is no memory for its text either, a NoMemory that says only that.
+template <class F>
+[[nodiscard]] Error out_of_memory(F&& describe) noexcept {
+  try {
+    return describe();
+  } catch (const std::bad_alloc&) {
+    return {ErrorKind::NoMemory, "out of memory"};  // short enough to need none
+  }
 }
 
 }  // namespace uvm
