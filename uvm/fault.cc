@@ -85,8 +85,9 @@ Result<Fault::Next> Fault::attempt() {
     count(context_.counters.already);
     return Next::Done;
   }
-  UVMM_TRY(const Next next, act(*entry, amap, plan));
-  if (next == Next::AskPager) version_asked_ = context_.map.version();
+  auto next = act(*entry, amap, plan);
+  if (!next) return std::move(next).error().with_context(place());  // the pmap's, which knows no space
+  if (*next == Next::AskPager) version_asked_ = context_.map.version();
   return next;
 }
 

@@ -109,7 +109,9 @@ Status Space::enter_ahead(const MapRequest& request) {
   if (request.protection == Protection::None || request.advice == Advice::Random) return ok();
   const GpaRange range = request.range;
   auto entered = fault_within(range.begin(), AccessKind::Read, FaultKind::Plain, range);
-  if (!entered && entered.error().kind() == ErrorKind::NoMemory) return std::move(entered).error();
+  if (!entered && entered.error().kind() == ErrorKind::NoMemory) {
+    return std::move(entered).error().with_context("map " + to_string(range));
+  }
   return ok();
 }
 

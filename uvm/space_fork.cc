@@ -7,6 +7,23 @@
 #include "uvm/space.h"
 
 namespace uvm {
+namespace {
+
+/// Joins at its end what was cut and is still alike. The map's lock is held.
+class Rejoin {
+ public:
+  Rejoin(Map& map, GpaRange range) : map_(map), range_(range) {}
+  ~Rejoin() NO_THREAD_SAFETY_ANALYSIS { map_.merge(range_); }
+  Rejoin(const Rejoin&) = delete;
+  Rejoin& operator=(const Rejoin&) = delete;
+
+ private:
+  Map& map_;
+  const GpaRange range_;
+};
+
+}  // namespace
+
 Status SpaceFork::entry(Entry& entry) {
   switch (entry.inherit) {
     case Inherit::None:
@@ -185,6 +202,7 @@ Result<std::unique_ptr<Space>> Space::fork(std::string name, Pmap& pmap) try {
     UVMM_CHECK(check_fork());
     // The analysis does not know that the fork's map is the one locked here.
     const auto each_entry = [&]() NO_THREAD_SAFETY_ANALYSIS {
+      const Rejoin rejoin(map_, limits_);
       fork.cut_at_pins(limits_);
       map_.each_for_change(limits_, [&](Entry& entry) NO_THREAD_SAFETY_ANALYSIS {
         if (status) status = fork.entry(entry);
@@ -193,7 +211,9 @@ Result<std::unique_ptr<Space>> Space::fork(std::string name, Pmap& pmap) try {
     each_entry();
   }
   fork.finish();
-  if (!status) return std::move(status).error();
+  if (!status) {
+    return std::move(status).error().with_context("space " + name_ + ": fork " + to_string(limits_));
+  }
   return child;
 } catch (const std::bad_alloc&) {
   return out_of_memory("fork", limits_);
