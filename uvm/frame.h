@@ -7,6 +7,8 @@
 
 namespace uvm {
 
+class Swap;
+
 /// Somebody who holds frames: a RAM object's backing, a file, the private pages of one space, an arena. uvm
 /// only compares stores by address and prints their name; a pmap knows its own kinds.
 class FrameStore {
@@ -16,6 +18,8 @@ class FrameStore {
   FrameStore& operator=(const FrameStore&) = delete;
   virtual ~FrameStore() = default;
   [[nodiscard]] virtual std::string_view name() const = 0;
+  /// The swap area that the frames are slots of; null: the bytes are in memory.
+  [[nodiscard]] virtual Swap* as_swap() { return nullptr; }
 };
 
 /// One page's worth of bytes: page number `index` of `store`. The store outlives every Frame that names it.

@@ -37,9 +37,12 @@ enum class Fill : std::uint8_t {
   CopyOnWrite,  // reads see the frames, the first write to a page gets a private copy (needs Write in the
                 // rights)
   Zero,         // there are no frames: the first access to a page gets private zeros
+  Present,      // there are no frames but the private ones in place: an access to a page that has none is an
+                // event
 };
 
-/// One run of translations. `first` names the frame of the first page and is empty exactly when fill is Zero.
+/// One run of translations. `first` names the frame of the first page and is empty exactly when fill is
+/// Zero or Present.
 struct Mapping {
   GpaRange range;  // page-aligned, not empty
   std::optional<Frame> first;
@@ -57,11 +60,14 @@ struct Promotion {
   Gpa page;                     // page-aligned
   std::optional<Frame> source;  // copied; empty: zeros
   Placement placement = Placement::InPlace;
+  /// The bytes of the page, kPageSize of them, when there is no source to copy; empty: see source.
+  std::span<const std::byte> content{};
 };
 
 /// What one look at the tables finds.
 struct Translation {
-  std::optional<Frame> frame;  // empty in a Zero mapping that nobody touched
+  std::optional<Frame> frame;  // empty in a Zero mapping that nobody touched; a page that is absent from a
+                               // Present mapping has no translation at all
   Fill fill = Fill::Exact;
   Protection rights = Protection::None;
   std::uint64_t leaf_size = kPageSize;  // bytes: 4 KiB, 2 MiB or 1 GiB
@@ -117,6 +123,17 @@ class Pmap {
   /// the caller has just resolved for the access it wants. Valid until the range is removed, discarded or
   /// entered anew.
   [[nodiscard]] virtual std::span<std::byte> bytes(GpaRange range) = 0;
+
+  /// Makes private pages in place with these bytes (as many as the range has; empty: zeros). None of the
+  /// range is private yet. Where the range is entered as Present they are usable at once, each as a whole: no
+  /// vCPU sees a page with other bytes; elsewhere they are private pages without translation. All or nothing.
+  /// Errors: NoMemory.
+  [[nodiscard]] virtual Status fill(GpaRange range, std::span<const std::byte> bytes);
+
+  /// Copies the bytes of `to.size() / kPageSize` consecutive private frames, in place (with a translation or
+  /// without) or shareable, out of this pmap. The caller has seen to it that nobody writes them. Errors:
+  /// NoMapping (one of them is no longer private).
+  [[nodiscard]] virtual Status read(Frame first, std::span<std::byte> to) const;
 
   /// When it returns no vCPU or thread of this process can use a translation that was removed or lowered
   /// before.

@@ -32,6 +32,19 @@ bool is_exhausted(std::atomic<std::uint64_t>& budget) {
   return false;
 }
 
+/// Empty: zeros.
+void copy_page(std::span<std::byte> to, std::span<const std::byte> from) {
+  if (from.empty()) {
+    std::memset(to.data(), 0, to.size());
+  } else {
+    std::memcpy(to.data(), from.data(), to.size());
+  }
+}
+
+std::span<const std::byte> content_of(const uvm::Promotion& promotion) {
+  return promotion.source ? bytes_of(*promotion.source) : promotion.content;
+}
+
 }  // namespace
 
 SimMmu::SimMmu(std::uint64_t bytes, SimArena* arena)
@@ -67,7 +80,7 @@ void SimMmu::erase(GpaRange range) {
 
 uvm::Status SimMmu::enter(const uvm::Mapping& mapping) {
   EXPECT_TRUE(mapping.range.is_page_aligned() && !mapping.range.empty());
-  EXPECT_EQ(mapping.first.has_value(), mapping.fill != Fill::Zero);
+  EXPECT_EQ(mapping.first.has_value(), mapping.fill == Fill::Exact || mapping.fill == Fill::CopyOnWrite);
   EXPECT_TRUE(includes(mapping.rights, Protection::Read)) << "rights " << to_string(mapping.rights);
   EXPECT_TRUE(mapping.fill != Fill::CopyOnWrite || includes(mapping.rights, Protection::Write));
   if (mapping.first) {
@@ -129,7 +142,7 @@ void SimMmu::protect(GpaRange range, Protection most) {
   }
 }
 
-void SimMmu::make_private(std::uint64_t page, std::optional<Frame> source) {
+void SimMmu::make_private(std::uint64_t page, std::span<const std::byte> bytes) {
   {
     const MutexLock lock(lock_);
     while (moving_.count(page) != 0) moved_.wait(lock_);
@@ -137,12 +150,7 @@ void SimMmu::make_private(std::uint64_t page, std::optional<Frame> source) {
     moving_.insert(page);
   }
   flush(page);
-  const auto target = window_.page(page);
-  if (source) {
-    std::memcpy(target.data(), bytes_of(*source).data(), kPageSize);
-  } else {
-    std::memset(target.data(), 0, kPageSize);
-  }
+  copy_page(window_.page(page), bytes);
   const MutexLock lock(lock_);
   moving_.erase(page);
   private_.insert(page);
@@ -162,7 +170,7 @@ uvm::Result<Frame> SimMmu::promote(const uvm::Promotion& promotion) {
       stays = found != segments_.end() && found->second.fill != Fill::Exact;
       if (!stays) erase(pages_range(page, page + 1));
     }
-    make_private(page, promotion.source);
+    make_private(page, content_of(promotion));
     return window_.frame(page);
   }
   if (arena_ == nullptr) return uvm::Error(uvm::ErrorKind::Unsupported, "no arena");
@@ -173,11 +181,7 @@ uvm::Result<Frame> SimMmu::promote(const uvm::Promotion& promotion) {
   flush(page);
   const std::uint64_t index = arena_->allocate();
   if (index == arena_->pages()) return uvm::Error(uvm::ErrorKind::NoMemory, "arena full");
-  if (promotion.source) {
-    std::memcpy(arena_->page(index).data(), bytes_of(*promotion.source).data(), kPageSize);
-  } else {
-    std::memset(arena_->page(index).data(), 0, kPageSize);
-  }
+  copy_page(arena_->page(index), content_of(promotion));
   return arena_->frame(index);
 }
 
@@ -229,6 +233,7 @@ std::optional<uvm::Translation> SimMmu::extract(Gpa address) const {
   const auto found = at(page);
   if (found == segments_.end()) return std::nullopt;
   const Segment& segment = found->second;
+  if (segment.fill == Fill::Present && private_.count(page) == 0) return std::nullopt;
   uvm::Translation translation{std::nullopt, segment.fill, segment.rights, kPageSize};
   if (segment.first) translation.frame = *segment.first + (page - found->first);
   if (segment.fill != Fill::Exact && private_.count(page) != 0) {
@@ -247,6 +252,7 @@ SimMmu::Walk SimMmu::walk(std::uint64_t page, AccessKind access) {
     return {Outcome::Found, bytes_of(*segment.first + (page - found->first)).data(), segment.rights};
   }
   if (private_.count(page) != 0) return {Outcome::Found, window_.page(page).data(), segment.rights};
+  if (segment.fill == Fill::Present) return {};
   if (segment.fill == Fill::Zero || access == AccessKind::Write) {
     return {Outcome::HostWork, nullptr, Protection::None};
   }
@@ -261,10 +267,38 @@ void SimMmu::host_work(std::uint64_t page) {
     while (moving_.count(page) != 0) moved_.wait(lock_);
     const auto found = at(page);
     if (found == segments_.end() || found->second.fill == Fill::Exact) return;
+    if (found->second.fill == Fill::Present) return;
     if (found->second.first) source = *found->second.first + (page - found->first);
   }
   ++host_copies_;
-  make_private(page, source);
+  make_private(page, source ? bytes_of(*source) : std::span<const std::byte>());
+}
+
+uvm::Status SimMmu::fill(GpaRange range, std::span<const std::byte> bytes) {
+  EXPECT_TRUE(range.is_page_aligned() && !range.empty());
+  EXPECT_TRUE(bytes.empty() || bytes.size() == range.size());
+  if (is_exhausted(fill_budget_)) return uvm::Error(uvm::ErrorKind::NoMemory, "injected: fill");
+  for (std::uint64_t page = range.begin().page(); page < range.end().page(); ++page) {
+    const std::uint64_t done = (page - range.begin().page()) << kPageShift;
+    copy_page(window_.page(page), bytes.empty() ? bytes : bytes.subspan(done, kPageSize));
+    const MutexLock lock(lock_);
+    EXPECT_TRUE(private_.insert(page).second) << "page " << page << " filled, which was private already";
+  }
+  return uvm::ok();
+}
+
+uvm::Status SimMmu::read(Frame first, std::span<std::byte> to) const {
+  EXPECT_EQ(to.size() % kPageSize, 0U);
+  const MutexLock lock(lock_);
+  for (std::uint64_t i = 0; i << kPageShift < to.size(); ++i) {
+    const Frame frame = first + i;
+    const bool live = frame.store == arena_ && arena_ != nullptr
+                          ? arena_->is_live(frame.index)
+                          : frame.store == &window_ && private_.count(frame.index) != 0;
+    if (!live) return uvm::Error(uvm::ErrorKind::NoMapping, "no longer private");
+    copy_page(to.subspan(i << kPageShift, kPageSize), bytes_of(frame));
+  }
+  return uvm::ok();
 }
 
 std::span<std::byte> SimMmu::bytes(GpaRange range) {

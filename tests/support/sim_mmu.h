@@ -46,14 +46,17 @@ class SimMmu : public uvm::Pmap {
   [[nodiscard]] std::optional<uvm::Frame> harvest_page(uvm::Gpa page) override;
   [[nodiscard]] std::optional<uvm::Translation> extract(uvm::Gpa address) const override;
   [[nodiscard]] std::span<std::byte> bytes(uvm::GpaRange range) override;
+  [[nodiscard]] uvm::Status fill(uvm::GpaRange range, std::span<const std::byte> bytes) override;
+  [[nodiscard]] uvm::Status read(uvm::Frame first, std::span<std::byte> to) const override;
   void update() override;
   void drop_all() override;
   [[nodiscard]] uvm::Residency residency(uvm::GpaRange range) const override;
   [[nodiscard]] std::uint64_t metadata_bytes() const override;
 
-  /// The n-th enter()/promote() from now fails with NoMemory, and all after it; 0: none does.
+  /// The n-th enter()/promote()/fill() from now fails with NoMemory, and all after it; 0: none does.
   void fail_enter_from(std::uint64_t n) { enter_budget_ = n; }
   void fail_promote_from(std::uint64_t n) { promote_budget_ = n; }
+  void fail_fill_from(std::uint64_t n) { fill_budget_ = n; }
 
   /// Called at the begin of every update(), when uvm holds no lock. Set it while nobody uses the MMU.
   void before_update(std::function<void()> hook) { before_update_ = std::move(hook); }
@@ -82,8 +85,8 @@ class SimMmu : public uvm::Pmap {
 
   /// What the hardware finds for an access, without changing anything.
   [[nodiscard]] Walk walk(std::uint64_t page, uvm::AccessKind access);
-  /// The host makes the page private: zeros or a copy of `source`.
-  void make_private(std::uint64_t page, std::optional<uvm::Frame> source);
+  /// The host makes the page private: with these bytes, or zeros when there are none.
+  void make_private(std::uint64_t page, std::span<const std::byte> bytes);
   /// The host's fault handler.
   void host_work(std::uint64_t page);
   [[nodiscard]] Segments::const_iterator at(std::uint64_t page) const REQUIRES(lock_);
@@ -107,6 +110,7 @@ class SimMmu : public uvm::Pmap {
   std::function<void()> before_update_;
   std::atomic<std::uint64_t> enter_budget_{0};
   std::atomic<std::uint64_t> promote_budget_{0};
+  std::atomic<std::uint64_t> fill_budget_{0};
   std::atomic<std::uint64_t> enters_{0};
   std::atomic<std::uint64_t> promotions_{0};
   std::atomic<std::uint64_t> host_copies_{0};
