@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "tests/uvm/out_of_memory_fixture.h"
+#include "tests/uvm/world.h"
 
 namespace test {
 namespace {

@@ -1,4 +1,4 @@
-// Every public operation of the VM system as a row of a table, for tests in which something runs out.
+// A space with relatives, an object and pins, for tests in which operations fail: nothing may be half done.
 #pragma once
 
 #include <memory>
@@ -13,14 +13,15 @@ namespace test {
 
 /// A space, its relatives, an object and what holds them. Ends in the order in which a program would.
 struct World {
+  static constexpr std::uint64_t kBytes = std::uint64_t{1} << 26;
   SimArena arena;
   std::shared_ptr<KeepingPager> pager = std::make_shared<KeepingPager>("file", 64 * kPage, 100);
   std::shared_ptr<uvm::Object> object = uvm::Object::create(pager);
   std::shared_ptr<uvm::PinOwner> owner = uvm::PinOwner::create("vfio0");
-  SteadyMmu mmu{std::uint64_t{1} << 26, &arena};
-  SteadyMmu other_mmu{std::uint64_t{1} << 26, &arena};
-  SteadyMmu third_mmu{std::uint64_t{1} << 26, &arena};
-  static uvm::GpaRange limits() { return *uvm::GpaRange::from_size(uvm::Gpa(0), std::uint64_t{1} << 26); }
+  SteadyMmu mmu{kBytes, &arena};
+  SteadyMmu other_mmu{kBytes, &arena};
+  SteadyMmu third_mmu{kBytes, &arena};
+  static uvm::GpaRange limits() { return *uvm::GpaRange::from_size(uvm::Gpa(0), kBytes); }
   std::unique_ptr<uvm::Space> space = uvm::Space::create("guest", mmu, limits()).value();
   std::unique_ptr<uvm::Space> other;  // shares with the space, or was forked from it
   std::unique_ptr<uvm::Space> third;  // what an operation makes
