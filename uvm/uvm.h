@@ -45,6 +45,11 @@
 // the map shared. Pins and open accesses are recorded under the map lock and kept under a leaf lock, so that
 // whoever is about to move pages finds them. Pagers and Pmap::update() are called without any of them.
 //
+// Memory of the host's that runs out is an error like others (NoMemory) and leaves everything as it was: what
+// an operation needs is allocated before it changes anything, std::bad_alloc ends at the public functions,
+// and what ends something (an unpin, a close, a destructor) needs no memory. Listings, and the makers of
+// Objects and PinOwners, throw.
+//
 // It refuses: rights without read; writable shared mappings of what is read-only; changes under an open
 // Access (Busy); unmapping what is pinned, and forks that a pin's policy forbids (Pinned); ranges that are
 // empty, not whole pages, or outside the space. It makes no system call, starts no thread, writes no log,

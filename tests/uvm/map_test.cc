@@ -66,6 +66,26 @@ TEST_F(MapTest, MergesOnlyWhatCouldHaveBeenOne) {
   EXPECT_EQ(map.find(page(0))->range, pages(0, 2));
 }
 
+TEST_F(MapTest, AnyAttributeKeepsMappingsApart) {
+  const Entry low = entry(pages(0, 1));
+  const Entry next = entry(pages(1, 1));
+  EXPECT_TRUE(low.merges_with(next));
+  EXPECT_FALSE(low.merges_with(entry(pages(2, 1)))) << "a hole between them";
+  const auto merges_after = [&](auto change) {
+    Entry changed = next;
+    change(changed);
+    return low.merges_with(changed);
+  };
+  EXPECT_FALSE(merges_after([](Entry& e) { e.sharing = Sharing::Shared; }));
+  EXPECT_FALSE(merges_after([](Entry& e) { e.protection = Protection::Read; }));
+  EXPECT_FALSE(merges_after([](Entry& e) { e.max_protection = Protection::Read; }));
+  EXPECT_FALSE(merges_after([](Entry& e) { e.inherit = Inherit::Share; }));
+  EXPECT_FALSE(merges_after([](Entry& e) { e.advice = Advice::Random; }));
+  EXPECT_FALSE(merges_after([](Entry& e) { e.needs_copy = true; }));
+  EXPECT_FALSE(merges_after([](Entry& e) { e.name = std::make_shared<const std::string>("rom"); }));
+  EXPECT_FALSE(merges_after([](Entry& e) { e.amap = std::make_shared<Amap>(); }));
+}
+
 TEST_F(MapTest, MergesObjectsOnlyWhereTheyContinue) {
   const ExclusiveLock lock(map.lock());
   auto object = Object::create(std::make_shared<test::FakePager>("o", 8 * kPage));

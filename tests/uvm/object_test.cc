@@ -77,5 +77,27 @@ TEST(ObjectTest, InvalidationReachesEveryPlaceAndNoOther) {
   EXPECT_EQ(object->uses(), 1U);
 }
 
+TEST(ObjectTest, InvalidationReachesEverySpaceHoweverManyThereAre) {
+  auto object = uvm::Object::create(std::make_shared<FakePager>("file", 8 * kPage));
+  for (const std::size_t count : {std::size_t{16}, std::size_t{17}, std::size_t{40}}) {
+    std::vector<std::unique_ptr<SimMmu>> mmus(count);
+    std::vector<std::uint64_t> updates(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      mmus[i] = std::make_unique<SimMmu>(kPage);
+      object->add_use({mmus[i].get(), pages(0, 8), ObjectOffset()});
+      object->add_use({mmus[i].get(), pages(8, 8), ObjectOffset()});
+      EXPECT_OK(mmus[i]->enter({pages(0, 1), std::nullopt, uvm::Fill::Zero, uvm::Protection::All}));
+      mmus[i]->before_update([&updates, i] { ++updates[i]; });
+    }
+    object->invalidate(*uvm::ObjectRange::from_size(ObjectOffset(), 8 * kPage));
+    for (std::size_t i = 0; i < count; ++i) {
+      EXPECT_FALSE(mmus[i]->extract(page(0))) << i;
+      EXPECT_EQ(updates[i], 1U) << i;
+      object->remove_use({mmus[i].get(), pages(0, 8), ObjectOffset()});
+      object->remove_use({mmus[i].get(), pages(8, 8), ObjectOffset()});
+    }
+  }
+}
+
 }  // namespace
 }  // namespace test
