@@ -53,7 +53,8 @@ class Mutation:
 
     def apply(self, text):
         """The text with the fault, or None when the hunk is not there exactly once."""
-        return text.replace(self.old, self.new) if self.old and text.count(self.old) == 1 else None
+        lines, old = f"\n{text}", f"\n{self.old}"
+        return lines.replace(old, f"\n{self.new}")[1:] if self.old and lines.count(old) == 1 else None
 
 
 def load(path):
