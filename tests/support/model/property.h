@@ -1,0 +1,34 @@
+// A property that random sequences must have, and the shortest sequence that has it not.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/support/model/backend.h"
+#include "tests/support/model/op.h"
+
+namespace test::model {
+
+using MakeBackend = std::function<std::unique_ptr<Backend>()>;
+
+/// Runs the sequence on a backend of its own, in a child process: a crash, a hang (`kTrialSeconds`) and a
+/// failed expectation are all differences. Empty: none; otherwise what the child said.
+[[nodiscard]] std::string difference(const MakeBackend& make, const std::vector<Op>& ops);
+
+/// Leaves out steps as long as `fails` says that what is left still does (delta debugging).
+[[nodiscard]] std::vector<Op> shrunk(std::vector<Op> ops,
+                                     const std::function<bool(const std::vector<Op>&)>& fails);
+
+/// Checks sequences of at most `kSequence` steps, `steps` in all (or as many as UVMM_MODEL_STEPS says). The
+/// first one that differs is shrunk and fails the test with its seed and its steps, as code.
+void check_random_sequences(const MakeBackend& make, std::size_t steps);
+/// One sequence that somebody wrote down.
+void check_sequence(const MakeBackend& make, const std::vector<Op>& ops);
+
+inline constexpr std::size_t kSequence = 2000;
+inline constexpr unsigned kTrialSeconds = 120;
+
+}  // namespace test::model

@@ -1,0 +1,357 @@
+#include "tests/support/model/reference.h"
+
+#include <algorithm>
+
+namespace test::model {
+
+using uvm::AccessKind;
+using uvm::ErrorKind;
+using uvm::Inherit;
+using uvm::Protection;
+using uvm::Sharing;
+
+std::uint64_t first_word(int object, std::uint64_t page, std::uint64_t word) {
+  return (static_cast<std::uint64_t>(object) + 1) << 48 | (page + 1) << 16 | (word + 1);
+}
+
+Reference::Reference() {
+  for (std::size_t i = 0; i < kObjects; ++i) {
+    for (std::uint64_t page = 0; page < kObjectPages; ++page) {
+      const int object = static_cast<int>(i);
+      objects_[i].push_back(
+          std::make_shared<Words>(Words{first_word(object, page, 0), first_word(object, page, 1)}));
+    }
+  }
+}
+
+// ---- what an access finds -------------------------------------------------------------------------------
+
+bool Reference::is_past_the_end(const Page& page) const {
+  if (page.object < 0 || (page.has_layer() && page.cell->own)) return false;
+  return page.object_page >= object(page.object).size();
+}
+
+std::optional<ErrorKind> Reference::error(const Page& page, Protection allowed, AccessKind access) const {
+  if (!includes(allowed, needed(access))) return ErrorKind::Protection;
+  if (is_past_the_end(page)) return ErrorKind::EndOfObject;
+  return std::nullopt;
+}
+
+std::optional<ErrorKind> Reference::error(std::size_t space, std::uint64_t page, AccessKind access) const {
+  const auto found = spaces_[space]->find(page);
+  if (found == spaces_[space]->end()) return ErrorKind::NoMapping;
+  return error(found->second, found->second.protection, access);
+}
+
+Words Reference::words(std::size_t space, std::uint64_t number) const {
+  const Page& page = spaces_[space]->at(number);
+  if (page.has_layer() && page.cell->own) return *page.cell->own;
+  return page.object < 0 ? Words{} : *object(page.object)[page.object_page];
+}
+
+bool Reference::may_write(std::size_t space, std::uint64_t page) const {
+  return !error(space, page, AccessKind::Write);
+}
+
+bool Reference::shows(std::size_t space, std::uint64_t number, const Bytes& words) const {
+  const Page& page = spaces_[space]->at(number);
+  if (page.has_layer() && page.cell->own) return page.cell->own == words;
+  return !is_past_the_end(page) && page.object >= 0 && object(page.object)[page.object_page] == words;
+}
+
+bool Reference::has_private_pages_over(int object, std::uint64_t first) const {
+  for (const auto& space : spaces_) {
+    if (!space) continue;
+    for (const auto& [number, page] : *space) {
+      if (page.object == object && page.object_page >= first && page.has_layer() && page.cell->own)
+        return true;
+    }
+  }
+  return false;
+}
+
+Bytes& Reference::own(Page& page) {
+  Bytes& own = page.cell->own;
+  if (!own) own = std::make_shared<Words>(page.object < 0 ? Words{} : *object(page.object)[page.object_page]);
+  return own;
+}
+
+Bytes Reference::target(Page& page) {
+  return page.has_layer() ? own(page) : object(page.object)[page.object_page];
+}
+
+/// What a wiring fault prepares for the most that the mapping can allow finds or makes.
+Bytes Reference::wire(Page& page) {
+  const bool makes_a_copy =
+      page.has_layer() && (page.object < 0 || includes(page.max_protection, Protection::Write));
+  if (makes_a_copy || (page.has_layer() && page.cell->own)) return own(page);
+  return object(page.object)[page.object_page];
+}
+
+void Reference::make_private(std::size_t space, std::uint64_t page) {
+  Page& found = spaces_[space]->at(page);
+  if (found.has_layer()) static_cast<void>(own(found));
+}
+
+// ---- what an operation answers --------------------------------------------------------------------------
+
+std::uint64_t Reference::pins_of_page(std::size_t space, std::uint64_t page) const {
+  return static_cast<std::uint64_t>(std::count_if(pins_.begin(), pins_.end(), [&](const auto& pin) {
+    return pin && pin->space == space && pin->first <= page && page < pin->first + pin->frames.size();
+  }));
+}
+
+bool Reference::is_pinned(std::size_t space, std::uint64_t first, std::uint64_t count) const {
+  for (std::uint64_t page = first; page < first + count; ++page) {
+    if (pins_of_page(space, page) != 0) return true;
+  }
+  return false;
+}
+
+bool Reference::has_hole(const Op& op) const {
+  for (std::uint64_t page = op.first; page < op.first + op.count; ++page) {
+    if (spaces_[op.space]->count(page) == 0) return true;
+  }
+  return false;
+}
+
+Expected Reference::expect(const Op& op) const {
+  const auto refused_with = [](ErrorKind kind) { return Expected{kind, std::nullopt, false}; };
+  const Expected nothing{std::nullopt, std::nullopt, true};
+  switch (op.what) {
+    case Do::Create:
+      return has_space(op.space) ? nothing : Expected{};
+    case Do::Unpin:
+      return has_pin(op.pin) ? Expected{} : nothing;
+    case Do::Dma:
+      return has_pin(op.pin) && pins_[op.pin]->access == uvm::PinAccess::Write ? Expected{} : nothing;
+    case Do::Truncate:
+      return {};
+    default:
+      break;
+  }
+  if (!has_space(op.space)) return nothing;
+  switch (op.what) {
+    case Do::Map:
+      return expect_map(op);
+    case Do::Unmap:
+      return is_pinned(op.space, op.first, op.count) ? refused_with(ErrorKind::Pinned) : Expected{};
+    case Do::Protect:
+      return expect_protect(op);
+    case Do::Inherit:
+    case Do::Advise:
+      return has_hole(op) ? refused_with(ErrorKind::NoMapping) : Expected{};
+    case Do::Load:
+    case Do::Read:
+      return {error(op.space, op.first, AccessKind::Read)};
+    case Do::Store:
+    case Do::Write:
+      return {error(op.space, op.first, AccessKind::Write)};
+    case Do::Execute:
+      return {error(op.space, op.first, AccessKind::Execute)};
+    case Do::Fault:
+      return expect_fault(op);
+    case Do::Pin:
+      return expect_pin(op);
+    case Do::Fork:
+      return op.child == op.space ? nothing : expect_fork(op);
+    default:
+      return {};
+  }
+}
+
+Expected Reference::expect_map(const Op& op) const {
+  const bool is_too_much = op.object == kReadOnlyObject && op.sharing == Sharing::Shared &&
+                           includes(op.max_protection, Protection::Write);
+  if (is_too_much) return {ErrorKind::Protection};
+  const Space& space = *spaces_[op.space];
+  const auto there = space.lower_bound(op.first);
+  if (there == space.end() || there->first >= op.first + op.count) return {};
+  if (op.overlap == uvm::Overlap::Refuse) return {ErrorKind::Busy};
+  if (is_pinned(op.space, op.first, op.count)) return {ErrorKind::Pinned};
+  return {};
+}
+
+Expected Reference::expect_protect(const Op& op) const {
+  if (has_hole(op)) return {ErrorKind::NoMapping};
+  for (std::uint64_t page = op.first; page < op.first + op.count; ++page) {
+    if (!includes(spaces_[op.space]->at(page).max_protection, op.protection)) return {ErrorKind::Protection};
+  }
+  return {};
+}
+
+Expected Reference::expect_fault(const Op& op) const {
+  const auto found = spaces_[op.space]->find(op.first);
+  if (found == spaces_[op.space]->end()) return {ErrorKind::NoMapping};
+  const Page& page = found->second;
+  return {
+      error(page, op.fault == uvm::FaultKind::WireMax ? page.max_protection : page.protection, op.access)};
+}
+
+Expected Reference::expect_pin(const Op& op) const {
+  if (has_hole(op)) return {ErrorKind::NoMapping};
+  const auto access = op.pin_access == uvm::PinAccess::Write ? AccessKind::Write : AccessKind::Read;
+  std::optional<ErrorKind> worst;
+  for (std::uint64_t page = op.first; page < op.first + op.count; ++page) {
+    const auto found = error(op.space, page, access);
+    if (found && worst != ErrorKind::Protection) worst = found;
+  }
+  return {worst};
+}
+
+Expected Reference::expect_fork(const Op& op) const {
+  Expected expected;
+  for (const auto& [number, page] : *spaces_[op.space]) {
+    const bool is_given = page.inherit == Inherit::Share || page.inherit == Inherit::Copy;
+    for (const auto& pin : pins_) {
+      const bool is_pinned =
+          pin && pin->space == op.space && pin->first <= number && number < pin->first + pin->frames.size();
+      if (!is_pinned || !is_given) continue;
+      if (pin->policy != uvm::ForkPolicy::Copy) return {ErrorKind::Pinned};
+      // Pages that lie where this space alone can use them cannot begin to be shared while they are pinned.
+      if (page.inherit == Inherit::Share && page.has_layer()) expected.or_error = ErrorKind::Pinned;
+    }
+    const bool would_leak = page.inherit == Inherit::Copy && !page.has_layer() &&
+                            includes(page.max_protection, Protection::Write);
+    if (would_leak) expected.error = ErrorKind::Unsupported;
+  }
+  return expected;
+}
+
+// ---- what it does ---------------------------------------------------------------------------------------
+
+template <class F>
+void Reference::each_page(const Op& op, F&& change) {
+  for (std::uint64_t page = op.first; page < op.first + op.count; ++page) change(spaces_[op.space]->at(page));
+}
+
+void Reference::done(const Op& op) {
+  switch (op.what) {
+    case Do::Create:
+      spaces_[op.space].emplace();
+      return;
+    case Do::Destroy:
+      return destroy(op.space);
+    case Do::Map:
+      return map(op);
+    case Do::Unmap:
+      for (std::uint64_t i = 0; i < op.count; ++i) spaces_[op.space]->erase(op.first + i);
+      return;
+    case Do::Protect:
+      return each_page(op, [&](Page& page) { page.protection = op.protection; });
+    case Do::Inherit:
+      return each_page(op, [&](Page& page) { page.inherit = op.inherit; });
+    case Do::Store:
+    case Do::Write:
+      (*target(spaces_[op.space]->at(op.first)))[op.word] = op.value;
+      return;
+    case Do::Fault: {
+      Page& page = spaces_[op.space]->at(op.first);
+      if (op.fault == uvm::FaultKind::WireMax) static_cast<void>(wire(page));
+      const bool is_prepared =
+          op.fault == uvm::FaultKind::Wire && includes(page.protection, Protection::Write);
+      if (is_prepared && page.has_layer()) static_cast<void>(own(page));
+      return;
+    }
+    case Do::Pin:
+      return pin(op);
+    case Do::Unpin:
+      pins_[op.pin].reset();
+      return;
+    case Do::Dma: {
+      const auto& frames = pins_[op.pin]->frames;
+      (*frames[op.first % frames.size()])[op.word] = op.value;
+      return;
+    }
+    case Do::Fork:
+      return fork(op);
+    case Do::Truncate:
+      return truncate(op.object, op.count);
+    case Do::Advise:
+    case Do::Load:
+    case Do::Read:
+    case Do::Execute:
+    case Do::Drop:
+      return;
+  }
+}
+
+void Reference::refused(const Op& op) {
+  if (op.what != Do::Pin || has_hole(op)) return;
+  // A pin that meets the end of an object has prepared the pages before it, and they stay prepared.
+  const auto access = op.pin_access == uvm::PinAccess::Write ? AccessKind::Write : AccessKind::Read;
+  for (std::uint64_t page = op.first; page < op.first + op.count; ++page) {
+    if (error(op.space, page, access) == ErrorKind::Protection) return;
+  }
+  for (std::uint64_t page = op.first; !error(op.space, page, access); ++page) {
+    static_cast<void>(wire(spaces_[op.space]->at(page)));
+  }
+}
+
+void Reference::map(const Op& op) {
+  Page page;
+  page.protection = op.protection;
+  page.max_protection = op.max_protection;
+  page.sharing = op.sharing;
+  page.inherit = op.inherit;
+  page.object = op.object;
+  for (std::uint64_t i = 0; i < op.count; ++i) {
+    page.object_page = op.object_page + i;
+    page.cell = std::make_shared<Cell>();
+    (*spaces_[op.space])[op.first + i] = page;
+  }
+}
+
+void Reference::pin(const Op& op) {
+  Pin pin;
+  pin.space = op.space;
+  pin.first = op.first;
+  pin.access = op.pin_access;
+  pin.policy = op.policy;
+  each_page(op, [&](Page& page) { pin.frames.push_back(wire(page)); });
+  pins_[op.pin] = std::move(pin);
+}
+
+std::optional<Reference::Page> Reference::inherited(const Page& page) {
+  Page child = page;
+  switch (page.inherit) {
+    case Inherit::None:
+      return std::nullopt;
+    case Inherit::Share:
+      return child;
+    case Inherit::Copy:
+      child.cell = std::make_shared<Cell>();
+      if (page.cell->own) child.cell->own = std::make_shared<Words>(*page.cell->own);
+      if (page.has_layer()) child.sharing = Sharing::Private;
+      return child;
+    case Inherit::Zero:
+      child.cell = std::make_shared<Cell>();
+      child.object = -1;
+      child.sharing = Sharing::Private;
+      return child;
+  }
+  return std::nullopt;
+}
+
+void Reference::fork(const Op& op) {
+  Space child;
+  for (const auto& [number, page] : *spaces_[op.space]) {
+    if (auto given = inherited(page)) child.emplace(number, std::move(*given));
+  }
+  spaces_[op.child] = std::move(child);
+}
+
+void Reference::destroy(std::size_t space) {
+  for (auto& pin : pins_) {
+    if (pin && pin->space == space) pin.reset();
+  }
+  spaces_[space].reset();
+}
+
+void Reference::truncate(int object, std::uint64_t pages) {
+  auto& list = objects_[static_cast<std::size_t>(object)];
+  while (list.size() > pages) list.pop_back();
+  while (list.size() < pages) list.push_back(std::make_shared<Words>());
+}
+
+}  // namespace test::model
