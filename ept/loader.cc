@@ -213,16 +213,13 @@ uvm::Status Loader::change_guard(uvm::GpaRange range, const Shown& from, Guard t
 }
 
 uvm::Status Loader::make_read_only(uvm::GpaRange range, const Shown& from) {
-  if (!watched(from) && from.guard == Guard::Armed) return map(range, from.with(Guard::ReadOnly));
-  if (watched(from) && from.show == Show::SharedFile && uffd_->can_protect_shared()) {
-    if (from.guard != Guard::Armed) return watch_writes(range);
-    // Marked while nobody gets in, then opened for reading.
-    UVMM_CHECK(uffd_->watch(hva(range), host::Watch::Unmapped | host::Watch::Writes));
-    UVMM_CHECK(uffd_->protect_writes(hva(range)));
-    UVMM_CHECK(uffd_->watch(hva(range), host::Watch::Writes));
-    wake(range);
-    return uvm::ok();
+  // The kernel takes no mode away from a watched mapping, so files are mapped anew. Whoever sleeps on them is
+  // woken at the end.
+  const bool is_file = from.show == Show::SharedFile;
+  if (from.guard == Guard::Armed && (is_file || !watched(from))) {
+    return map(range, from.with(Guard::ReadOnly));
   }
+  if (is_file && watched(from) && uffd_->can_protect_shared()) return watch_writes(range);
   // Writes to private pages that do not exist yet cannot be watched without marks that look like swapped
   // pages to a harvest.
   UVMM_CHECK(window_->set_access(range, Access::Read));

@@ -42,8 +42,9 @@ class Uffd {
   /// Writes to tmpfs mappings can be watched (Linux 5.19).
   [[nodiscard]] bool can_protect_shared() const { return can_protect_shared_; }
 
-  /// In place: pages that are present stay. What was watched before no longer is. Fails with Invalid on
-  /// mappings that cannot be watched.
+  /// In place: pages that are present stay. What was watched before no longer is, unless `what` is a part of
+  /// it: then all of it still is (the kernel has nothing to do), and only unwatch() makes it less. Fails with
+  /// Invalid on mappings that cannot be watched.
   [[nodiscard]] uvm::Status watch(uvm::HvaRange range, Watch what) const;
   /// Wakes everybody who sleeps in the range.
   [[nodiscard]] uvm::Status unwatch(uvm::HvaRange range) const;

@@ -102,6 +102,29 @@ TEST(PmapEvents, WritesToReadOnlyFramesAreEvents) {
   EXPECT_EQ(load(*pmap, 9), std::byte{0xef});
 }
 
+// Forgotten and entered again as they were: the reader asks once, and writes are events as before.
+TEST(PmapEvents, ReadOnlyFramesThatWereDroppedComeBackReadOnly) {
+  const auto pmap = make_pmap(pages(0, 64));
+  REQUIRE_EVENTS(pmap);
+  const auto object = make_object(64);
+  const auto text = exact(pages(0, 8), {object.get(), 0}, Protection::Read);
+  ASSERT_OK(pmap->enter(text));
+  EXPECT_EQ(load(*pmap, 3), pattern_of(3));
+  pmap->remove(pages(0, 8));
+  std::vector<AccessKind> seen;
+  Handler handler(*pmap, [&](const StageTwoEvent& event) {
+    seen.push_back(event.access);
+    // A reader that asks again would ask for ever; it is let go.
+    const bool is_first = seen.size() == 1 && event.access == AccessKind::Read;
+    EXPECT_OK(pmap->enter(is_first ? text : exact(text.range, *text.first)));
+  });
+  EXPECT_EQ(load(*pmap, 3), pattern_of(3));
+  EXPECT_EQ(load(*pmap, 4), pattern_of(4));
+  store(*pmap, 4, std::byte{0xee});
+  EXPECT_EQ(seen, (std::vector<AccessKind>{AccessKind::Read, AccessKind::Write}));
+  EXPECT_EQ(stored_byte(*object, 4), std::byte{0xee});
+}
+
 // D6 and D3: while others write to a page of a shared object, it is replaced for this space. What they wrote
 // before is in the copy, what they write after is not in the object, and nobody sees the old page again.
 TEST(PmapEvents, PromotionOfASharedPageLosesNoWrite) {

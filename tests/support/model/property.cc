@@ -23,10 +23,11 @@ std::size_t wanted_steps(std::size_t usual) {
 }
 
 /// The child's whole life. Its output goes to the pipe, so that trials of a shrinking sequence are quiet.
-[[noreturn]] void run_trial(const MakeBackend& make, const std::vector<Op>& ops, int output) {
+[[noreturn]] void run_trial(const MakeBackend& make, const std::vector<Op>& ops, unsigned seconds,
+                            int output) {
   ::dup2(output, STDOUT_FILENO);
   ::dup2(output, STDERR_FILENO);
-  ::alarm(kTrialSeconds);
+  ::alarm(seconds);
   bool is_bad = false;
   {
     const auto backend = make();
@@ -60,7 +61,7 @@ std::string ending(int status) {
 
 }  // namespace
 
-std::string difference(const MakeBackend& make, const std::vector<Op>& ops) {
+std::string difference(const MakeBackend& make, const std::vector<Op>& ops, unsigned seconds) {
   std::array<int, 2> ends{};
   if (::pipe(ends.data()) != 0) return "no pipe";
   std::fflush(nullptr);
@@ -68,7 +69,7 @@ std::string difference(const MakeBackend& make, const std::vector<Op>& ops) {
   if (child < 0) return "no child process";
   if (child == 0) {
     ::close(ends[0]);
-    run_trial(make, ops, ends[1]);
+    run_trial(make, ops, seconds, ends[1]);
   }
   ::close(ends[1]);
   const std::string output = read_all(ends[0]);
@@ -112,8 +113,9 @@ void check_random_sequences(const MakeBackend& make, std::size_t steps) {
     const auto ops = generate(seed + round, std::min(kSequence, wanted - done));
     done += ops.size();
     if (difference(make, ops).empty()) continue;
-    const auto fewest =
-        shrunk(ops, [&](const std::vector<Op>& fewer) { return !difference(make, fewer).empty(); });
+    const auto fewest = shrunk(ops, [&](const std::vector<Op>& fewer) {
+      return !difference(make, fewer, kShorterTrialSeconds).empty();
+    });
     ADD_FAILURE() << "UVMM_TEST_SEED=" << seed + round << " UVMM_MODEL_STEPS=" << ops.size() << "; "
                   << fewest.size() << " steps of them are enough:\n"
                   << to_code(fewest) << difference(make, fewest);

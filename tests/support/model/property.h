@@ -12,11 +12,17 @@
 
 namespace test::model {
 
+inline constexpr std::size_t kSequence = 2000;
+/// A sequence takes less than two seconds. Shorter ones that hang are not waited for that long.
+inline constexpr unsigned kTrialSeconds = 60;
+inline constexpr unsigned kShorterTrialSeconds = 3;
+
 using MakeBackend = std::function<std::unique_ptr<Backend>()>;
 
-/// Runs the sequence on a backend of its own, in a child process: a crash, a hang (`kTrialSeconds`) and a
+/// Runs the sequence on a backend of its own, in a child process: a crash, a hang (`seconds`) and a
 /// failed expectation are all differences. Empty: none; otherwise what the child said.
-[[nodiscard]] std::string difference(const MakeBackend& make, const std::vector<Op>& ops);
+[[nodiscard]] std::string difference(const MakeBackend& make, const std::vector<Op>& ops,
+                                     unsigned seconds = kTrialSeconds);
 
 /// Leaves out steps as long as `fails` says that what is left still does (delta debugging).
 [[nodiscard]] std::vector<Op> shrunk(std::vector<Op> ops,
@@ -27,8 +33,5 @@ using MakeBackend = std::function<std::unique_ptr<Backend>()>;
 void check_random_sequences(const MakeBackend& make, std::size_t steps);
 /// One sequence that somebody wrote down.
 void check_sequence(const MakeBackend& make, const std::vector<Op>& ops);
-
-inline constexpr std::size_t kSequence = 2000;
-inline constexpr unsigned kTrialSeconds = 120;
 
 }  // namespace test::model
