@@ -1,0 +1,104 @@
+// What the two sides can do: qSupported and its relatives, and the documents that describe the machine.
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "vmm/gdb/commands.h"
+#include "vmm/gdb/hex.h"
+#include "vmm/gdb/packet_reader.h"
+#include "vmm/gdb/threads_xml.h"
+
+namespace vmm::gdb {
+namespace {
+
+Reply supported(SessionContext& context, std::string_view arguments) {
+  Scanner scanner(arguments);
+  static_cast<void>(scanner.take(':'));
+  while (!scanner.at_end()) {
+    const std::string_view feature = scanner.until(';');
+    if (feature == "multiprocess+") context.client.multiprocess = true;
+    if (feature == "swbreak+") context.client.software_breakpoints = true;
+    if (feature == "hwbreak+") context.client.hardware_breakpoints = true;
+    if (feature == "error-message+") context.errors = ErrorStyle::Text;
+  }
+  return "PacketSize=" + hex_number(kPacketSize) +
+         ";QStartNoAckMode+;multiprocess+;vContSupported+;swbreak+;hwbreak+;binary-upload+;"
+         "qXfer:features:read+;qXfer:threads:read+";
+}
+
+/// lldb's way to ask for error texts.
+Reply error_strings(SessionContext& context, std::string_view /*arguments*/) {
+  context.errors = ErrorStyle::NumberText;
+  return "OK";
+}
+
+/// The piece of `document` that "offset,length" asks for: `l` at its end, `m` before.
+Reply piece(const SessionContext& context, std::string_view document, std::string_view range) {
+  Scanner scanner(range);
+  const auto offset = scanner.number();
+  if (!offset || !scanner.take(',')) return malformed(context, "qXfer wants offset,length");
+  const auto length = scanner.number();
+  if (!length || !scanner.at_end()) return malformed(context, "qXfer wants offset,length");
+  if (*offset > document.size()) return malformed(context, "qXfer's offset is behind the document's end");
+  const auto at = static_cast<std::size_t>(*offset);
+  const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(*length, document.size() - at));
+  Reply reply = "m";
+  const std::size_t taken = append_escaped(reply, bytes_of(document.substr(at, wanted)), kPacketSize - 5);
+  if (at + taken == document.size()) reply.front() = 'l';
+  return reply;
+}
+
+Reply transfer(SessionContext& context, std::string_view arguments) {
+  Scanner scanner(arguments);
+  if (scanner.take(":features:read:")) {
+    const std::string_view annex = scanner.until(':');
+    if (annex != "target.xml") return malformed(context, "target.xml is the only description");
+    return piece(context, context.description, scanner.rest());
+  }
+  if (scanner.take(":threads:read::")) return piece(context, threads_xml(context), scanner.rest());
+  return {};
+}
+
+/// "x86_64-unknown-none": no operating system whose loader a debugger should look for.
+constexpr std::string_view kTriple = "x86_64-unknown-none";
+
+Reply host_info(SessionContext& /*context*/, std::string_view /*arguments*/) {
+  return "triple:" + hex_text(kTriple) + ";endian:little;ptrsize:8;vm-page-size:4096;";
+}
+
+Reply process_info(SessionContext& context, std::string_view /*arguments*/) {
+  return "pid:" + hex_number(context.thread.pid) + ";triple:" + hex_text(kTriple) +
+         ";endian:little;ptrsize:8;";
+}
+
+Reply attached(SessionContext& /*context*/, std::string_view /*arguments*/) {
+  return "1";
+}
+
+Reply unknown(SessionContext& /*context*/, std::string_view /*arguments*/) {
+  return {};
+}
+
+Reply extend(SessionContext& context, std::string_view /*arguments*/) {
+  context.client.extended = true;
+  return "OK";
+}
+
+constexpr std::array kCommands = {
+    Command{"qSupported", supported, Needs::Nothing},
+    Command{"QEnableErrorStrings", error_strings, Needs::Nothing},
+    Command{"qXfer", transfer},
+    Command{"qHostInfo", host_info, Needs::Nothing},
+    Command{"qProcessInfo", process_info},
+    Command{"qAttached", attached},
+    Command{"vMustReplyEmpty", unknown, Needs::Nothing},
+    Command{"!", extend, Needs::Nothing},
+};
+
+}  // namespace
+
+std::span<const Command> feature_commands() {
+  return kCommands;
+}
+
+}  // namespace vmm::gdb

@@ -1,0 +1,148 @@
+#include "vmm/gdb/server.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <atomic>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/descriptor.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cerrno>
+#include <chrono>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "vmm/gdb/connection.h"
+#include "vmm/gdb/listening_socket.h"
+#include "vmm/log.h"
+
+namespace vmm::gdb {
+
+namespace asio = boost::asio;
+
+struct Server::Parts {
+  Parts(const Options& its_options, Target& its_target, ListeningSocket its_socket)
+      : options(its_options),
+        target(its_target),
+        listening(std::move(its_socket)),
+        waiting(io, listening.fd()),
+        retry(io) {}
+  // The descriptor is the listening socket's.
+  ~Parts() { waiting.release(); }
+  Parts(const Parts&) = delete;
+  Parts& operator=(const Parts&) = delete;
+
+  void accept_next();
+  void accept();
+  void take(Fd socket, int family);
+  void finish(int status);
+
+  const Options options;
+  Target& target;
+  asio::io_context io{1};
+  ListeningSocket listening;
+  asio::posix::stream_descriptor waiting;
+  asio::steady_timer retry;
+  std::atomic<bool> ending{false};
+  std::shared_ptr<Connection> connection;  // the server's thread only
+  std::thread thread;
+};
+
+void Server::Parts::accept_next() {
+  waiting.async_wait(asio::posix::descriptor_base::wait_read, [this](const boost::system::error_code& error) {
+    if (error || ending) return;
+    accept();
+  });
+}
+
+void Server::Parts::accept() {
+  sockaddr_storage peer{};
+  socklen_t bytes = sizeof peer;
+  Fd socket(
+      ::accept4(listening.fd(), reinterpret_cast<sockaddr*>(&peer), &bytes, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (socket) {
+    take(std::move(socket), peer.ss_family);
+  } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+    // The connection stays in the queue, and waiting for it would return at once, for ever.
+    log::event(log::Level::Warning, "debugger could not be let in",
+               {{"error", std::system_category().message(errno)}});
+    retry.expires_after(std::chrono::seconds(1));
+    return retry.async_wait([this](const boost::system::error_code& error) {
+      if (!error && !ending) accept_next();
+    });
+  }
+  accept_next();
+}
+
+void Server::Parts::take(Fd socket, int family) {
+  if (connection != nullptr) {
+    log::event(log::Level::Warning, "a second debugger was refused",
+               {{"address", to_string(listening.address())}});
+    return;
+  }
+  if (family == AF_INET || family == AF_INET6) {
+    const int on = 1;
+    ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    ::setsockopt(socket.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  }
+  log::event(log::Level::Info, "debugger connected", {{"address", to_string(listening.address())}});
+  connection = Connection::create({io, target, options.on_kill, ending,
+                                   [this] {
+                                     log::event(log::Level::Info, "debugger has gone");
+                                     connection.reset();
+                                   }},
+                                  std::move(socket), family);
+  // A copy: the connection may close itself, and be let go, before start() returns.
+  const std::shared_ptr<Connection> starting = connection;
+  starting->start();
+}
+
+void Server::Parts::finish(int status) {
+  if (const std::shared_ptr<Connection> last = connection) last->finish(status);
+  boost::system::error_code ignored;
+  waiting.cancel(ignored);
+  retry.cancel();
+}
+
+uvm::Result<std::unique_ptr<Server>> Server::create(const Options& options, Target& target) {
+  if (!options.listen) return uvm::Error(uvm::ErrorKind::Invalid, "gdb server: no address", "give --gdb");
+  UVMM_TRY(auto socket, ListeningSocket::open(*options.listen));
+  return std::unique_ptr<Server>(new Server(std::make_unique<Parts>(options, target, std::move(socket))));
+}
+
+Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+Server::~Server() {
+  finish(0);
+}
+
+uvm::Status Server::start() {
+  Parts& parts = *parts_;
+  parts.accept_next();
+  try {
+    parts.thread = std::thread([&parts] { parts.io.run(); });
+  } catch (const std::system_error& failure) {
+    return uvm::Error::from_errno(failure.code().value(), "gdb server: thread");
+  }
+  log::event(log::Level::Info, "gdb server listens", {{"address", to_string(parts.listening.address())}});
+  return uvm::ok();
+}
+
+void Server::finish(int status) {
+  Parts& parts = *parts_;
+  if (!parts.thread.joinable()) return;
+  parts.ending = true;
+  asio::post(parts.io, [&parts, status] { parts.finish(status); });
+  parts.thread.join();
+}
+
+const ListenAddress& Server::address() const {
+  return parts_->listening.address();
+}
+
+}  // namespace vmm::gdb
