@@ -113,7 +113,12 @@ ListeningSocket::ListeningSocket(ListeningSocket&& other) noexcept
     : fd_(std::move(other.fd_)), address_(std::move(other.address_)) {}
 
 ListeningSocket::~ListeningSocket() {
+  close();
+}
+
+void ListeningSocket::close() {
   if (fd_ && !address_.path.empty()) ::unlink(address_.path.c_str());
+  fd_.reset();
 }
 
 }  // namespace vmm::gdb

@@ -13,10 +13,12 @@ class ListeningSocket {
   /// that nobody listens at any more. Errors: Busy (in use), Permission, Invalid (a file that is no socket is
   /// in the way), System; the address is named.
   [[nodiscard]] static uvm::Result<ListeningSocket> open(const ListenAddress& address);
-  /// Removes a unix socket's file.
   ~ListeningSocket();
   ListeningSocket(ListeningSocket&&) noexcept;
   ListeningSocket& operator=(ListeningSocket&&) = delete;
+
+  /// Turns away who waits to be accepted, and removes a unix socket's file. Destruction does the same.
+  void close();
 
   [[nodiscard]] int fd() const { return fd_.get(); }
   /// Where it really listens: with the port that the system chose.

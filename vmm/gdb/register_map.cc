@@ -118,10 +118,10 @@ void add_vectors(Builder& to, const XsaveLayout& layout) {
   to.add({"xmm", "", 0, 16, kXmm0, 16, 128, "vec128", {}, kSseState});
   to.add("mxcsr", RegisterSource::Xsave, kMxcsr, 32, "i386_mxcsr", "vector").component = kSseState;
   to.feature(kLinux);
-  to.add("orig_rax", RegisterSource::AllOnes, 0, 64, "long", "system");
+  to.add("orig_rax", RegisterSource::AllOnes, 0, 64, "int", "system");
   to.feature(kSegmentBases);
-  to.add("fs_base", RegisterSource::SegmentBase, static_cast<std::size_t>(Segment::Fs), 64, "long");
-  to.add("gs_base", RegisterSource::SegmentBase, static_cast<std::size_t>(Segment::Gs), 64, "long");
+  to.add("fs_base", RegisterSource::SegmentBase, static_cast<std::size_t>(Segment::Fs), 64, "int");
+  to.add("gs_base", RegisterSource::SegmentBase, static_cast<std::size_t>(Segment::Gs), 64, "int");
   if (layout.avx != 0) {
     to.feature(kAvx);
     to.add({"ymm", "h", 0, 16, layout.avx, 16, 128, "uint128", {}, kAvxState});

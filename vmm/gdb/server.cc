@@ -32,8 +32,9 @@ struct Server::Parts {
         listening(std::move(its_socket)),
         waiting(io, listening.fd()),
         retry(io) {}
-  // The descriptor is the listening socket's.
-  ~Parts() { waiting.release(); }
+  ~Parts() {
+    if (waiting.is_open()) waiting.release();
+  }
   Parts(const Parts&) = delete;
   Parts& operator=(const Parts&) = delete;
 
@@ -104,8 +105,9 @@ void Server::Parts::take(Fd socket, int family) {
 
 void Server::Parts::finish(int status) {
   if (const std::shared_ptr<Connection> last = connection) last->finish(status);
-  boost::system::error_code ignored;
-  waiting.cancel(ignored);
+  // Before the descriptor is closed, which is the listening socket's.
+  waiting.release();
+  listening.close();
   retry.cancel();
 }
 
