@@ -89,7 +89,8 @@ auto area(File& file, std::size_t offset, std::size_t bytes) {
 template <class T>
 T load(std::span<const std::byte> bytes) {
   T value{};
-  std::memcpy(&value, bytes.data(), std::min(bytes.size(), sizeof value));
+  std::ranges::copy(bytes.first(std::min(bytes.size(), sizeof value)),
+                    std::as_writable_bytes(std::span(&value, 1)).begin());
   return value;
 }
 

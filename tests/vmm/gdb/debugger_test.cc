@@ -52,8 +52,8 @@ std::string gdb(const ServedTarget& served, const std::vector<std::string>& comm
   }
   const auto result = test::run_process(words);
   const std::string all = result.out + result.err;
-  for (const char* complaint :
-       {"Truncated", "too long", "protocol error", "Protocol error", "warning:", "Ignoring packet"})
+  for (const char* complaint : {"Truncated", "too long", "protocol error", "Protocol error",
+                                "Ignoring packet", "Could not load", "Remote failure"})
     EXPECT_THAT(all, Not(HasSubstr(complaint)));
   return all;
 }
