@@ -5,6 +5,7 @@
 #   -t                     the job gets this terminal (an interactive program)
 #   UVMM_RIG_SMP=1         processors         UVMM_RIG_MEM=4G        memory
 #   UVMM_RIG_TIMEOUT=1200  seconds from the job's start (exit status 124); no limit with -t
+#   UVMM_RIG_STILL=90      seconds without a sign of life from the emulated machine, after which it is started again
 #   UVMM_RIG_RESULTS=DIR   a folder that the job may write to and that keeps it
 #   UVMM_RIG_QEMU=…        more arguments for QEMU          UVMM_RIG_LOG=FILE   keeps the kernel's log
 #
@@ -34,7 +35,7 @@ clean_up() {
   [ ${#relays[@]} -gt 0 ] && kill "${relays[@]}" 2>/dev/null
   [ -n "$saved_tty" ] && stty "$saved_tty" 2>/dev/null
   [ -n "${UVMM_RIG_LOG:-}" ] && cp "$run/kernel.log" "$UVMM_RIG_LOG" 2>/dev/null
-rm -rf "$run"
+  rm -rf "$run"
 }
 trap clean_up EXIT
 trap 'exit 129' HUP
@@ -69,6 +70,7 @@ start_qemu() {
     # Without ioeventfd a write to a port is in its file when the writer goes on: nothing is lost at the end.
     -device "virtio-serial-pci,id=ports,ioeventfd=off"
     -chardev "file,id=progress,path=$run/progress" -device "virtserialport,bus=ports.0,nr=3,chardev=progress"
+    -chardev "file,id=beats,path=$run/beats" -device "virtserialport,bus=ports.0,nr=4,chardev=beats"
   )
   if $terminal; then
     mkfifo "$run/tty.in" "$run/tty.out"
@@ -83,7 +85,7 @@ start_qemu() {
     arguments+=(-virtfs "local,path=$UVMM_RIG_RESULTS,mount_tag=results,security_model=none,multidevs=remap")
   # shellcheck disable=SC2206  # words are meant
   arguments+=(${UVMM_RIG_QEMU:-})
-  : >"$run/kernel.log" && : >"$run/progress" && : >"$run/out" && : >"$run/err"
+  : >"$run/kernel.log" && : >"$run/progress" && : >"$run/beats" && : >"$run/out" && : >"$run/err"
   qemu-system-x86_64 "${arguments[@]}" </dev/null >"$run/qemu.log" 2>&1 &
   qemu=$!
 }
@@ -108,16 +110,16 @@ wait_for_start() {
 }
 
 # Waits until QEMU has ended, which the job's end brings about. Fails with 1 when $1 seconds (0: no limit) were not
-# enough, with 2 when the emulated machine has stood still: its clock ticks 250 times a second whatever the job does, so
-# a QEMU that uses no processor time for 20 seconds has lost that clock (seen with QEMU 7.2 and nested guests).
+# enough, with 2 when the emulated machine stands still: a process of its own there gives a sign of life every 5 seconds,
+# whatever the job does, and QEMU 7.2 with nested guests was seen to lose the machine's clock.
 wait_for_end() {
-  local end=$((SECONDS + $1)) used last=-1 since=$SECONDS
+  local end=$((SECONDS + $1)) beats last=-1 since=$SECONDS
   while kill -0 "$qemu" 2>/dev/null; do
     sleep 0.1
     [ "$1" -eq 0 ] || [ $SECONDS -lt $end ] || return 1
-    used=$(awk '{ print $14 + $15 }' "/proc/$qemu/stat" 2>/dev/null) || return 0
-    if [ "$used" != "$last" ]; then last=$used since=$SECONDS; fi
-    [ $((SECONDS - since)) -lt 20 ] || return 2
+    beats=$(stat -c %s "$run/beats")
+    if [ "$beats" != "$last" ]; then last=$beats since=$SECONDS; fi
+    [ $((SECONDS - since)) -lt "${UVMM_RIG_STILL:-90}" ] || return 2
   done
 }
 

@@ -36,4 +36,7 @@ check "its log is shown" "$(grep -o -m 1 'Kernel panic' $work/err)" "Kernel pani
 UVMM_RIG_BOOT_TIMEOUT=1 tests/rig/rig.sh true >/dev/null 2>$work/err
 check "a rig that does not come up" $? 125
 check "is tried twice" "$(grep -c 'did not come up' $work/err)" 2
+UVMM_RIG_STILL=8 tests/rig/rig.sh sh -c 'pkill sleep; sleep 100' >/dev/null 2>$work/err
+check "a machine without a sign of life" $? 125
+check "is tried three times" "$(grep -c 'stood still' $work/err)" 3
 exit $failed
