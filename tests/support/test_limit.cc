@@ -1,5 +1,7 @@
 #include "tests/support/test_limit.h"
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -31,6 +33,10 @@ void print_threads() {
 TestLimit::TestLimit(std::chrono::seconds limit) : limit_(limit), thread_([this] { watch(); }) {}
 
 TestLimit::~TestLimit() {
+  if (::getpid() != process_) {  // a child of fork() ends by exit(): it has the object, and not the thread
+    thread_.detach();
+    return;
+  }
   {
     const std::lock_guard lock(mutex_);
     done_ = true;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <condition_variable>
@@ -25,6 +26,7 @@ class TestLimit : public testing::EmptyTestEventListener {
   void watch();
 
   const std::chrono::seconds limit_;
+  const pid_t process_ = ::getpid();
   std::mutex mutex_;
   std::condition_variable changed_;
   std::string running_;  // empty between tests
