@@ -2,11 +2,15 @@
 
 #include <unistd.h>
 
+#include <condition_variable>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
+#include <mutex>
+#include <string>
+#include <thread>
 
 namespace test {
 namespace {
@@ -30,48 +34,60 @@ void print_threads() {
 
 }  // namespace
 
-TestLimit::TestLimit(std::chrono::seconds limit) : limit_(limit), thread_([this] { watch(); }) {}
-
-TestLimit::~TestLimit() {
-  if (::getpid() != process_) {  // a child of fork() ends by exit(): it has the object, and not the thread
-    thread_.detach();
-    return;
+struct TestLimit::Watch {
+  explicit Watch(std::chrono::seconds longest) : limit(longest), thread([this] { loop(); }) {}
+  ~Watch() {
+    tell([this] { done = true; });
+    thread.join();
   }
-  {
-    const std::lock_guard lock(mutex_);
-    done_ = true;
+
+  template <class F>
+  void tell(F&& change) {
+    const std::lock_guard lock(mutex);
+    change();
+    changed.notify_all();
   }
-  changed_.notify_all();
-  thread_.join();
-}
+  void loop();
 
-void TestLimit::OnTestStart(const testing::TestInfo& info) {
-  const std::lock_guard lock(mutex_);
-  running_ = std::string(info.test_suite_name()) + "." + info.name();
-  ++started_;
-  changed_.notify_all();
-}
+  const std::chrono::seconds limit;
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::string running;  // empty between tests
+  std::uint64_t started = 0;
+  bool done = false;
+  std::thread thread;
+};
 
-void TestLimit::OnTestEnd(const testing::TestInfo& /*info*/) {
-  const std::lock_guard lock(mutex_);
-  running_.clear();
-  changed_.notify_all();
-}
-
-void TestLimit::watch() {
-  std::unique_lock lock(mutex_);
-  while (!done_) {
-    const std::uint64_t seen = started_;
-    const auto moved_on = [&] { return done_ || started_ != seen; };
-    if (running_.empty()) {
-      changed_.wait(lock, [&] { return done_ || !running_.empty(); });
-    } else if (!changed_.wait_for(lock, limit_, moved_on) && !running_.empty()) {
-      std::fprintf(stderr, "%s did not end in %lld seconds\n", running_.c_str(),
-                   static_cast<long long>(limit_.count()));
+void TestLimit::Watch::loop() {
+  std::unique_lock lock(mutex);
+  while (!done) {
+    const std::uint64_t seen = started;
+    if (running.empty()) {
+      changed.wait(lock, [&] { return done || !running.empty(); });
+    } else if (!changed.wait_for(lock, limit, [&] { return done || running.empty() || started != seen; })) {
+      std::fprintf(stderr, "%s did not end in %lld seconds\n", running.c_str(),
+                   static_cast<long long>(limit.count()));
       print_threads();
       std::abort();
     }
   }
+}
+
+TestLimit::TestLimit(std::chrono::seconds limit) : watch_(std::make_unique<Watch>(limit)) {}
+
+TestLimit::~TestLimit() {
+  if (::getpid() != process_) static_cast<void>(watch_.release());
+}
+
+void TestLimit::OnTestStart(const testing::TestInfo& info) {
+  watch_->tell([&] {
+    watch_->running = std::string(info.test_suite_name()) + "." + info.name();
+    ++watch_->started;
+  });
+}
+
+void TestLimit::OnTestEnd(const testing::TestInfo& /*info*/) {
+  watch_->tell([&] { watch_->running.clear(); });
 }
 
 }  // namespace test

@@ -5,10 +5,7 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <condition_variable>
-#include <mutex>
-#include <string>
-#include <thread>
+#include <memory>
 
 namespace test {
 
@@ -23,16 +20,12 @@ class TestLimit : public testing::EmptyTestEventListener {
   void OnTestEnd(const testing::TestInfo& info) override;
 
  private:
-  void watch();
+  /// On the heap, because a child of fork() that ends by exit() must leave it alone: it has no thread to
+  /// join, and its copy of the condition has a waiter for ever.
+  struct Watch;
 
-  const std::chrono::seconds limit_;
   const pid_t process_ = ::getpid();
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::string running_;  // empty between tests
-  std::uint64_t started_ = 0;
-  bool done_ = false;
-  std::thread thread_;
+  std::unique_ptr<Watch> watch_;
 };
 
 }  // namespace test
