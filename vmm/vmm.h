@@ -3,11 +3,12 @@
 // Read in this order: machine/machine.h (a machine's life in one class), machine/parts.h (what it is made of,
 // in the order it is built), machine/builder.cc (configuration to parts), machine/exits.h (what a vCPU's exit
 // leads to), machine/guest_memory.h (where RAM meets uvm and ept). Then by need: kvm/kvm.h (descriptors, run
-// page, slots), devices/devices.h (a device's contract), cli/cli.h (words to configuration), log.h (the only
-// logger).
+// page, slots), devices/devices.h (a device's contract), debug/debug.h (what a debugger does to a machine),
+// cli/cli.h (words to configuration), log.h (the only logger).
 //
 // Who may know whom
-//   cli → machine → {devices, kvm};  everything → log, text.  Devices never see KVM: they own the interfaces
+//   cli → machine → {devices, debug, kvm};  debug → kvm and the group of vCPUs;  everything → log, text.
+//   Devices never see KVM: they own the interfaces
 //   they need (an interrupt line, a sink of bytes) and machine/ implements them. Only kvm/ issues KVM's
 //   ioctls. Guest bytes are touched through uvm::Access, never through a raw pointer that outlives the call.
 //

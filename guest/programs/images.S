@@ -20,5 +20,6 @@ guest_program_\name\()_end:
         image poweroff
         image reset
         image idle
+        image debugee
 
         .section .note.GNU-stack, "", @progbits

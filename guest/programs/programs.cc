@@ -21,6 +21,7 @@ UVMM_IMAGE(spin)
 UVMM_IMAGE(poweroff)
 UVMM_IMAGE(reset)
 UVMM_IMAGE(idle)
+UVMM_IMAGE(debugee)
 }
 #undef UVMM_IMAGE
 
@@ -47,8 +48,8 @@ Program long64(const Text& text, std::uint64_t min_memory, const std::byte* begi
 
 #define UVMM_IMAGE(name) guest_program_##name, guest_program_##name##_end
 
-const std::array<Program, 12>& table() {
-  static const std::array<Program, 12> programs{
+const std::array<Program, 13>& table() {
+  static const std::array<Program, 13> programs{
       real16({"hello16", "prints a line in real mode", ""}, UVMM_IMAGE(hello16)),
       long64({"hello", "prints a line in long mode", ""}, 2 * kMiB, UVMM_IMAGE(hello)),
       long64({"memwalk", "touches, writes and verifies all its RAM and reports the cycles",
@@ -67,6 +68,8 @@ const std::array<Program, 12>& table() {
       long64({"poweroff", "powers off through ACPI", ""}, 2 * kMiB, UVMM_IMAGE(poweroff)),
       long64({"reset", "resets through the keyboard controller", ""}, 2 * kMiB, UVMM_IMAGE(reset)),
       long64({"idle", "halts for ever", ""}, 2 * kMiB, UVMM_IMAGE(idle)),
+      long64({"debugee", "calls one function a known number of times, for debuggers", ""}, 4 * kMiB,
+             UVMM_IMAGE(debugee)),
   };
   return programs;
 }

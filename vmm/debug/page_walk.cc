@@ -169,7 +169,7 @@ Result<Translation> walk(const PagingState& state, std::uint64_t linear, const R
   }
   // Outside of long mode a linear address has 32 bits; a debugger that speaks x86-64 may sign-extend it.
   if (!long_mode) linear &= 0xffff'ffff;
-  if (mode == PagingMode::None) return Translation{Gpa(linear)};
+  if (mode == PagingMode::None) return Translation{Gpa(linear), uvm::kPageSize, false, true};
   return walk_levels(mode, format_of(mode, state), linear, read);
 }
 

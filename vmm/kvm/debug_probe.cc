@@ -3,6 +3,7 @@
 #include <string>
 
 #include "vmm/kvm/probe_parts.h"
+#include "vmm/kvm/system.h"
 #include "vmm/kvm/trial_vm.h"
 
 namespace vmm::kvm {
@@ -14,6 +15,9 @@ constexpr std::array<std::uint8_t, 9> kInt3{0xcc, 0x90, 0x89, 0x04, 0x25, 0x00, 
 // nop; nop; mov %eax, kData; nop; mov %eax, kDevice
 constexpr std::array<std::uint8_t, 17> kPlain{0x90, 0x90, 0x89, 0x04, 0x25, 0x00, 0x90, 0x00, 0x00,
                                               0x90, 0x89, 0x04, 0x25, 0x00, 0x00, 0x10, 0x00};
+
+// out %al,(%dx); mov %eax, kDevice
+constexpr std::array<std::uint8_t, 8> kOut{0xee, 0x89, 0x04, 0x25, 0x00, 0x00, 0x10, 0x00};
 
 kvm_guest_debug request(std::uint32_t facility) {
   kvm_guest_debug debug{};
@@ -44,6 +48,9 @@ DebugFacilities try_out(TrialVm& trial, Ring ring) {
   found.software_breakpoint = is_debug(int3);
   found.breakpoint_as_error = is_int3_error(int3);
 
+  const auto out = trial.execute(ring, kOut);
+  found.out_as_exit = out && std::holds_alternative<IoExit>(*out);
+
   constexpr std::uint64_t kExecute = 0x1;     // L0, one byte, execution
   constexpr std::uint64_t kWrite4 = 0xd0001;  // L0, four bytes, writes
   const kvm_guest_debug at_second = hardware(TrialVm::kCode + 1, kExecute);
@@ -65,7 +72,18 @@ void add_facility(Report& report, const char* name, bool supervisor, bool user) 
   add(report, "debug", name, value, Verdict::No, "refused to gdb");
 }
 
+/// Whatever makes a trap byte come back.
+bool traps(const DebugFacilities& found) {
+  return found.software_breakpoint || found.breakpoint_as_error;
+}
+
 }  // namespace
+
+uvm::Result<DebugSupport> probe_debug_support() {
+  UVMM_TRY(const System system, System::open());
+  UVMM_TRY(const auto trial, TrialVm::create(system));
+  return DebugSupport{try_out(*trial, Ring::Supervisor), try_out(*trial, Ring::User)};
+}
 
 void probe_debug(Report& report, TrialVm& trial) {
   const DebugFacilities supervisor = try_out(trial, Ring::Supervisor);
@@ -76,6 +94,9 @@ void probe_debug(Report& report, TrialVm& trial) {
   if (supervisor.breakpoint_as_error || user.breakpoint_as_error) {
     add_facility(report, "... as an emulator error", supervisor.breakpoint_as_error,
                  user.breakpoint_as_error);
+  }
+  if (!traps(supervisor) && supervisor.out_as_exit) {
+    add_facility(report, "... as an OUT instruction", true, false);
   }
   add_facility(report, "hardware breakpoint", supervisor.hardware_breakpoint, user.hardware_breakpoint);
   add_facility(report, "watchpoint", supervisor.watchpoint, user.watchpoint);

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "uvm/base/error.h"
+
 namespace vmm::kvm {
 
 /// What runs the guest's code.
@@ -40,9 +42,18 @@ struct DebugFacilities {
   bool software_breakpoint = false;
   /// INT3 comes back as InternalErrorExit with 0xcc in its bytes: as good, if the byte is ours.
   bool breakpoint_as_error = false;
+  /// OUT DX,AL comes back as IoExit: a trap byte where INT3 does not work. Never at CPL 3, whose I/O is the
+  /// guest kernel's to allow.
+  bool out_as_exit = false;
   bool hardware_breakpoint = false;
   bool watchpoint = false;
   bool single_step = false;
+};
+
+/// The same for both rings.
+struct DebugSupport {
+  DebugFacilities supervisor;  // CPL 0
+  DebugFacilities user;        // CPL 3
 };
 
 struct Report {
@@ -64,6 +75,9 @@ struct BootVerdict {
 /// Runs every probe. Never fails: what can't be tried is a Finding that says so. 15–150 ms, more where KVM
 /// itself is nested in an emulator. Any thread.
 [[nodiscard]] Report probe_host();
+/// Only the guest debug facilities, for a debugger that attaches. 2–20 ms. Errors: those of opening KVM and
+/// making a VM.
+[[nodiscard]] uvm::Result<DebugSupport> probe_debug_support();
 /// Only what is needed to tell whether an unmodified kernel can run. 2–10 ms.
 [[nodiscard]] BootVerdict can_boot_linux();
 [[nodiscard]] BootVerdict can_boot_linux(const Report& report);

@@ -63,7 +63,11 @@ uvm::Status build_vcpus(Machine::Parts& parts, const std::vector<kvm_cpuid_entry
       Exits::Parts{parts.bus, *parts.memory, parts.ending,
                    [&parts](std::uint8_t vector) { parts.interrupts->end_of_interrupt(vector); },
                    [&parts] { return parts.power.pending(); }});
-  parts.vcpus = std::make_unique<VcpuGroup>(std::move(vcpus), *parts.exits);
+  parts.inferior = std::make_unique<debug::Inferior>(parts.memory->space(), *parts.exits);
+  parts.vcpus = std::make_unique<VcpuGroup>(std::move(vcpus), parts.inferior->run());
+  parts.inferior->set_group(*parts.vcpus);
+  parts.target = std::make_unique<gdb::MachineTarget>(
+      *parts.inferior, gdb::MachineTarget::Machine{[&parts] { parts.ending.end(ExitStatus::Ok); }});
   parts.memory->set_vcpus(parts.vcpus.get());
   return uvm::ok();
 }

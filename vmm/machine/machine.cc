@@ -83,13 +83,23 @@ uvm::Result<RunReport> Machine::run() {
   const auto idle = boost::asio::make_work_guard(parts.io);
   parts.io.run();
   parts.vcpus->stop();
+  const RunReport report = parts.ending.report().value_or(RunReport{});
+  parts.inferior->run().machine_ended(report.status);
   parts.faults.reset();
   drain_console(parts);
-  return parts.ending.report().value_or(RunReport{});
+  return report;
 }
 
 void Machine::stop() {
   parts_->ending.end(ExitStatus::Ok);
+}
+
+gdb::Target& Machine::debug_target() {
+  return *parts_->target;
+}
+
+void Machine::start_stopped() {
+  parts_->inferior->run().start_paused();
 }
 
 uvm::Space& Machine::space() {

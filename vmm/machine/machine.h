@@ -10,6 +10,10 @@
 
 namespace vmm {
 
+namespace gdb {
+class Target;
+}
+
 /// How a run ended.
 struct RunReport {
   int status = 0;       // the exit status of `uvmm run`
@@ -40,6 +44,12 @@ class Machine {
   [[nodiscard]] std::string memory_map() const;
   /// Guest memory, for whoever works on it while the guest runs. Any thread; as long as the machine lives.
   [[nodiscard]] uvm::Space& space();
+
+  /// What a debugger works on. Use it from one thread at a time, any, as long as the machine lives; after
+  /// run() has returned it is an empty shell. See vmm/gdb/target.h.
+  [[nodiscard]] gdb::Target& debug_target();
+  /// Before run(): no instruction is executed until a debugger lets the guest go.
+  void start_stopped();
 
   struct Parts;
 

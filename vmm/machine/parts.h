@@ -5,6 +5,8 @@
 #include <boost/asio/io_context.hpp>
 #include <memory>
 
+#include "vmm/debug/inferior.h"
+#include "vmm/gdb/machine_target.h"
 #include "vmm/kvm/system.h"
 #include "vmm/kvm/vm.h"
 #include "vmm/machine/boot_plan.h"
@@ -48,7 +50,9 @@ struct Machine::Parts {
   Bus bus;
 
   std::unique_ptr<Exits> exits;
+  std::unique_ptr<debug::Inferior> inferior;  // stands between the vCPU threads and exits
   std::unique_ptr<VcpuGroup> vcpus;
+  std::unique_ptr<gdb::MachineTarget> target;
   std::unique_ptr<FaultThread> faults;
 };
 

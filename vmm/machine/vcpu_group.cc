@@ -2,13 +2,14 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
 namespace vmm {
 
 VcpuGroup::VcpuGroup(std::vector<std::unique_ptr<kvm::Vcpu>> vcpus, ExitHandler& handler)
-    : vcpus_(std::move(vcpus)), handler_(handler) {}
+    : vcpus_(std::move(vcpus)), handler_(handler), holds_(vcpus_.size(), Hold::Released) {}
 
 VcpuGroup::~VcpuGroup() {
   stop();
@@ -29,27 +30,51 @@ uvm::Status VcpuGroup::start() {
 }
 
 void VcpuGroup::pause() {
-  {
-    const uvm::MutexLock lock(mutex_);
-    ++pauses_;
-    attention_.store(true, std::memory_order_release);
-  }
-  kick_all();
+  if (begin_pause()) return;
   const uvm::MutexLock lock(mutex_);
   while (running_ != 0) changed_.wait(mutex_);
 }
 
+bool VcpuGroup::begin_pause() {
+  bool parked = false;
+  {
+    const uvm::MutexLock lock(mutex_);
+    ++pauses_;
+    set_attention_locked();
+    parked = running_ == 0;
+  }
+  kick_all();
+  return parked;
+}
+
 void VcpuGroup::resume() {
   const uvm::MutexLock lock(mutex_);
-  if (--pauses_ == 0 && !stopping_) attention_.store(false, std::memory_order_release);
+  --pauses_;
+  set_attention_locked();
   changed_.notify_all();
+}
+
+bool VcpuGroup::all_parked() {
+  const uvm::MutexLock lock(mutex_);
+  return running_ == 0 && pauses_ != 0;
+}
+
+void VcpuGroup::hold(std::size_t index, Hold hold) {
+  const uvm::MutexLock lock(mutex_);
+  holds_[index] = hold;
+  set_attention_locked();
+}
+
+void VcpuGroup::set_attention_locked() {
+  const bool held = std::find(holds_.begin(), holds_.end(), Hold::Held) != holds_.end();
+  attention_.store(stopping_ || pauses_ != 0 || held, std::memory_order_release);
 }
 
 void VcpuGroup::stop() {
   {
     const uvm::MutexLock lock(mutex_);
     stopping_ = true;
-    attention_.store(true, std::memory_order_release);
+    set_attention_locked();
     changed_.notify_all();
   }
   if (threads_.empty()) return;
@@ -62,20 +87,40 @@ void VcpuGroup::kick_all() {
   for (const auto& vcpu : vcpus_) vcpu->kick();
 }
 
-bool VcpuGroup::may_run() {
+bool VcpuGroup::parked_locked(const kvm::Vcpu& vcpu) const {
+  return pauses_ != 0 || holds_[vcpu.id()] == Hold::Held;
+}
+
+bool VcpuGroup::may_run(kvm::Vcpu& vcpu) {
   if (!attention_.load(std::memory_order_acquire)) return true;
+  {
+    const uvm::MutexLock lock(mutex_);
+    if (stopping_) return false;
+    if (!parked_locked(vcpu)) return true;
+  }
+  if (handler_.parking(vcpu) == Next::EndMachine) {
+    handler_.ended();
+    return false;
+  }
+  leave();
   const uvm::MutexLock lock(mutex_);
-  if (stopping_) return false;
-  if (pauses_ == 0) return true;
-  --running_;
-  changed_.notify_all();
-  while (pauses_ != 0 && !stopping_) changed_.wait(mutex_);
+  while (parked_locked(vcpu) && !stopping_) changed_.wait(mutex_);
   ++running_;
   return !stopping_;
 }
 
+void VcpuGroup::leave() {
+  bool last = false;
+  {
+    const uvm::MutexLock lock(mutex_);
+    last = --running_ == 0 && pauses_ != 0;
+    changed_.notify_all();
+  }
+  if (last) handler_.all_parked();
+}
+
 void VcpuGroup::loop(kvm::Vcpu& vcpu) {
-  while (may_run()) {
+  while (may_run(vcpu)) {
     auto exit = vcpu.run();
     if (!exit) {
       handler_.failed(vcpu, exit.error());
@@ -87,9 +132,7 @@ void VcpuGroup::loop(kvm::Vcpu& vcpu) {
       break;
     }
   }
-  const uvm::MutexLock lock(mutex_);
-  --running_;
-  changed_.notify_all();
+  leave();
 }
 
 }  // namespace vmm
