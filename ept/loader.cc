@@ -456,6 +456,23 @@ uvm::Status Loader::read_private(uvm::Gpa page, std::span<std::byte> to) const {
   return uvm::ok();
 }
 
+uvm::Status Loader::write_private(uvm::Gpa at, std::span<const std::byte> from) {
+  const uvm::GpaRange page = uvm::GpaRange::page_of(at);
+  const host::Window* holder = nullptr;
+  if (!stashed(page).empty()) {
+    holder = stash_window_.get();
+  } else if (private_in_view(page).empty()) {
+    return uvm::Error(uvm::ErrorKind::NoMapping, "guest page " + uvm::to_string(at) + " is not private");
+  } else if (shown_at(page.begin()).guard == Guard::Open) {
+    holder = window_.get();
+  } else {
+    return uvm::Error(uvm::ErrorKind::NoMemory,
+                      "guest page " + uvm::to_string(at) + ": no host mapping left to write it through");
+  }
+  std::memcpy(holder->bytes(page).data() + at.offset_in_page(), from.data(), from.size());
+  return uvm::ok();
+}
+
 uvm::Residency Loader::residency(uvm::GpaRange range) const {
   uvm::Residency sum;
   for (const Run& piece : runs_.in(range)) {

@@ -105,6 +105,9 @@ class Loader {
   [[nodiscard]] bool is_private(uvm::Gpa page) const;
   /// Errors: NoMapping.
   [[nodiscard]] uvm::Status read_private(uvm::Gpa page, std::span<std::byte> to) const;
+  /// Writes bytes of a private page, from `at` on and inside the page, unless the window shows it without the
+  /// right to write. Errors: NoMapping, NoMemory (it could not leave the window).
+  [[nodiscard]] uvm::Status write_private(uvm::Gpa at, std::span<const std::byte> from);
   [[nodiscard]] uvm::Residency residency(uvm::GpaRange range) const;
 
   void wake(uvm::GpaRange range) const;

@@ -244,7 +244,7 @@ uvm::Result<uvm::Frame> Pmap::promote_in_place(const uvm::Promotion& promotion) 
   }
   // The source may be a page of another space: its lock must not be taken inside ours.
   std::array<std::byte, uvm::kPageSize> bytes;
-  UVMM_CHECK(read_frame(promotion.source, bytes));
+  UVMM_CHECK(read_source(promotion.source, bytes));
   uvm::MutexLock lock(mutex_);
   if (loader_.is_private(promotion.page)) return frame;  // by a write that was under way above
   forget_locked(uvm::GpaRange::page_of(promotion.page));
@@ -265,7 +265,7 @@ uvm::Result<uvm::Frame> Pmap::promote_shareable(const uvm::Promotion& promotion)
       forget_locked(page);
       moves = loader_.is_private(promotion.page) && promotion.source != mine;
     }
-    UVMM_CHECK(read_frame(moves ? mine : promotion.source, bytes));
+    UVMM_CHECK(read_source(moves ? mine : promotion.source, bytes));
     UVMM_CHECK(arena->write_page(frame.index, bytes));
     if (moves) {
       // The host made the page; nobody knows the frame it had.
@@ -281,7 +281,7 @@ uvm::Result<uvm::Frame> Pmap::promote_shareable(const uvm::Promotion& promotion)
   return frame;
 }
 
-uvm::Status Pmap::read_frame(std::optional<uvm::Frame> source, std::span<std::byte> to) const {
+uvm::Status Pmap::read_source(std::optional<uvm::Frame> source, std::span<std::byte> to) const {
   if (!source) {
     std::fill(to.begin(), to.end(), std::byte{0});
     return uvm::ok();
@@ -293,10 +293,10 @@ uvm::Status Pmap::read_frame(std::optional<uvm::Frame> source, std::span<std::by
     status = backing->read_page(source->index, to);
   } else {
     return uvm::Error(ErrorKind::Unsupported,
-                      "promotion: pages of " + std::string(source->store->name()) + " cannot be read here");
+                      "pages of " + std::string(source->store->name()) + " cannot be read here");
   }
   if (status) return status;
-  return uvm::Error(ErrorKind::PagerIo, "promotion: the source is gone: " + status.error().text());
+  return uvm::Error(ErrorKind::PagerIo, "the page is gone: " + status.error().text());
 }
 
 uvm::Status Pmap::read_private(uvm::Gpa page, std::span<std::byte> to) const {

@@ -68,6 +68,11 @@ class Pmap final : public uvm::Pmap {
   /// Empty when `range` is not covered. A thread that touches bytes whose translation went in the meantime
   /// sleeps until the event is resolved, so it must hold no lock that resolution needs.
   [[nodiscard]] std::span<std::byte> bytes(uvm::GpaRange range) override;
+  [[nodiscard]] uvm::Status read_frame(uvm::Frame frame, std::uint64_t offset,
+                                       std::span<std::byte> to) override;
+  [[nodiscard]] uvm::Status write_frame(uvm::Frame frame, std::uint64_t offset,
+                                        std::span<const std::byte> from) override;
+  [[nodiscard]] bool discard_equal(uvm::Gpa page, std::span<const std::byte> bytes) override;
   void update() override;
   void drop_all() override;
   [[nodiscard]] uvm::Residency residency(uvm::GpaRange range) const override;
@@ -99,7 +104,7 @@ class Pmap final : public uvm::Pmap {
       REQUIRES(mutex_);
   /// Tables, reverse maps and window lose the range; private frames stay.
   void forget_locked(uvm::GpaRange range) REQUIRES(mutex_);
-  [[nodiscard]] uvm::Status read_frame(std::optional<uvm::Frame> source, std::span<std::byte> to) const;
+  [[nodiscard]] uvm::Status read_source(std::optional<uvm::Frame> source, std::span<std::byte> to) const;
   [[nodiscard]] uvm::Result<uvm::Frame> promote_in_place(const uvm::Promotion& promotion);
   [[nodiscard]] uvm::Result<uvm::Frame> promote_shareable(const uvm::Promotion& promotion);
   [[nodiscard]] bool host_can_promote_locked(const uvm::Promotion& promotion) const REQUIRES(mutex_);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <new>
+#include <optional>
 #include <utility>
 
 namespace uvm {
@@ -17,6 +18,25 @@ Status each_page(GpaRange range, F&& step) {
     at = part.end();
   }
   return ok();
+}
+
+/// Calls `step(part, bytes of the part)` for the piece of every page; `at` may be any guest address.
+template <class T, class F>
+Copied copy_pages(const Space& space, Gpa at, std::span<T> bytes, const char* operation, F&& step) {
+  Copied copied;
+  const auto range = GpaRange::from_size(at, bytes.size());
+  if (!range) {
+    copied.status =
+        Error(ErrorKind::Invalid, "space " + space.name() + ": " + operation + " at " + to_string(at) + ": " +
+                                      hex(bytes.size()) + " bytes pass 2^64");
+    return copied;
+  }
+  copied.status = each_page(*range, [&](GpaRange part) -> Status {
+    UVMM_CHECK(step(part, bytes.subspan(copied.bytes, part.size())));
+    copied.bytes += part.size();
+    return ok();
+  });
+  return copied;
 }
 
 }  // namespace
@@ -65,30 +85,38 @@ Result<Access> Access::open(Space& space, GpaRange range, AccessKind access) try
   return space.out_of_memory("access", range);
 }
 
-Status Access::read(Space& space, Gpa from, std::span<std::byte> to) {
-  if (to.empty()) return ok();
-  const auto range = GpaRange::from_size(from, to.size());
-  if (!range)
-    return Error(ErrorKind::Invalid, "space " + space.name() + ": read at " + to_string(from) + ": " +
-                                         hex(to.size()) + " bytes pass 2^64");
-  return each_page(*range, [&](GpaRange part) -> Status {
+Status Access::read_page(Space& space, GpaRange part, std::span<std::byte> to, AccessRights rights) {
+  if (rights == AccessRights::Current) {
     UVMM_TRY(const Access page, open(space, part, AccessKind::Read));
-    std::memcpy(to.data() + (part.begin() - from), page.bytes().data(), part.size());
+    std::memcpy(to.data(), page.bytes().data(), to.size());
+    return ok();
+  }
+  return space.visit(part.begin(), FaultKind::Peek, SharedWrites::Refuse, [&](std::optional<Frame> frame) {
+    if (frame) return space.pmap_.read_frame(*frame, part.begin().offset_in_page(), to);
+    std::fill(to.begin(), to.end(), std::byte{0});
     return ok();
   });
 }
 
-Status Access::write(Space& space, Gpa to, std::span<const std::byte> from) {
-  if (from.empty()) return ok();
-  const auto range = GpaRange::from_size(to, from.size());
-  if (!range)
-    return Error(ErrorKind::Invalid, "space " + space.name() + ": write at " + to_string(to) + ": " +
-                                         hex(from.size()) + " bytes pass 2^64");
-  return each_page(*range, [&](GpaRange part) -> Status {
+Status Access::write_page(Space& space, GpaRange part, std::span<const std::byte> from, AccessMode mode) {
+  if (mode.rights == AccessRights::Current) {
     UVMM_TRY(const Access page, open(space, part, AccessKind::Write));
-    std::memcpy(page.bytes().data(), from.data() + (part.begin() - to), part.size());
+    std::memcpy(page.bytes().data(), from.data(), from.size());
     return ok();
+  }
+  return space.visit(part.begin(), FaultKind::Poke, mode.shared, [&](std::optional<Frame> frame) {
+    return space.pmap_.write_frame(*frame, part.begin().offset_in_page(), from);
   });
+}
+
+Copied Access::read_some(Space& space, Gpa from, std::span<std::byte> to, AccessMode mode) {
+  return copy_pages(space, from, to, "read",
+                    [&](GpaRange part, auto bytes) { return read_page(space, part, bytes, mode.rights); });
+}
+
+Copied Access::write_some(Space& space, Gpa to, std::span<const std::byte> from, AccessMode mode) {
+  return copy_pages(space, to, from, "write",
+                    [&](GpaRange part, auto bytes) { return write_page(space, part, bytes, mode); });
 }
 
 Status Access::fill(Space& space, GpaRange range, std::byte value) {

@@ -6,6 +6,7 @@
 #include <span>
 #include <type_traits>
 
+#include "uvm/access_mode.h"
 #include "uvm/base/error.h"
 #include "uvm/base/range.h"
 #include "uvm/protection.h"
@@ -33,10 +34,24 @@ class Access {
   /// Host bytes of the range. The guest can change them at any time: read each once, and trust none.
   [[nodiscard]] std::span<std::byte> bytes() const { return bytes_; }
 
-  /// Copies guest bytes out, or bytes into the guest, page by page. Errors: those of Space::fault. On an
-  /// error the pages before the one it names may have been copied.
-  [[nodiscard]] static Status read(Space& space, Gpa from, std::span<std::byte> to);
-  [[nodiscard]] static Status write(Space& space, Gpa to, std::span<const std::byte> from);
+  /// Copies guest bytes out, or bytes into the guest, page by page, and says how many it copied. Errors:
+  /// those of Space::fault; Protection (a shared mapping of an object, see SharedWrites).
+  ///
+  /// With AccessRights::Maximum nothing is entered, and no translation but those of the page that a write
+  /// makes private is touched: the debugger's door. A page that is ours alone is written where it is, also
+  /// under a pin.
+  [[nodiscard]] static Copied read_some(Space& space, Gpa from, std::span<std::byte> to,
+                                        AccessMode mode = {});
+  [[nodiscard]] static Copied write_some(Space& space, Gpa to, std::span<const std::byte> from,
+                                         AccessMode mode = {});
+  /// The same for who wants all of it. On an error the pages before the one it names may have been copied.
+  [[nodiscard]] static Status read(Space& space, Gpa from, std::span<std::byte> to, AccessMode mode = {}) {
+    return read_some(space, from, to, mode).status;
+  }
+  [[nodiscard]] static Status write(Space& space, Gpa to, std::span<const std::byte> from,
+                                    AccessMode mode = {}) {
+    return write_some(space, to, from, mode).status;
+  }
   /// Sets every byte of the range.
   [[nodiscard]] static Status fill(Space& space, GpaRange range, std::byte value);
 
@@ -56,6 +71,10 @@ class Access {
  private:
   Access(Space& space, GpaRange range) : space_(&space), range_(range) {}
   void close();
+  [[nodiscard]] static Status read_page(Space& space, GpaRange part, std::span<std::byte> to,
+                                        AccessRights rights);
+  [[nodiscard]] static Status write_page(Space& space, GpaRange part, std::span<const std::byte> from,
+                                         AccessMode mode);
 
   Space* space_ = nullptr;  // null after a move
   GpaRange range_;

@@ -72,6 +72,7 @@ Result<Fault::Next> Fault::attempt() {
                                             " is " + to_string(entry->protection) + ", at most " +
                                             to_string(entry->max_protection));
   }
+  UVMM_CHECK(check_reach(*entry));
   const std::uint64_t slot = entry->slot_of(page_);
   const bool is_ours = busy_ && busy_->amap == entry->amap && busy_->slot == slot;
   if (busy_ && !is_ours) return Next::EndBusy;  // the mapping changed meanwhile: begin again
@@ -130,7 +131,9 @@ Result<Fault::Next> Fault::act(const Entry& entry, LockedAmap& amap, const Fault
       return Next::CopyAmap;
     case FaultCase::UseAnon:
       counter = &counters.anon;
-      if (slot_ != SlotState::InPlace) {
+      if (visits()) {
+        next = visit(private_frame(entry, amap));
+      } else if (slot_ != SlotState::InPlace) {
         next = use_anon(entry, amap, plan);
       } else if (plan.fill == Fill::Zero) {
         next = fill_zeros(entry, amap, plan);
@@ -144,11 +147,15 @@ Result<Fault::Next> Fault::act(const Entry& entry, LockedAmap& amap, const Fault
       // A write that is left to the host ends as a copy: the host makes it when the access is repeated.
       counter = plan.fill == Fill::CopyOnWrite && access_ == AccessKind::Write ? &counters.object_copied
                                                                                : &counters.object;
-      next = use_object(entry, amap, plan);
+      next = visits() ? visit_object(entry, plan) : use_object(entry, amap, plan);
       break;
     case FaultCase::ZeroFill:
       counter = &counters.zero_filled;
-      next = plan.fill == Fill::Zero ? fill_zeros(entry, amap, plan) : copy_page(entry, amap, plan);
+      if (kind_ == FaultKind::Peek) {
+        next = visit(std::nullopt);
+      } else {
+        next = plan.fill == Fill::Zero ? fill_zeros(entry, amap, plan) : copy_page(entry, amap, plan);
+      }
       break;
     case FaultCase::CopyAnon:
       counter = &counters.anon_copied;
@@ -160,7 +167,8 @@ Result<Fault::Next> Fault::act(const Entry& entry, LockedAmap& amap, const Fault
       break;
   }
   if (next && *next == Next::Done) {
-    count(*counter);
+    count(kind_ == FaultKind::Peek ? counters.peeks : *counter);
+    if (kind_ == FaultKind::Poke) count(counters.pokes);
     if (plan.fill != Fill::Exact) count(counters.left_to_host);
   }
   return next;
@@ -247,16 +255,16 @@ Result<Fault::Next> Fault::copy_page(const Entry& entry, LockedAmap& amap, const
   Promotion promotion{page_, std::nullopt, plan.placement};
   if (plan.what == FaultCase::CopyObject) {
     if (!is_answered(entry)) return ask(entry, 1, 0, plan);
-    promotion.source = answer_->frames.run.first + ((entry.offset_of(page_) - answer_->offset) >> kPageShift);
+    promotion.source = answered_frame(entry);
   } else if (plan.what == FaultCase::CopyAnon) {
-    const Anon* anon = amap.find(slot);
-    promotion.source = anon != nullptr ? anon->frame() : context_.pmap.harvest_page(page_);
+    promotion.source = private_frame(entry, amap);
   }
   // In place, the pmap flushes the one space there is. Others are ours to flush, if they can see an old page.
   if (plan.placement == Placement::Shareable && promotion.source && !busy_) {
     return take_away(entry, amap, slot);
   }
   UVMM_TRY(const Frame frame, promote_slot(context_.pmap, amap, slot, promotion));
+  if (visits()) return visit(frame);
   return enter({GpaRange::page_of(page_), frame, Fill::Exact, plan.rights});
 }
 
@@ -306,11 +314,16 @@ GpaRange Fault::without_served(GpaRange run, Protection rights) const {
 Fault::Next Fault::ask(const Entry& entry, std::uint64_t pages, std::uint64_t pages_before,
                        const FaultPlan& plan) {
   // A shared mapping that gets the right to write will not tell us when it does: the backing has to know now.
-  const bool reaches_object = entry.sharing == Sharing::Shared && includes(plan.rights, Protection::Write);
+  const bool writes = access_ == AccessKind::Write || includes(plan.rights, Protection::Write);
+  const bool reaches_object = entry.sharing == Sharing::Shared && writes;
   question_ = Question{entry.object,
                        {entry.offset_of(page_), pages, reaches_object ? AccessKind::Write : AccessKind::Read},
                        pages_before};
   return Next::AskPager;
+}
+
+Frame Fault::answered_frame(const Entry& entry) const {
+  return answer_->frames.run.first + ((entry.offset_of(page_) - answer_->offset) >> kPageShift);
 }
 
 bool Fault::is_answered(const Entry& entry) const {

@@ -9,11 +9,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "uvm/access_mode.h"
 #include "uvm/base/error.h"
 #include "uvm/base/range.h"
 #include "uvm/entry.h"
@@ -44,11 +46,23 @@ struct WiredPage {
   std::uint64_t generation = 0;    // of the object, when it gave the page
 };
 
+/// What a Peek or a Poke does with the page. Called with the map and the amap locked, so that nobody replaces
+/// the page meanwhile; no frame: zeros that nobody holds (a Peek only).
+using FrameUse = std::function<Status(std::optional<Frame>)>;
+
+struct FrameVisit {
+  const FrameUse* use = nullptr;
+  SharedWrites shared = SharedWrites::Refuse;
+};
+
 class Fault {
  public:
   /// `address`: any byte of the page. Runs are entered inside `within` only.
   Fault(const FaultContext& context, Gpa address, AccessKind access, FaultKind kind,
         std::optional<GpaRange> within = std::nullopt);
+
+  /// Needed before resolve() of a Peek or a Poke; `visit.use` outlives the fault.
+  void set_use(FrameVisit visit) { visit_ = visit; }
 
   /// Returns the range that has translations now; it holds the page. Throws nothing.
   [[nodiscard]] Result<GpaRange> resolve();
@@ -89,6 +103,13 @@ class Fault {
   [[nodiscard]] Result<Next> fill_zeros(const Entry& entry, const LockedAmap& amap, const FaultPlan& plan);
   [[nodiscard]] Result<Next> copy_page(const Entry& entry, LockedAmap& amap, const FaultPlan& plan);
 
+  [[nodiscard]] bool visits() const { return visit_.use != nullptr; }
+  [[nodiscard]] Status check_reach(const Entry& entry) const;
+  [[nodiscard]] Result<Next> visit(std::optional<Frame> frame);
+  [[nodiscard]] Result<Next> visit_object(const Entry& entry, const FaultPlan& plan);
+  [[nodiscard]] std::optional<Frame> private_frame(const Entry& entry, const LockedAmap& amap) const;
+  [[nodiscard]] Frame answered_frame(const Entry& entry) const;
+
   /// The pages around the faulting one that can be entered together with it.
   [[nodiscard]] GpaRange run_around(const Entry& entry, const LockedAmap& amap, const FaultPlan& plan) const;
   /// `run` without the neighbours that have those rights already, found by probing at doubling distances.
@@ -113,6 +134,7 @@ class Fault {
   const AccessKind access_;
   const FaultKind kind_;
   const std::optional<GpaRange> within_;
+  FrameVisit visit_;
 
   SlotState slot_ = SlotState::Empty;  // as the last attempt found it
   bool backing_gone_ = false;          // the pager failed, but a private page is there

@@ -3,11 +3,28 @@
 namespace uvm {
 namespace {
 
+/// Whether the fault is held against max_protection.
+bool asks_for_most(FaultKind kind) {
+  return kind != FaultKind::Plain && kind != FaultKind::Wire;
+}
+
+/// What a reader who leaves no trace finds.
+FaultPlan plan_peek(const FaultFacts& facts, FaultPlan plan) {
+  if (facts.slot != SlotState::Empty) {
+    plan.what = FaultCase::UseAnon;
+  } else {
+    plan.what = facts.has_object ? FaultCase::UseObject : FaultCase::ZeroFill;
+  }
+  return plan;
+}
+
 /// Whether the resolved page has to take a write. A wiring fault prepares for every write the mapping (Wire)
 /// or any later state of it (WireMax) could allow: that is all there is to the rule of 2001.
 bool prepares_for_write(const FaultFacts& facts) {
   switch (facts.kind) {
     case FaultKind::Plain:
+    case FaultKind::Peek:
+    case FaultKind::Poke:
       return facts.access == AccessKind::Write;
     case FaultKind::Wire:
       return includes(facts.protection, Protection::Write);
@@ -73,8 +90,9 @@ FaultPlan plan_lower(const FaultFacts& facts, bool writes, FaultPlan plan) {
 
 FaultPlan plan_fault(const FaultFacts& facts) {
   FaultPlan plan;
-  const Protection allowed = facts.kind == FaultKind::WireMax ? facts.max_protection : facts.protection;
+  const Protection allowed = asks_for_most(facts.kind) ? facts.max_protection : facts.protection;
   if (!includes(allowed, needed(facts.access))) return plan;
+  if (facts.kind == FaultKind::Peek) return plan_peek(facts, plan);
 
   const bool writes = prepares_for_write(facts);
   // Zeros cannot be shown without a page to hold them, so an entry without object copies its amap for a read

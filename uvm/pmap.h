@@ -135,6 +135,18 @@ class Pmap {
   /// NoMapping (one of them is no longer private).
   [[nodiscard]] virtual Status read(Frame first, std::span<std::byte> to) const;
 
+  /// Reads bytes of one frame, which starts `offset` bytes into the page and stays in it, whatever the
+  /// translations say: for debuggers. Errors: PagerIo (the page went away), Unsupported.
+  [[nodiscard]] virtual Status read_frame(Frame frame, std::uint64_t offset, std::span<std::byte> to) = 0;
+  /// The same for writing, of private frames and of those of an object that can be written. A translation
+  /// that shows the frame without the right to write may go for it; it never gains the right. Errors:
+  /// Protection (an object that is never written), NoMemory, Unsupported.
+  [[nodiscard]] virtual Status write_frame(Frame frame, std::uint64_t offset,
+                                           std::span<const std::byte> from) = 0;
+  /// Like discard() of one page, if it is private in place and holds exactly these bytes when no vCPU can
+  /// write it any more. Its translation may be gone either way. Whether it was freed.
+  [[nodiscard]] virtual bool discard_equal(Gpa page, std::span<const std::byte> bytes) = 0;
+
   /// When it returns no vCPU or thread of this process can use a translation that was removed or lowered
   /// before.
   virtual void update() = 0;

@@ -47,10 +47,15 @@ enum class AccessKind : std::uint8_t { Read, Write, Execute };
   return Protection::All;
 }
 
-/// Plain resolves an access. Wire also holds the page, as today's protection would have it. WireMax holds it
-/// as the most permissive access the mapping could ever get would have it, so that nothing has to move the
-/// page later (NetBSD uvm_fault.c, VM_FAULT_WIREMAX, 2001-12-31).
-enum class FaultKind : std::uint8_t { Plain, Wire, WireMax };
+/// What a fault is for.
+enum class FaultKind : std::uint8_t {
+  Plain,    // an access that is to be repeated
+  Wire,     // the page is to be held, as today's protection would have it
+  WireMax,  // the page is to be held as the most permissive access the mapping could ever get would have it,
+            // so that nothing has to move it later (NetBSD uvm_fault.c, VM_FAULT_WIREMAX, 2001-12-31)
+  Peek,     // its bytes are read as max_protection allows; nothing is entered, made or changed
+  Poke,     // its bytes are written as max_protection allows, after it was made private; nothing is entered
+};
 
 /// Whether writes through a mapping reach its object (Shared) or a copy of the page (Private).
 enum class Sharing : std::uint8_t { Private, Shared };

@@ -82,6 +82,17 @@ Result<GpaRange> Space::fault_within(Gpa address, AccessKind access, FaultKind k
   return resolved;
 }
 
+Status Space::visit(Gpa address, FaultKind kind, SharedWrites shared, const FrameUse& use) {
+  count(counters_.faults);
+  const AccessKind access = kind == FaultKind::Poke ? AccessKind::Write : AccessKind::Read;
+  Fault fault(fault_context(), address, access, kind);
+  fault.set_use({&use, shared});
+  auto resolved = fault.resolve();
+  if (resolved) return ok();
+  count(counters_.refused);
+  return std::move(resolved).error();
+}
+
 void Space::drop_translations() {
   pmap_.drop_all();
 }

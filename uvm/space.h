@@ -3,11 +3,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "uvm/access_mode.h"
 #include "uvm/base/error.h"
 #include "uvm/base/range.h"
 #include "uvm/map.h"
@@ -82,6 +84,12 @@ class Space {
   /// shared mapping of an object, whose later writes the child would see), NoMemory.
   [[nodiscard]] Result<std::unique_ptr<Space>> fork(std::string name, Pmap& pmap);
 
+  /// Drops the private copy of the page that holds `address` when its bytes are those of the object's page
+  /// below it (of zeros, without an object), so that the page is shared again: for a debugger who has put
+  /// back what it overwrote. Only pages that are private in place. Errors: NoMapping, Busy (an Access is
+  /// open), Pinned, and those of the object's pager.
+  [[nodiscard]] Result<Reshared> reshare(Gpa address);
+
   /// Property P0: forgets every translation while vCPUs run. Nobody can tell but by the clock.
   void drop_translations();
 
@@ -120,6 +128,9 @@ class Space {
   [[nodiscard]] Error out_of_memory(const char* operation, GpaRange range) const noexcept;
   [[nodiscard]] Result<GpaRange> fault_within(Gpa address, AccessKind access, FaultKind kind,
                                               std::optional<GpaRange> within);
+  /// Calls `use` with the frame of a page while nobody can replace it; see FrameUse.
+  [[nodiscard]] Status visit(Gpa address, FaultKind kind, SharedWrites shared,
+                             const std::function<Status(std::optional<Frame>)>& use);
   [[nodiscard]] Status enter_ahead(const MapRequest& request);
   void detach(const Map::Entries& taken);
   [[nodiscard]] Status check_fork() const REQUIRES(map_.lock());

@@ -18,6 +18,9 @@ FaultStatistics FaultCounters::snapshot() const {
   seen.pages_entered = look(pages_entered);
   seen.amap_copies = look(amap_copies);
   seen.restarts = look(restarts);
+  seen.peeks = look(peeks);
+  seen.pokes = look(pokes);
+  seen.reshared = look(reshared);
   seen.refused = look(refused);
   return seen;
 }

@@ -20,6 +20,9 @@ struct FaultStatistics {
   std::uint64_t pages_entered = 0;  // pages given a translation, run by run
   std::uint64_t amap_copies = 0;    // needs_copy resolved
   std::uint64_t restarts = 0;       // the map changed while the pager was asked
+  std::uint64_t peeks = 0;          // pages a debugger read; not counted as a case above
+  std::uint64_t pokes = 0;          // pages a debugger wrote; counted as a case above, too
+  std::uint64_t reshared = 0;       // private copies given up for the page they were made from
   std::uint64_t refused = 0;        // faults that ended in an error
 };
 
@@ -36,6 +39,9 @@ struct FaultCounters {
   std::atomic<std::uint64_t> pages_entered{0};
   std::atomic<std::uint64_t> amap_copies{0};
   std::atomic<std::uint64_t> restarts{0};
+  std::atomic<std::uint64_t> peeks{0};
+  std::atomic<std::uint64_t> pokes{0};
+  std::atomic<std::uint64_t> reshared{0};
   std::atomic<std::uint64_t> refused{0};
 
   [[nodiscard]] FaultStatistics snapshot() const;

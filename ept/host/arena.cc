@@ -58,17 +58,7 @@ void Arena::free(uvm::Frame frame) {
 }
 
 uvm::Status Arena::write_page(std::uint64_t index, std::span<const std::byte> page) const {
-  std::size_t done = 0;
-  while (done < page.size()) {
-    const ssize_t put = ::pwrite(fd(), page.data() + done, page.size() - done,
-                                 static_cast<off_t>(index * uvm::kPageSize + done));
-    if (put < 0 && errno == EINTR) continue;
-    if (put <= 0) {
-      return uvm::Error(uvm::ErrorKind::NoMemory, "arena: no memory for page " + std::to_string(index));
-    }
-    done += static_cast<std::size_t>(put);
-  }
-  return uvm::ok();
+  return write(index, 0, page);
 }
 
 std::uint64_t Arena::used() const {

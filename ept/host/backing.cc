@@ -40,4 +40,21 @@ uvm::Status Backing::read_page(std::uint64_t index, std::span<std::byte> page) c
   return uvm::ok();
 }
 
+uvm::Status Backing::write(std::uint64_t index, std::uint64_t offset, std::span<const std::byte> from) const {
+  const std::string what = std::string(name()) + ": writing page " + std::to_string(index);
+  if (kind_ == BackingKind::File) {
+    return uvm::Error(uvm::ErrorKind::Protection, what + ": files are never written");
+  }
+  while (!from.empty()) {
+    const auto at = static_cast<off_t>(index * uvm::kPageSize + offset);
+    const ssize_t put = ::pwrite(fd(), from.data(), from.size(), at);
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0 && errno == EPERM) return uvm::Error(uvm::ErrorKind::Protection, what + ": it is sealed");
+    if (put <= 0) return uvm::Error(uvm::ErrorKind::NoMemory, what + ": " + std::strerror(errno));
+    from = from.subspan(static_cast<std::size_t>(put));
+    offset += static_cast<std::uint64_t>(put);
+  }
+  return uvm::ok();
+}
+
 }  // namespace ept::host

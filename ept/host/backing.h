@@ -34,6 +34,10 @@ class Backing : public uvm::Pager, public uvm::FrameStore {
   /// zeros. Errors: EndOfObject, PagerIo.
   [[nodiscard]] uvm::Status read_page(std::uint64_t index, std::span<std::byte> page) const;
 
+  /// Writes bytes of page `index`, from `offset` on. Errors: Protection (a file, or sealed), NoMemory.
+  [[nodiscard]] uvm::Status write(std::uint64_t index, std::uint64_t offset,
+                                  std::span<const std::byte> from) const;
+
   [[nodiscard]] std::string_view name() const override = 0;
 
  protected:

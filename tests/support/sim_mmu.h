@@ -48,6 +48,11 @@ class SimMmu : public uvm::Pmap {
   [[nodiscard]] std::span<std::byte> bytes(uvm::GpaRange range) override;
   [[nodiscard]] uvm::Status fill(uvm::GpaRange range, std::span<const std::byte> bytes) override;
   [[nodiscard]] uvm::Status read(uvm::Frame first, std::span<std::byte> to) const override;
+  [[nodiscard]] uvm::Status read_frame(uvm::Frame frame, std::uint64_t offset,
+                                       std::span<std::byte> to) override;
+  [[nodiscard]] uvm::Status write_frame(uvm::Frame frame, std::uint64_t offset,
+                                        std::span<const std::byte> from) override;
+  [[nodiscard]] bool discard_equal(uvm::Gpa page, std::span<const std::byte> bytes) override;
   void update() override;
   void drop_all() override;
   [[nodiscard]] uvm::Residency residency(uvm::GpaRange range) const override;
@@ -89,6 +94,8 @@ class SimMmu : public uvm::Pmap {
   void make_private(std::uint64_t page, std::span<const std::byte> bytes);
   /// The host's fault handler.
   void host_work(std::uint64_t page);
+  /// The bytes of a frame that is in use, from `offset` on.
+  [[nodiscard]] std::byte* frame_bytes(uvm::Frame frame, std::uint64_t offset, std::size_t count);
   [[nodiscard]] Segments::const_iterator at(std::uint64_t page) const REQUIRES(lock_);
   void cut(std::uint64_t page) REQUIRES(lock_);
   void erase(uvm::GpaRange range) REQUIRES(lock_);

@@ -36,10 +36,7 @@ inline ::testing::AssertionResult uses_pinned_frames(Guest& guest, const uvm::Pi
 
 /// A debugger writes a page of a mapping that does not allow it today.
 inline void poke(Guest& guest, std::uint64_t number, std::uint64_t seed) {
-  const uvm::Protection before = guest.space->entry_at(page(number))->protection;
-  EXPECT_OK(guest.space->protect(pages(number, 1), before | uvm::Protection::ReadWrite));
-  EXPECT_OK(uvm::Access::write(*guest.space, page(number), pattern(kPage, seed)));
-  EXPECT_OK(guest.space->protect(pages(number, 1), before));
+  EXPECT_OK(uvm::Access::write(*guest.space, page(number), pattern(kPage, seed), uvm::kDebugger));
 }
 
 /// Text: mapped private, to be read and executed, and never more unless a debugger makes it so.
