@@ -31,11 +31,18 @@ Copied copy_pages(const Space& space, Gpa at, std::span<T> bytes, const char* op
                                       hex(bytes.size()) + " bytes pass 2^64");
     return copied;
   }
-  copied.status = each_page(*range, [&](GpaRange part) -> Status {
-    UVMM_CHECK(step(part, bytes.subspan(copied.bytes, part.size())));
-    copied.bytes += part.size();
-    return ok();
-  });
+  try {
+    copied.status = each_page(*range, [&](GpaRange part) -> Status {
+      UVMM_CHECK(step(part, bytes.subspan(copied.bytes, part.size())));
+      copied.bytes += part.size();
+      return ok();
+    });
+  } catch (const std::bad_alloc&) {
+    copied.status = out_of_memory([&] {
+      return Error(ErrorKind::NoMemory, "space " + space.name() + ": " + operation + " at " + to_string(at) +
+                                            ": the host is out of memory");
+    });
+  }
   return copied;
 }
 

@@ -1,6 +1,7 @@
 // Space::reshare: the way back from a private page to the one it was copied from.
 #include <array>
 #include <cstddef>
+#include <new>
 #include <utility>
 
 #include "uvm/locked_amap.h"
@@ -18,7 +19,7 @@ bool is_in_place(const Entry& entry, Gpa page, Pmap& pmap) {
 
 }  // namespace
 
-Result<Reshared> Space::reshare(Gpa address) {
+Result<Reshared> Space::reshare(Gpa address) try {
   const Gpa page = address.page_down();
   const GpaRange range = GpaRange::page_of(page);
   std::shared_ptr<Object> object;
@@ -53,6 +54,8 @@ Result<Reshared> Space::reshare(Gpa address) {
   if (!pmap_.discard_equal(page, bytes)) return Reshared::Kept;
   count(counters_.reshared);
   return Reshared::Dropped;
+} catch (const std::bad_alloc&) {
+  return out_of_memory("reshare", GpaRange::page_of(address));
 }
 
 }  // namespace uvm
