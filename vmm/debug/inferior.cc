@@ -61,8 +61,18 @@ void Inferior::detach(gdb::AfterDetach after) {
   run_.release(after);
 }
 
+Status Inferior::plant() {
+  for (;;) {
+    auto status = overlay_.plant();
+    const auto refused = overlay_.refused();
+    if (status || !refused) return status;
+    UVMM_CHECK(promote(overlay_.spots().at(*refused).linear, status.error()));
+    overlay_.unwant(*refused);
+  }
+}
+
 Status Inferior::resume(std::span<const VcpuPlan> plans) {
-  UVMM_CHECK(overlay_.plant());
+  UVMM_CHECK(plant());
   run_.set_traps_planted(overlay_.any_planted());
   run_.set_debug_registers(hardware_.registers());
   return run_.resume(plans);

@@ -73,6 +73,7 @@ class Inferior : public TrapFinder {
 
   [[nodiscard]] uvm::Space& space() { return space_; }
   [[nodiscard]] Translator& translator() { return translator_; }
+  [[nodiscard]] GuestBytes& memory() { return memory_; }
   [[nodiscard]] const Overlay& overlay() const { return overlay_; }
   [[nodiscard]] const kvm::DebugSupport& support() const { return support_; }
 
@@ -84,6 +85,8 @@ class Inferior : public TrapFinder {
  private:
   /// Takes in what has happened while the guest ran; what to tell the user about it.
   std::string settle();
+  /// Plants what is wanted; what can't be written moves to a debug register.
+  [[nodiscard]] uvm::Status plant();
   [[nodiscard]] uvm::Status promote(std::uint64_t linear, const uvm::Error& why);
 
   uvm::Space& space_;

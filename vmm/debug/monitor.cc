@@ -29,6 +29,8 @@ constexpr std::array kVerbs{
     MonitorVerb{"xp", "[/COUNTbhwg] GPA", "physical memory in hexadecimal", monitor::examine_physical},
     MonitorVerb{"gva2gpa", "ADDRESS", "where a linear address lies", monitor::translate},
     MonitorVerb{"cr3", "[auto|VALUE|vcpu N]", "whose page tables translate", monitor::cr3},
+    MonitorVerb{"poke-shared", "[on|off]", "whether writes may reach memory that others see",
+                monitor::poke_shared},
     MonitorVerb{"dump-memory", "FILE ADDRESS BYTES", "memory into a file (phys:ADDRESS: physical)",
                 monitor::dump},
     MonitorVerb{"load", "FILE ADDRESS", "a file into memory (phys:ADDRESS: physical)", monitor::load},

@@ -138,6 +138,20 @@ Status cr3(MonitorCall& call) {
   return uvm::ok();
 }
 
+Status poke_shared(MonitorCall& call) {
+  GuestBytes& memory = call.inferior.memory();
+  if (call.words.size() == 1 && call.words[0] == "on") {
+    memory.allow_shared_writes(uvm::SharedWrites::Allow);
+  } else if (call.words.size() == 1 && call.words[0] == "off") {
+    memory.allow_shared_writes(uvm::SharedWrites::Refuse);
+  } else if (!call.words.empty()) {
+    return Error(ErrorKind::Invalid, "usage: monitor poke-shared [on|off]");
+  }
+  const bool on = memory.shared_writes() == uvm::SharedWrites::Allow;
+  call.out(std::string("writes into memory that others see are ") + (on ? "done" : "refused") + "\n");
+  return uvm::ok();
+}
+
 Status dump(MonitorCall& call) {
   UVMM_CHECK(need_words(call, 3, "dump-memory FILE ADDRESS BYTES"));
   UVMM_TRY(const Place place, parse_place(call, call.words[1]));

@@ -20,6 +20,7 @@ uvm::Status capabilities(MonitorCall& call);
 uvm::Status examine_physical(MonitorCall& call);
 uvm::Status translate(MonitorCall& call);
 uvm::Status cr3(MonitorCall& call);
+uvm::Status poke_shared(MonitorCall& call);
 uvm::Status dump(MonitorCall& call);
 uvm::Status load(MonitorCall& call);
 uvm::Status search(MonitorCall& call);

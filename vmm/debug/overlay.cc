@@ -32,6 +32,7 @@ void Overlay::unwant_all() {
 }
 
 Status Overlay::plant() {
+  refused_.reset();
   for (auto at = spots_.begin(); at != spots_.end();) {
     const auto spot = at++;
     if (spot->second.wanted == spot->second.planted) continue;
@@ -40,8 +41,12 @@ Status Overlay::plant() {
       continue;
     }
     // The guest may have changed the byte while it was not planted.
-    UVMM_CHECK(memory_.read(spot->first, std::span(&spot->second.original, 1)));
-    UVMM_CHECK(put(spot->first, trap_));
+    auto status = memory_.read(spot->first, std::span(&spot->second.original, 1));
+    if (status) status = put(spot->first, trap_);
+    if (!status) {
+      refused_ = spot->first;
+      return status;
+    }
     set_planted(spot->first, spot->second, true);
   }
   return uvm::ok();

@@ -20,6 +20,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -52,6 +53,8 @@ class Overlay {
 
   /// Memory follows the marks. An error names the place; the spots before it are as marked.
   [[nodiscard]] uvm::Status plant();
+  /// Where the last plant() could not plant.
+  [[nodiscard]] std::optional<uvm::Gpa> refused() const { return refused_; }
   /// After a stop: the places the guest has overwritten since, which it keeps until the next plant().
   [[nodiscard]] std::vector<Spot> check();
 
@@ -77,6 +80,7 @@ class Overlay {
   PhysicalMemory& memory_;
   std::byte trap_{0xcc};
   std::map<uvm::Gpa, Spot> spots_;
+  std::optional<uvm::Gpa> refused_;
   std::size_t planted_count_ = 0;
   std::vector<std::uint16_t> offsets_ =
       std::vector<std::uint16_t>(uvm::kPageSize);  // traps at each page offset

@@ -31,7 +31,9 @@ int this_thread() {
 }  // namespace
 
 int kick_signal() {
-  return SIGRTMIN + 2;  // libraries that want one of their own take the first or the last
+  // A standard signal: the kernel refuses real-time ones (EAGAIN) while the user's queue of pending signals
+  // is full, by whatever program, and a kick must not be lost. This one is ignored where nobody expects it.
+  return SIGURG;
 }
 
 Status install_kick_handler() {

@@ -20,7 +20,7 @@ namespace vmm::kvm {
 /// Installs the empty handler of the kick signal, once a process; without SA_RESTART, so that a vCPU thread's
 /// other blocking calls end with EINTR too. Must run before the first Vcpu::run(). Idempotent, any thread.
 uvm::Status install_kick_handler();
-/// The signal kick() sends: the first real-time signal but two. Leave it unblocked in vCPU threads.
+/// The signal kick() sends: SIGURG. Leave it unblocked in vCPU threads.
 [[nodiscard]] int kick_signal();
 
 /// An XSAVE area as the kernel copies it: at least 4096 bytes, in 4-byte words.

@@ -64,7 +64,7 @@ uvm::Status GuestMemory::build() {
     ram.object = object;
     ram.offset = uvm::ObjectOffset(range.begin().value());
     ram.sharing = object ? uvm::Sharing::Shared : uvm::Sharing::Private;
-    ram.name = "ram";
+    ram.name = kRamName;
     UVMM_CHECK(space_->map(ram));
   }
   return uvm::ok();

@@ -27,6 +27,9 @@ class VcpuGroup;
 /// have ended and before the Vm.
 class GuestMemory : public ept::StageTwo, public RamDoor {
  public:
+  /// The name of RAM's mappings, which nobody but this machine has.
+  static constexpr const char* kRamName = "ram";
+
   struct Request {
     std::string name;
     std::vector<uvm::GpaRange> ram;  // ascending, disjoint, page-aligned
