@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include "uvm/unserved.h"
+
 namespace ept {
 namespace {
 
@@ -357,6 +359,15 @@ std::optional<uvm::Translation> Pmap::extract(uvm::Gpa address) const {
     translation.frame = private_frame(address);
   }
   return translation;
+}
+
+uvm::GpaRange Pmap::unserved(uvm::Gpa page, uvm::GpaRange run, Protection rights) const {
+  uvm::MutexLock lock(mutex_);
+  // Clang does not carry the held lock into the closure.
+  return uvm::unserved_around(page, run, [&](uvm::Gpa at) NO_THREAD_SAFETY_ANALYSIS {
+    const auto hit = table_.lookup(at);
+    return hit && uvm::includes(hit->leaf.rights, rights);
+  });
 }
 
 std::span<std::byte> Pmap::bytes(uvm::GpaRange range) {

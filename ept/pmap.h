@@ -65,6 +65,8 @@ class Pmap final : public uvm::Pmap {
   void harvest(uvm::GpaRange range, const std::function<void(uvm::GpaRange, uvm::Frame)>& found) override;
   [[nodiscard]] std::optional<uvm::Frame> harvest_page(uvm::Gpa page) override;
   [[nodiscard]] std::optional<uvm::Translation> extract(uvm::Gpa address) const override;
+  [[nodiscard]] uvm::GpaRange unserved(uvm::Gpa page, uvm::GpaRange run,
+                                       uvm::Protection rights) const override;
   /// Empty when `range` is not covered. A thread that touches bytes whose translation went in the meantime
   /// sleeps until the event is resolved, so it must hold no lock that resolution needs.
   [[nodiscard]] std::span<std::byte> bytes(uvm::GpaRange range) override;

@@ -188,11 +188,16 @@ Frame Fault::frame_in(const Mapping& mapping) const {
   return *mapping.first + ((page_ - mapping.range.begin()) >> kPageShift);
 }
 
+void Fault::count_entered(GpaRange run) {
+  count(context_.counters.pages_entered, run.pages());
+  if (run.pages() > 1) count(context_.counters.clusters);
+}
+
 Result<Fault::Next> Fault::enter(const Mapping& mapping) {
-  if (mapping.first) wired_ = WiredPage{frame_in(mapping), nullptr, 0};
+  if (mapping.first && is_wiring()) wired_ = WiredPage{frame_in(mapping), nullptr, 0};
   if (!is_entered(mapping)) {
     UVMM_CHECK(context_.pmap.enter(mapping));
-    count(context_.counters.pages_entered, mapping.range.pages());
+    count_entered(mapping.range);
   }
   entered_ = mapping.range;
   return Next::Done;
@@ -234,14 +239,14 @@ Result<Fault::Next> Fault::use_object(const Entry& entry, const LockedAmap& amap
                         answer_->frames.run.first + ((first - answer_->offset) >> kPageShift), plan.fill,
                         plan.rights};
   entered_ = mapping.range;
-  wired_ = WiredPage{frame_in(mapping), entry.object, answer_->frames.generation};
+  if (is_wiring()) wired_ = WiredPage{frame_in(mapping), entry.object, answer_->frames.generation};
   if (is_entered(mapping)) return Next::Done;
   UVMM_TRY(const Freshness fresh, entry.object->enter(context_.pmap, mapping, answer_->frames.generation));
   if (fresh == Freshness::Stale) {
     answer_.reset();
     return Next::Again;
   }
-  count(context_.counters.pages_entered, mapping.range.pages());
+  count_entered(mapping.range);
   return Next::Done;
 }
 
@@ -264,6 +269,7 @@ Result<Fault::Next> Fault::copy_page(const Entry& entry, LockedAmap& amap, const
     return take_away(entry, amap, slot);
   }
   UVMM_TRY(const Frame frame, promote_slot(context_.pmap, amap, slot, promotion));
+  if (plan.placement == Placement::InPlace) count(context_.counters.made_in_place);
   if (visits()) return visit(frame);
   return enter({GpaRange::page_of(page_), frame, Fill::Exact, plan.rights});
 }
@@ -271,7 +277,9 @@ Result<Fault::Next> Fault::copy_page(const Entry& entry, LockedAmap& amap, const
 GpaRange Fault::run_around(const Entry& entry, const LockedAmap& amap, const FaultPlan& plan) const {
   if (kind_ != FaultKind::Plain || entry.advice == Advice::Random) return GpaRange::page_of(page_);
   GpaRange run = within_ ? entry.range.intersection(*within_) : entry.range;
-  if (slot_ == SlotState::Alone || slot_ == SlotState::Borrowed) return without_served(run, plan.rights);
+  if (slot_ == SlotState::Alone || slot_ == SlotState::Borrowed) {
+    return context_.pmap.unserved(page_, run, plan.rights);
+  }
   const std::uint64_t slot = entry.slot_of(page_);
   if (const auto below = amap.last_used({entry.slot_of(run.begin()), slot})) {
     run = run.from(entry.page_of_slot(*below + 1));
@@ -279,7 +287,7 @@ GpaRange Fault::run_around(const Entry& entry, const LockedAmap& amap, const Fau
   if (const auto above = amap.first_used({slot + 1, entry.slot_of(run.begin()) + run.pages()})) {
     run = run.before(entry.page_of_slot(*above));
   }
-  run = without_served(run, plan.rights);
+  run = context_.pmap.unserved(page_, run, plan.rights);
   if (plan.fill != Fill::Exact || !entry.is_private()) return run;
   // An exact mapping would hide private pages that the host made.
   context_.pmap.harvest(run, [&](GpaRange found, Frame) {
@@ -287,28 +295,6 @@ GpaRange Fault::run_around(const Entry& entry, const LockedAmap& amap, const Fau
     if (found.begin() > page_) run = run.before(found.begin());
   });
   return run;
-}
-
-GpaRange Fault::without_served(GpaRange run, Protection rights) const {
-  const auto is_served = [&](Gpa page) {
-    const auto found = context_.pmap.extract(page);
-    return found && includes(found->rights, rights);
-  };
-  const std::uint64_t above = ((run.end() - page_) >> kPageShift) - 1;
-  std::uint64_t up = 0;  // pages above the faulting one that are not served, as far as probed
-  for (std::uint64_t step = 1; up < above; step *= 2) {
-    const std::uint64_t probe = std::min(up + step, above);
-    if (is_served(page_ + (probe << kPageShift))) break;
-    up = probe;
-  }
-  const std::uint64_t below = (page_ - run.begin()) >> kPageShift;
-  std::uint64_t down = 0;
-  for (std::uint64_t step = 1; down < below; step *= 2) {
-    const std::uint64_t probe = std::min(down + step, below);
-    if (is_served(page_ - (probe << kPageShift))) break;
-    down = probe;
-  }
-  return *GpaRange::from_bounds(page_ - (down << kPageShift), page_ + ((up + 1) << kPageShift));
 }
 
 Fault::Next Fault::ask(const Entry& entry, std::uint64_t pages, std::uint64_t pages_before,

@@ -103,6 +103,7 @@ class Fault {
   [[nodiscard]] Result<Next> fill_zeros(const Entry& entry, const LockedAmap& amap, const FaultPlan& plan);
   [[nodiscard]] Result<Next> copy_page(const Entry& entry, LockedAmap& amap, const FaultPlan& plan);
 
+  [[nodiscard]] bool is_wiring() const { return kind_ == FaultKind::Wire || kind_ == FaultKind::WireMax; }
   [[nodiscard]] bool visits() const { return visit_.use != nullptr; }
   [[nodiscard]] Status check_reach(const Entry& entry) const;
   [[nodiscard]] Result<Next> visit(std::optional<Frame> frame);
@@ -112,10 +113,9 @@ class Fault {
 
   /// The pages around the faulting one that can be entered together with it.
   [[nodiscard]] GpaRange run_around(const Entry& entry, const LockedAmap& amap, const FaultPlan& plan) const;
-  /// `run` without the neighbours that have those rights already, found by probing at doubling distances.
-  [[nodiscard]] GpaRange without_served(GpaRange run, Protection rights) const;
   [[nodiscard]] Frame frame_in(const Mapping& mapping) const;
   [[nodiscard]] bool is_entered(const Mapping& mapping) const;
+  void count_entered(GpaRange run);
   [[nodiscard]] Result<Next> enter(const Mapping& mapping);
 
   [[nodiscard]] Next ask(const Entry& entry, std::uint64_t pages, std::uint64_t pages_before,

@@ -20,13 +20,13 @@ Map::Entries::iterator Map::first_at(Gpa address) {
 }
 
 const Entry* Map::find(Gpa address) const {
-  const auto at = first_at(address);
-  return at != entries_.end() && at->first <= address ? &at->second : nullptr;
+  const Entry* entry = index_.at_or_before(address);
+  return entry != nullptr && address < entry->range.end() ? entry : nullptr;
 }
 
 Entry* Map::find_for_change(Gpa address) {
-  const auto at = first_at(address);
-  return at != entries_.end() && at->first <= address ? &at->second : nullptr;
+  Entry* entry = index_.at_or_before(address);
+  return entry != nullptr && address < entry->range.end() ? entry : nullptr;
 }
 
 const Entry* Map::first_from(Gpa address) const {
@@ -94,16 +94,19 @@ void Map::join_uses(const Entry& low, const Entry& high) {
   low.amap->uses().join(low.amap_use(pmap_), high.amap_use(pmap_));
 }
 
+void Map::link(Entries& made) {
+  for (auto& [begin, entry] : made) index_.insert(begin, entry);
+  entries_.merge(made);
+}
+
 void Map::insert(Entry entry) {
   ++version_;
+  Entries made;
   const Gpa begin = entry.range.begin();
-  const auto added = entries_.emplace(begin, std::move(entry)).first;
-  try {
-    register_uses(added->second);
-  } catch (const std::bad_alloc&) {
-    entries_.erase(added);
-    throw;
-  }
+  const Entry& added = made.emplace(begin, std::move(entry)).first->second;
+  index_.make_room();
+  register_uses(added);
+  link(made);
 }
 
 void Map::clip_at(Gpa address) {
@@ -112,9 +115,10 @@ void Map::clip_at(Gpa address) {
   Entry& low = at->second;
   Entries high;
   high.emplace(address, low.clipped(low.range.from(address)));
+  index_.make_room();
   split_uses(low, address);
   low.range = low.range.before(address);
-  entries_.merge(high);
+  link(high);
 }
 
 void Map::clip(GpaRange range) {
@@ -154,6 +158,7 @@ Map::Entries Map::take_whole(GpaRange range) {
   auto at = entries_.lower_bound(range.begin());
   while (at != entries_.end() && at->first < range.end()) {
     forget_uses(at->second);
+    index_.erase(at->first);
     taken.insert(taken.end(), entries_.extract(at++));
   }
   return taken;
@@ -166,13 +171,14 @@ Map::Entries Map::replace(Entry entry) {
   clip(range);
   try {
     make_room_to_free(range);
+    index_.make_room();
     register_uses(added);
   } catch (const std::bad_alloc&) {
     merge(range);
     throw;
   }
   Entries taken = take_whole(range);
-  entries_.merge(fresh);
+  link(fresh);
   return taken;
 }
 
@@ -189,6 +195,7 @@ void Map::merge(GpaRange range) {
     Entry& low = at->second;
     join_uses(low, next->second);
     low.range = *GpaRange::from_bounds(low.range.begin(), next->second.range.end());
+    index_.erase(next->first);
     entries_.erase(next);
   }
 }
@@ -227,7 +234,7 @@ void Map::own_amap(Entry& entry) {
 }
 
 std::uint64_t Map::metadata_bytes() const {
-  std::uint64_t bytes = sizeof(Map);
+  std::uint64_t bytes = sizeof(Map) + index_.metadata_bytes();
   std::set<const Amap*> seen;
   for (const auto& [begin, entry] : entries_) {
     // A tree node's header is four words; a use in each reverse map is a node of its own.

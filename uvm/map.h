@@ -11,6 +11,7 @@
 #include "uvm/base/lock.h"
 #include "uvm/base/range.h"
 #include "uvm/entry.h"
+#include "uvm/entry_index.h"
 
 namespace uvm {
 
@@ -84,6 +85,8 @@ class Map {
   [[nodiscard]] Entries::const_iterator first_at(Gpa address) const REQUIRES_SHARED(lock_);
   [[nodiscard]] Entries::iterator first_at(Gpa address) REQUIRES(lock_);
   void clip_at(Gpa address) REQUIRES(lock_);
+  /// Adds entries that were made beforehand; the index has room for them. Needs no memory.
+  void link(Entries& made) REQUIRES(lock_);
   /// Lets take_whole() and free_anons() of a clipped range do without memory.
   void make_room_to_free(GpaRange range) REQUIRES(lock_);
   void register_amap_use(const Entry& entry);
@@ -97,6 +100,7 @@ class Map {
   Pmap& pmap_;
   const PinTable* const pins_;
   Entries entries_ GUARDED_BY(lock_);
+  EntryIndex index_ GUARDED_BY(lock_);  // of entries_
   std::uint64_t version_ GUARDED_BY(lock_) = 0;
 };
 

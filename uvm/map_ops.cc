@@ -65,13 +65,8 @@ Status Space::map(const MapRequest& request) try {
   Map::Entries replaced;
   {
     const ExclusiveLock lock(map_.lock());
-    if (const Entry* there = map_.first_from(request.range.begin());
-        there != nullptr && there->range.overlaps(request.range)) {
-      if (request.overlap == Overlap::Refuse) {
-        return refuse(ErrorKind::Busy, "map", request.range,
-                      *there->name + " at " + to_string(there->range) + " is there",
-                      "unmap it, or ask for it to be replaced");
-      }
+    if (auto is_free = check_free(request.range, "map"); !is_free) {
+      if (request.overlap == Overlap::Refuse) return is_free;
       UVMM_CHECK(check_not_open(request.range, "map"));
       UVMM_CHECK(check_not_pinned(request.range, "map"));
       replaced = map_.replace(entry_of(request));
@@ -85,6 +80,10 @@ Status Space::map(const MapRequest& request) try {
     // Not merged yet, so this cuts nothing and needs no memory.
     UVMM_CHECK(unmap(request.range));
     return entered;
+  }
+  if (auto wired = wire_new(request.range); !wired) {
+    UVMM_CHECK(unmap(request.range));
+    return wired;
   }
   const ExclusiveLock lock(map_.lock());
   map_.merge(request.range);
@@ -138,7 +137,20 @@ Status Space::check_mapped(GpaRange range, const char* operation) const {
   return ok();
 }
 
-Status Space::protect(GpaRange range, Protection protection) try {
+Status Space::protect(GpaRange range, Protection protection) {
+  Rights before;
+  UVMM_CHECK(set_protection(range, protection, before));
+  if (protection == Protection::None) return ok();
+  auto wired = wire_new(range);
+  if (wired) return wired;
+  for (const auto& [part, rights] : before) {
+    Rights now;
+    UVMM_CHECK(set_protection(part, rights, now));
+  }
+  return wired;
+}
+
+Status Space::set_protection(GpaRange range, Protection protection, Rights& before) try {
   UVMM_CHECK(check_range(range, "protect"));
   if (!is_expressible(protection)) {
     return refuse(ErrorKind::Invalid, "protect", range, "rights without read cannot be mapped",
@@ -157,6 +169,9 @@ Status Space::protect(GpaRange range, Protection protection) try {
                     *forbids->name + " at " + to_string(forbids->range) + " allows " +
                         to_string(forbids->max_protection) + " at most, not " + to_string(protection));
     }
+    map_.each(range, [&](const Entry& entry) {
+      before.emplace_back(entry.range.intersection(range), entry.protection);
+    });
     map_.clip(range);
     map_.each_for_change(range, [&](Entry& entry) { entry.protection = protection; });
     map_.merge(range);
@@ -169,28 +184,25 @@ Status Space::protect(GpaRange range, Protection protection) try {
   return out_of_memory("protect", range);
 }
 
-Status Space::inherit(GpaRange range, Inherit inherit) try {
-  UVMM_CHECK(check_range(range, "inherit"));
+Status Space::change(GpaRange range, const char* operation,
+                     const std::function<void(Entry&)>& attribute) try {
+  UVMM_CHECK(check_range(range, operation));
   const ExclusiveLock lock(map_.lock());
-  UVMM_CHECK(check_mapped(range, "inherit"));
+  UVMM_CHECK(check_mapped(range, operation));
   map_.clip(range);
-  map_.each_for_change(range, [&](Entry& entry) { entry.inherit = inherit; });
+  map_.each_for_change(range, attribute);
   map_.merge(range);
   return ok();
 } catch (const std::bad_alloc&) {
-  return out_of_memory("inherit", range);
+  return out_of_memory(operation, range);
 }
 
-Status Space::advise(GpaRange range, Advice advice) try {
-  UVMM_CHECK(check_range(range, "advise"));
-  const ExclusiveLock lock(map_.lock());
-  UVMM_CHECK(check_mapped(range, "advise"));
-  map_.clip(range);
-  map_.each_for_change(range, [&](Entry& entry) { entry.advice = advice; });
-  map_.merge(range);
-  return ok();
-} catch (const std::bad_alloc&) {
-  return out_of_memory("advise", range);
+Status Space::inherit(GpaRange range, Inherit inherit) {
+  return change(range, "inherit", [inherit](Entry& entry) { entry.inherit = inherit; });
+}
+
+Status Space::advise(GpaRange range, Advice advice) {
+  return change(range, "advise", [advice](Entry& entry) { entry.advice = advice; });
 }
 
 }  // namespace uvm

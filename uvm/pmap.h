@@ -119,6 +119,10 @@ class Pmap {
 
   [[nodiscard]] virtual std::optional<Translation> extract(Gpa address) const = 0;
 
+  /// The part of `run` around `page` that is worth entering with `rights` together: it ends before a page
+  /// that translates with them already, looked for at doubling distances. At least the page, which is in run.
+  [[nodiscard]] virtual GpaRange unserved(Gpa page, GpaRange run, Protection rights) const = 0;
+
   /// The caller's own view of guest memory: host bytes of `range`, which must lie in pages whose translation
   /// the caller has just resolved for the access it wants. Valid until the range is removed, discarded or
   /// entered anew.

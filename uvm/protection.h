@@ -57,6 +57,9 @@ enum class FaultKind : std::uint8_t {
   Poke,     // its bytes are written as max_protection allows, after it was made private; nothing is entered
 };
 
+/// Which mappings are wired when a space is wired as a whole (mlockall(2)).
+enum class WireScope : std::uint8_t { Current, Future, Both };
+
 /// Whether writes through a mapping reach its object (Shared) or a copy of the page (Private).
 enum class Sharing : std::uint8_t { Private, Shared };
 

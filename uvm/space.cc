@@ -23,6 +23,7 @@ Space::Space(std::string name, Pmap& pmap, GpaRange limits)
     : name_(std::move(name)), pmap_(pmap), limits_(limits), map_(pmap, pins_.get()) {}
 
 Space::~Space() {
+  unwire_all();
   Map::Entries taken;
   {
     const ExclusiveLock lock(map_.lock());
@@ -104,11 +105,18 @@ std::optional<EntryInfo> Space::entry_at(Gpa address) const {
   return info(*entry);
 }
 
-std::vector<EntryInfo> Space::entries() const {
+InPlacePages Space::in_place_pages() const {
+  InPlacePages measured;
+  measured.by_uvm = counters_.made_in_place.load(std::memory_order_relaxed);
+  pmap_.harvest(limits_, [&](GpaRange run, Frame) { measured.pages += run.pages(); });
+  return measured;
+}
+
+std::vector<EntryInfo> Space::entries(GpaRange range) const {
   std::vector<EntryInfo> shown;
   const SharedLock lock(map_.lock());
-  shown.reserve(map_.size());
-  map_.each(limits_, [&](const Entry& entry) { shown.push_back(info(entry)); });
+  if (range == limits_) shown.reserve(map_.size());
+  map_.each(range, [&](const Entry& entry) { shown.push_back(info(entry)); });
   return shown;
 }
 

@@ -7,11 +7,14 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "uvm/access_mode.h"
 #include "uvm/base/error.h"
+#include "uvm/base/lock.h"
 #include "uvm/base/range.h"
+#include "uvm/extract_request.h"
 #include "uvm/map.h"
 #include "uvm/map_request.h"
 #include "uvm/open_ranges.h"
@@ -23,6 +26,8 @@
 namespace uvm {
 
 struct FaultContext;
+class SpaceFork;
+class WireAll;
 
 /// One vmspace. Thread-safe: faults run side by side, changes of the map exclude them. Every operation is all
 /// or nothing unless it says otherwise; every error names the space and the range. What returns a Status or a
@@ -84,6 +89,24 @@ class Space {
   /// shared mapping of an object, whose later writes the child would see), NoMemory.
   [[nodiscard]] Result<std::unique_ptr<Space>> fork(std::string name, Pmap& pmap);
 
+  /// Makes a range of this space visible in another, for writing: both see what either writes, and whoever
+  /// shared the memory with this space as a copy sees none of it. The mapping there is an ordinary one that
+  /// no fork inherits; unmap it when it is not needed. Of this space, the range gets a layer of its own, and
+  /// from then on faults there are events. Errors: Invalid, NoMapping (a hole in the range), Protection (more
+  /// than the max_protection of a part), Busy (an Access is open on a part, or something is mapped in the
+  /// other space), Pinned (private pages that are pinned where the other space could not use them), NoMemory.
+  [[nodiscard]] Status extract(const ExtractRequest& request, Space& target);
+
+  /// Wires the space as a whole: what is mapped now, what will be mapped from now on, or both, as pins of
+  /// `owner` (not null), until unwire_all(). Mappings without any rights are left out until protect() gives
+  /// them some. All or nothing: after an error nothing is pinned that was not pinned before, and what others
+  /// pinned stays so. While what comes is wired, a map() or protect() that cannot wire fails and leaves the
+  /// range unmapped, or with the rights it had. Errors: Busy (it is wired as a whole), those of Pin::create.
+  [[nodiscard]] Status wire_all(WireScope scope, std::shared_ptr<PinOwner> owner,
+                                ForkPolicy policy = ForkPolicy::Copy);
+  /// Ends that, if it is so.
+  void unwire_all();
+
   /// Drops the private copy of the page that holds `address` when its bytes are those of the object's page
   /// below it (of zeros, without an object), so that the page is shared again: for a debugger who has put
   /// back what it overwrote. Only pages that are private in place. Errors: NoMapping, Busy (an Access is
@@ -95,10 +118,13 @@ class Space {
 
   /// The mapping at an address; all mappings, ascending.
   [[nodiscard]] std::optional<EntryInfo> entry_at(Gpa address) const;
-  [[nodiscard]] std::vector<EntryInfo> entries() const;
+  [[nodiscard]] std::vector<EntryInfo> entries() const { return entries(limits_); }
+  [[nodiscard]] std::vector<EntryInfo> entries(GpaRange range) const;
   /// Measured now, bytes.
   [[nodiscard]] Residency residency(GpaRange range) const { return pmap_.residency(range); }
   [[nodiscard]] FaultStatistics statistics() const { return counters_.snapshot(); }
+  /// Measured now; asks the host about every page.
+  [[nodiscard]] InPlacePages in_place_pages() const;
 
   /// What is pinned, oldest first; how many pins hold the page at an address; the sums.
   [[nodiscard]] std::vector<PinInfo> pins() const { return pins_->list(); }
@@ -133,6 +159,18 @@ class Space {
                              const std::function<Status(std::optional<Frame>)>& use);
   [[nodiscard]] Status enter_ahead(const MapRequest& request);
   void detach(const Map::Entries& taken);
+  [[nodiscard]] Status check_free(GpaRange range, const char* operation) const REQUIRES_SHARED(map_.lock());
+  /// Changes an attribute of every entry of a range that is mapped throughout.
+  [[nodiscard]] Status change(GpaRange range, const char* operation,
+                              const std::function<void(Entry&)>& attribute);
+  using Rights = std::vector<std::pair<GpaRange, Protection>>;
+  /// protect() without the wiring; `before` gets what it was.
+  [[nodiscard]] Status set_protection(GpaRange range, Protection protection, Rights& before);
+  /// Wires what map() or protect() made, if the space is wired as a whole.
+  [[nodiscard]] Status wire_new(GpaRange range);
+  [[nodiscard]] Status check_extract(const ExtractRequest& request) const REQUIRES(map_.lock());
+  [[nodiscard]] Status extract_locked(const ExtractRequest& request, Space& target, GpaRange at,
+                                      SpaceFork& group);
   [[nodiscard]] Status check_fork() const REQUIRES(map_.lock());
   [[nodiscard]] Status check_fork_pins() const REQUIRES(map_.lock());
   [[nodiscard]] Status check_fork_of(const Entry& entry, const PinInfo& pin) const;
@@ -146,6 +184,8 @@ class Space {
   Map map_;
   OpenRanges open_;  // where an Access is open
   FaultCounters counters_;
+  mutable Mutex wired_lock_{LockRank::Leaf};
+  std::shared_ptr<WireAll> wired_ GUARDED_BY(wired_lock_);  // null: not as a whole
 };
 
 }  // namespace uvm

@@ -160,12 +160,16 @@ Status SpaceFork::copy(Entry& entry) {
   return ok();
 }
 
+Status SpaceFork::make_shareable(Entry& entry) {
+  if (!entry.has_layer()) return ok();
+  map_.own_amap(entry);
+  UVMM_CHECK(move_pages(entry));
+  if (!entry.amap) map_.set_amap(entry, std::make_shared<Amap>(), 0);
+  return ok();
+}
+
 Status SpaceFork::share(Entry& entry) {
-  if (entry.has_layer()) {
-    map_.own_amap(entry);
-    UVMM_CHECK(move_pages(entry));
-    if (!entry.amap) map_.set_amap(entry, std::make_shared<Amap>(), 0);
-  }
+  UVMM_CHECK(make_shareable(entry));
   child_.insert_unpublished(entry);
   return ok();
 }

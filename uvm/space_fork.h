@@ -49,6 +49,9 @@ class SpaceFork {
   void cut_at_pins(GpaRange limits) REQUIRES(map_.lock());
   /// Forks one entry of the parent into the child. Errors: NoMemory; the parent's memory is as it was.
   [[nodiscard]] Status entry(Entry& entry) REQUIRES(map_.lock());
+  /// Gives an entry of the parent an amap that others can join, with its private pages in it: what
+  /// Inherit::Share and Space::extract() begin with. Errors: NoMemory; the parent's memory is as it was.
+  [[nodiscard]] Status make_shareable(Entry& entry) REQUIRES(map_.lock());
   /// Waits until no vCPU can write what is shared now.
   void finish();
 

@@ -16,6 +16,7 @@ FaultStatistics FaultCounters::snapshot() const {
   seen.zero_filled = look(zero_filled);
   seen.left_to_host = look(left_to_host);
   seen.pages_entered = look(pages_entered);
+  seen.clusters = look(clusters);
   seen.amap_copies = look(amap_copies);
   seen.restarts = look(restarts);
   seen.peeks = look(peeks);

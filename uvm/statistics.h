@@ -18,12 +18,21 @@ struct FaultStatistics {
   std::uint64_t zero_filled = 0;    // 2B: no object: zeros
   std::uint64_t left_to_host = 0;   // of 1A, 2A and 2B: a range was entered and the host does the rest
   std::uint64_t pages_entered = 0;  // pages given a translation, run by run
+  std::uint64_t clusters = 0;       // runs of more than one page entered by one fault
   std::uint64_t amap_copies = 0;    // needs_copy resolved
   std::uint64_t restarts = 0;       // the map changed while the pager was asked
   std::uint64_t peeks = 0;          // pages a debugger read; not counted as a case above
   std::uint64_t pokes = 0;          // pages a debugger wrote; counted as a case above, too
   std::uint64_t reshared = 0;       // private copies given up for the page they were made from
   std::uint64_t refused = 0;        // faults that ended in an error
+};
+
+/// The private pages in place of a space, measured now. What the host broke copy-on-write for or filled with
+/// zeros by itself nobody counts as it happens; it is the difference.
+struct InPlacePages {
+  std::uint64_t pages = 0;   // there are
+  std::uint64_t by_uvm = 0;  // made by faults of uvm's since the space began; some may be gone again
+  [[nodiscard]] std::uint64_t by_host() const { return pages > by_uvm ? pages - by_uvm : 0; }  // at least
 };
 
 /// The live counters. Thread-safe; relaxed, because nothing is decided by them.
@@ -37,8 +46,10 @@ struct FaultCounters {
   std::atomic<std::uint64_t> zero_filled{0};
   std::atomic<std::uint64_t> left_to_host{0};
   std::atomic<std::uint64_t> pages_entered{0};
+  std::atomic<std::uint64_t> clusters{0};
   std::atomic<std::uint64_t> amap_copies{0};
   std::atomic<std::uint64_t> restarts{0};
+  std::atomic<std::uint64_t> made_in_place{0};
   std::atomic<std::uint64_t> peeks{0};
   std::atomic<std::uint64_t> pokes{0};
   std::atomic<std::uint64_t> reshared{0};

@@ -41,7 +41,18 @@
 //        promotion is kept when a later step fails.
 // A wiring fault alone only prepares a page; a Pin makes one for each page and holds what it found.
 //
-// Locks, outermost first (base/lock.h checks the order at run time): map, amap, object, pmap. A fault holds
+// The debugger's door: an Access with AccessRights::Maximum is held against what a mapping could ever allow.
+// It uses the frame, not a translation: a Peek leaves no trace; a Poke makes the page private first, gives
+// the guest no right, is refused where others would see it (a shared mapping of an object) unless that is
+// meant, and goes in place where a pin holds the page. Space::reshare() takes a private page back that is
+// what it was copied from. Space::extract() shows a range in another space, for writing: both are one share
+// group.
+//
+// Wiring the space as a whole (mlockall) is a list of pins, and more with every map(): what failed in the
+// middle undoes its own pins and nobody else's. NetBSD's test for that has been inverted for 25 years.
+//
+// Locks, outermost first (base/lock.h checks the order at run time): map, amap, object, pmap; the
+// maps of two spaces only as an ExclusivePair. A fault holds
 // the map shared. Pins and open accesses are recorded under the map lock and kept under a leaf lock, so that
 // whoever is about to move pages finds them. Pagers and Pmap::update() are called without any of them.
 //

@@ -45,6 +45,8 @@ class SimMmu : public uvm::Pmap {
   void harvest(uvm::GpaRange range, const std::function<void(uvm::GpaRange, uvm::Frame)>& found) override;
   [[nodiscard]] std::optional<uvm::Frame> harvest_page(uvm::Gpa page) override;
   [[nodiscard]] std::optional<uvm::Translation> extract(uvm::Gpa address) const override;
+  [[nodiscard]] uvm::GpaRange unserved(uvm::Gpa page, uvm::GpaRange run,
+                                       uvm::Protection rights) const override;
   [[nodiscard]] std::span<std::byte> bytes(uvm::GpaRange range) override;
   [[nodiscard]] uvm::Status fill(uvm::GpaRange range, std::span<const std::byte> bytes) override;
   [[nodiscard]] uvm::Status read(uvm::Frame first, std::span<std::byte> to) const override;

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "tests/support/sim_mmu.h"
+#include "uvm/unserved.h"
 
 namespace test {
 
@@ -53,6 +54,15 @@ bool SimMmu::discard_equal(uvm::Gpa page, std::span<const std::byte> bytes) {
   if (!std::equal(held.begin(), held.end(), bytes.begin(), bytes.end())) return false;
   discard(range);
   return true;
+}
+
+uvm::GpaRange SimMmu::unserved(uvm::Gpa page, uvm::GpaRange run, uvm::Protection rights) const {
+  const MutexLock lock(lock_);
+  // Clang does not carry the held lock into the closure.
+  return uvm::unserved_around(page, run, [&](uvm::Gpa probed) NO_THREAD_SAFETY_ANALYSIS {
+    const auto found = at(probed.page());
+    return found != segments_.end() && includes(found->second.rights, rights);
+  });
 }
 
 }  // namespace test

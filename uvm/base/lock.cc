@@ -30,6 +30,13 @@ void acquired(LockRank rank) {
   held_ranks[held_count++] = value;
 }
 
+void acquired_second(LockRank rank) {
+  const int value = static_cast<int>(rank);
+  if (held_count == 0 || held_ranks[held_count - 1] != value) fail("taking as the second of", value);
+  if (held_count == kMostHeld) fail("too many locks before", value);
+  held_ranks[held_count++] = value;
+}
+
 void released(LockRank rank) {
   const int value = static_cast<int>(rank);
   for (std::size_t i = held_count; i-- > 0;) {

@@ -7,6 +7,7 @@
 // that orders them by address.
 #pragma once
 
+#include <functional>
 #include <mutex>
 #include <shared_mutex>
 
@@ -51,6 +52,8 @@ enum class LockRank : int {
 namespace lock_order {
 /// Aborts with both ranks named when `rank` is not above everything the calling thread holds.
 void acquired(LockRank rank);
+/// The same for the second of two locks of one rank.
+void acquired_second(LockRank rank);
 void released(LockRank rank);
 }  // namespace lock_order
 
@@ -96,6 +99,11 @@ class CAPABILITY("mutex") SharedMutex {
     mutex_.unlock();
     if constexpr (kCheckLockOrder) lock_order::released(rank_);
   }
+  /// While the thread holds one other lock of this rank; for ExclusivePair.
+  void lock_second() ACQUIRE() {
+    if constexpr (kCheckLockOrder) lock_order::acquired_second(rank_);
+    mutex_.lock();
+  }
   void lock_shared() ACQUIRE_SHARED() {
     if constexpr (kCheckLockOrder) lock_order::acquired(rank_);
     mutex_.lock_shared();
@@ -130,6 +138,30 @@ class SCOPED_CAPABILITY ExclusiveLock {
 
  private:
   SharedMutex& mutex_;
+};
+
+/// Two locks of one rank, taken in the order of their addresses. They must not be the same.
+class SCOPED_CAPABILITY ExclusivePair {
+ public:
+  ExclusivePair(SharedMutex& a, SharedMutex& b) ACQUIRE(a, b)
+      : first_(std::less<>()(&a, &b) ? a : b), second_(&first_ == &a ? b : a) {
+    lock();
+  }
+  ~ExclusivePair() RELEASE() NO_THREAD_SAFETY_ANALYSIS {
+    second_.unlock();
+    first_.unlock();
+  }
+  ExclusivePair(const ExclusivePair&) = delete;
+  ExclusivePair& operator=(const ExclusivePair&) = delete;
+
+ private:
+  void lock() NO_THREAD_SAFETY_ANALYSIS {
+    first_.lock();
+    second_.lock_second();
+  }
+
+  SharedMutex& first_;
+  SharedMutex& second_;
 };
 
 class SCOPED_CAPABILITY SharedLock {
