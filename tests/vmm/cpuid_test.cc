@@ -67,6 +67,11 @@ TEST(Cpuid, PerformanceCountersAndMonitorAreHidden) {
   EXPECT_EQ(find(guest, 0xa)->eax, 0U);
 }
 
+TEST(Cpuid, KvmsFeaturesAreShownButAsynchronousPageFaults) {
+  const std::vector<kvm_cpuid_entry2> host = {leaf(0x4000'0001, 0, 0x0100'7efb, 0, 0, 0)};
+  EXPECT_EQ(find(guest_cpuid(host, {0, 1, false}), 0x4000'0001)->eax, 0x0100'3aebU);
+}
+
 TEST(Cpuid, SaveAreaHoldsOnlyStateOfFeaturesTheGuestHas) {
   constexpr std::uint32_t kAvx = 1U << 28;
   const std::vector<kvm_cpuid_entry2> host = {

@@ -11,7 +11,8 @@ constexpr std::uint32_t kEcxMonitor = 1U << 3;
 constexpr std::uint32_t kEcxTscDeadline = 1U << 24;
 constexpr std::uint32_t kEcxHypervisor = 1U << 31;
 constexpr std::uint32_t kEdxHyperThreading = 1U << 28;
-constexpr std::uint32_t kExtendedEcxPerf = 0x3U << 23;  // PERFCTR_CORE, PERFCTR_NB
+constexpr std::uint32_t kKvmAsyncPageFaults = 1U << 4 | 1U << 10 | 1U << 14;  // ASYNC_PF, _VMEXIT, _INT
+constexpr std::uint32_t kExtendedEcxPerf = 0x3U << 23;                        // PERFCTR_CORE, PERFCTR_NB
 
 /// Bits an APIC id needs for `count` processors.
 std::uint32_t id_bits(std::uint32_t count) {
@@ -68,6 +69,9 @@ void rewrite(kvm_cpuid_entry2& leaf, const CpuidRequest& request) {
     case 0xb:
     case 0x1f:
       topology_leaf(leaf, request);
+      break;
+    case 0x4000'0001:
+      leaf.eax &= ~kKvmAsyncPageFaults;
       break;
     case 0x8000'0001:
       leaf.ecx &= ~kExtendedEcxPerf;
