@@ -127,6 +127,32 @@ uvm::Status refuse_section(const Member& member, MachineConfig& /*config*/) {
                      "leave it out or make it empty")};
 }
 
+/// Firecracker's key: a unix socket's path.
+uvm::Status set_gdb_socket(const Member& member, MachineConfig& config) {
+  if (member.is_empty()) return uvm::ok();
+  UVMM_TRY(const std::string path, member.text());
+  UVMM_TRY(config.gdb.listen, at_path(member, gdb::parse_listen_address("unix:" + path)));
+  return uvm::ok();
+}
+
+uvm::Status set_gdb_listen(const Member& member, MachineConfig& config) {
+  UVMM_TRY(const std::string text, member.text());
+  UVMM_TRY(config.gdb.listen, at_path(member, gdb::parse_listen_address(text)));
+  return uvm::ok();
+}
+
+uvm::Status set_gdb_start(const Member& member, MachineConfig& config) {
+  UVMM_TRY(const std::string word, member.text());
+  UVMM_TRY(config.gdb.at_start, at_path(member, parse_at_start(word)));
+  return uvm::ok();
+}
+
+uvm::Status set_gdb_on_kill(const Member& member, MachineConfig& config) {
+  UVMM_TRY(const std::string word, member.text());
+  UVMM_TRY(config.gdb.on_kill, at_path(member, parse_on_kill(word)));
+  return uvm::ok();
+}
+
 constexpr std::array kBootKeys = {
     JsonKey{"kernel_image_path", set_boot_text<&BootSource::kernel>},
     JsonKey{"initrd_path", set_boot_text<&BootSource::initrd>},
@@ -145,7 +171,7 @@ constexpr std::array kMachineKeys = {
     JsonKey{"track_dirty_pages", accept_truth},
     JsonKey{"huge_pages", set_huge_pages},
     JsonKey{"cpu_template", check_cpu_template},
-    JsonKey{"gdb_socket_path", refuse_section},
+    JsonKey{"gdb_socket_path", set_gdb_socket},
     JsonKey{"memory_backing", set_word<&MachineConfig::backing, parse_backing>},
     JsonKey{"irqchip", set_word<&MachineConfig::irqchip, parse_irqchip>},
     JsonKey{"debug_exit", set_word<&MachineConfig::debug_exit, parse_debug_exit>},
@@ -158,6 +184,16 @@ constexpr std::array kLoggerKeys = {
     JsonKey{"show_log_origin", check_log_origin},
     JsonKey{"module", check_log_module},
 };
+
+constexpr std::array kGdbKeys = {
+    JsonKey{"listen", set_gdb_listen},
+    JsonKey{"at_start", set_gdb_start},
+    JsonKey{"on_kill", set_gdb_on_kill},
+};
+
+uvm::Status apply_gdb(const Member& member, MachineConfig& config) {
+  return apply_object(member, kGdbKeys, config);
+}
 
 uvm::Status apply_boot(const Member& member, MachineConfig& config) {
   return apply_object(member, kBootKeys, config);
@@ -182,6 +218,7 @@ constexpr std::array kSections = {
     JsonKey{"logger", apply_logger},
     JsonKey{"name", set_text<&MachineConfig::name>},
     JsonKey{"console", set_word<&MachineConfig::console, parse_console>},
+    JsonKey{"gdb", apply_gdb},
     JsonKey{"show-map", set_word<&MachineConfig::show_map, parse_show_map>},
     JsonKey{"drives", refuse_section},
     JsonKey{"network-interfaces", refuse_section},

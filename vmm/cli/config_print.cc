@@ -56,6 +56,14 @@ json::object logger(const MachineConfig& config) {
   return object;
 }
 
+json::object debugger(const gdb::Options& options) {
+  json::object object;
+  if (options.listen) object["listen"] = text(gdb::to_string(*options.listen));
+  object["at_start"] = text(to_string(options.at_start));
+  object["on_kill"] = text(to_string(options.on_kill));
+  return object;
+}
+
 /// Two levels, one member a line.
 std::string indented(const json::object& top) {
   std::string out = "{";
@@ -90,6 +98,7 @@ std::string to_json(const MachineConfig& config) {
   top["name"] = text(config.name);
   top["console"] = text(to_string(config.console));
   top["show-map"] = text(to_string(config.show_map));
+  top["gdb"] = debugger(config.gdb);
   return indented(top);
 }
 

@@ -11,6 +11,7 @@ namespace {
 constexpr const char* kBoot = "What to boot";
 constexpr const char* kMachine = "The machine";
 constexpr const char* kConsole = "Console, memory map and log";
+constexpr const char* kDebugger = "Debugger";
 constexpr const char* kConfig = "Configuration";
 
 template <auto field>
@@ -40,6 +41,25 @@ uvm::Status set_boot_parsed(std::string_view value, MachineConfig& config) {
 template <auto field, auto value>
 uvm::Status set_constant(std::string_view /*nothing*/, MachineConfig& config) {
   config.*field = value;
+  return uvm::ok();
+}
+
+uvm::Status set_gdb(std::string_view value, MachineConfig& config) {
+  UVMM_TRY(config.gdb.listen, gdb::parse_listen_address(value));
+  return uvm::ok();
+}
+
+uvm::Status set_usual_gdb(std::string_view /*nothing*/, MachineConfig& config) {
+  return set_gdb(gdb::kUsualAddress, config);
+}
+
+uvm::Status set_wait(std::string_view /*nothing*/, MachineConfig& config) {
+  config.gdb.at_start = gdb::AtStart::Wait;
+  return uvm::ok();
+}
+
+uvm::Status set_on_kill(std::string_view value, MachineConfig& config) {
+  UVMM_TRY(config.gdb.on_kill, parse_on_kill(value));
   return uvm::ok();
 }
 
@@ -100,6 +120,16 @@ constexpr std::array kFlags = {
             set_parsed<&Config::log_level, parse_log_level>},
     RunFlag{"--log-file,--log-path", "--log-file", kConsole, "FILE",
             "append the log to FILE (default: stderr)", set_text<&Config::log_file>},
+
+    RunFlag{"--gdb", "--gdb", kDebugger, "WHERE",
+            "let gdb or lldb in at tcp:PORT (loopback),\ntcp:ADDRESS:PORT or unix:PATH (default: not at all)",
+            set_gdb},
+    RunFlag{"-s", "-s", kDebugger, "", "the same as --gdb tcp:127.0.0.1:1234", set_usual_gdb},
+    RunFlag{"-S", "-S", kDebugger, "", "don't run before a debugger says so", set_wait},
+    RunFlag{"--gdb-on-kill", "--gdb-on-kill", kDebugger, "MODE",
+            "what a debugger's kill does to the guest: detach or kill;\nlldb kills at each session's end "
+            "(default: detach)",
+            set_on_kill},
 
     RunFlag{"--config,--config-file", "--config", kConfig, "FILE",
             "a configuration in JSON, with Firecracker's keys; options\noverride it (paths in it: from the "

@@ -24,7 +24,7 @@ constexpr std::array kRewrites = {
     Rewrite{"-enable-kvm", ""},       Rewrite{"--enable-kvm", ""},    Rewrite{"-no-reboot", ""},
     Rewrite{"--no-reboot", ""},       Rewrite{"-help", "--help"},     Rewrite{"-version", "--version"},
     Rewrite{"-config", "--config"},   Rewrite{"-cpus", "--cpus"},     Rewrite{"-memory", "--memory"},
-    Rewrite{"-cmdline", "--cmdline"},
+    Rewrite{"-cmdline", "--cmdline"}, Rewrite{"-gdb", "--gdb"},
 };
 
 struct Foreign {
@@ -34,7 +34,6 @@ struct Foreign {
 
 constexpr std::string_view kNoDisk = "uvmm has no disks yet: put the files into the --initrd";
 constexpr std::string_view kNoNetwork = "uvmm has no network yet";
-constexpr std::string_view kNoGdb = "uvmm has no gdb server yet";
 constexpr std::string_view kNoSocket = "uvmm has no API socket yet; nearest: --config FILE";
 constexpr std::string_view kNoDevice = "uvmm has a fixed set of devices";
 constexpr std::string_view kConsole = "nearest: --console stdio or --console none";
@@ -72,9 +71,6 @@ constexpr std::array kForeign = {
     Foreign{"chardev", kConsole},
     Foreign{"display", kConsole},
     Foreign{"monitor", kConsole},
-    Foreign{"s", kNoGdb},
-    Foreign{"S", kNoGdb},
-    Foreign{"gdb", kNoGdb},
     Foreign{"qmp", kNoSocket},
     Foreign{"api-socket", kNoSocket},
     Foreign{"api-sock", kNoSocket},

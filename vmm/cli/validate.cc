@@ -114,6 +114,9 @@ uvm::Status validate(const MachineConfig& config) {
                    "--cpus takes 1 to " + std::to_string(kMaxVcpus));
   }
   UVMM_CHECK(check_memory(config));
+  if (config.gdb.at_start == gdb::AtStart::Wait && !config.gdb.listen) {
+    return invalid("-S waits for a debugger, and none can come in", "add -s, or --gdb WHERE");
+  }
   UVMM_CHECK(check_boot(config));
   if (config.name.empty()) return invalid("the machine's name is empty", "leave --name out for 'uvmm'");
   UVMM_CHECK(check_text("the machine's name", config.name, kMaxName));

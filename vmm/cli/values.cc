@@ -21,6 +21,8 @@ constexpr std::array<std::string_view, 3> kIrqChips = {"auto", "split", "full"};
 constexpr std::array<std::string_view, 3> kDebugExits = {"auto", "qemu", "plain"};
 constexpr std::array<std::string_view, 2> kConsoles = {"stdio", "none"};
 constexpr std::array<std::string_view, 2> kShowMaps = {"on-signal", "at-exit"};
+constexpr std::array<std::string_view, 2> kOnKills = {"detach", "kill"};
+constexpr std::array<std::string_view, 2> kAtStarts = {"run", "wait"};
 constexpr std::array<std::string_view, 7> kFormats = {"auto",      "bzimage",   "elf64",    "pvh",
                                                       "multiboot", "flat-real", "flat-long"};
 constexpr std::array<std::string_view, 7> kLevels = {"trace", "debug",    "info", "warning",
@@ -156,6 +158,13 @@ uvm::Result<ShowMap> parse_show_map(std::string_view name) {
   return parse_enum<ShowMap>(name, kShowMaps);
 }
 
+uvm::Result<gdb::OnKill> parse_on_kill(std::string_view name) {
+  return parse_enum<gdb::OnKill>(name, kOnKills);
+}
+uvm::Result<gdb::AtStart> parse_at_start(std::string_view name) {
+  return parse_enum<gdb::AtStart>(name, kAtStarts);
+}
+
 uvm::Result<std::string> parse_kernel_format(std::string_view name) {
   UVMM_TRY(const std::size_t index, parse_word(name, kFormats));
   return std::string(kFormats[index]);
@@ -184,6 +193,12 @@ std::string_view to_string(ConsoleMode value) {
 }
 std::string_view to_string(ShowMap value) {
   return kShowMaps[static_cast<std::size_t>(value)];
+}
+std::string_view to_string(gdb::OnKill value) {
+  return kOnKills[static_cast<std::size_t>(value)];
+}
+std::string_view to_string(gdb::AtStart value) {
+  return kAtStarts[static_cast<std::size_t>(value)];
 }
 
 }  // namespace vmm::cli

@@ -32,6 +32,8 @@ namespace vmm::cli {
 [[nodiscard]] uvm::Result<DebugExitStatus> parse_debug_exit(std::string_view name);
 [[nodiscard]] uvm::Result<ConsoleMode> parse_console(std::string_view name);
 [[nodiscard]] uvm::Result<ShowMap> parse_show_map(std::string_view name);
+[[nodiscard]] uvm::Result<gdb::OnKill> parse_on_kill(std::string_view name);
+[[nodiscard]] uvm::Result<gdb::AtStart> parse_at_start(std::string_view name);
 /// The name itself if it is one of bzimage, elf64, …
 [[nodiscard]] uvm::Result<std::string> parse_kernel_format(std::string_view name);
 /// The canonical spelling of a log level ("Warn" → "warning").
@@ -43,5 +45,7 @@ namespace vmm::cli {
 [[nodiscard]] std::string_view to_string(DebugExitStatus value);
 [[nodiscard]] std::string_view to_string(ConsoleMode value);
 [[nodiscard]] std::string_view to_string(ShowMap value);
+[[nodiscard]] std::string_view to_string(gdb::OnKill value);
+[[nodiscard]] std::string_view to_string(gdb::AtStart value);
 
 }  // namespace vmm::cli

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "vmm/gdb/options.h"
+
 namespace vmm {
 
 inline constexpr std::uint32_t kMaxVcpus = 16;
@@ -52,6 +54,7 @@ struct MachineConfig {
   DebugExitStatus debug_exit = DebugExitStatus::Auto;
   ConsoleMode console = ConsoleMode::Stdio;
   ShowMap show_map = ShowMap::OnSignal;
+  gdb::Options gdb;
   std::string log_level = "warning";
   std::string log_file;  // empty: stderr
 };

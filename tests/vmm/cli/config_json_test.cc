@@ -52,7 +52,8 @@ TEST(ConfigJson, TakesOurKeys) {
     "boot-source": {"builtin": "memwalk", "builtin_args": "passes=2", "format": "flat-long", "load_address": "0x200000"},
     "machine-config": {"mem_size_bytes": 1536000, "memory_backing": "shared", "irqchip": "full",
                        "debug_exit": "plain", "huge_pages": "never"},
-    "name": "one", "console": "none", "show-map": "at-exit"
+    "name": "one", "console": "none", "show-map": "at-exit",
+    "gdb": {"listen": "tcp:7", "at_start": "wait", "on_kill": "kill"}
   })");
   EXPECT_EQ(config.boot.builtin, "memwalk");
   EXPECT_EQ(config.boot.builtin_arguments, "passes=2");
@@ -66,6 +67,15 @@ TEST(ConfigJson, TakesOurKeys) {
   EXPECT_EQ(config.name, "one");
   EXPECT_EQ(config.console, ConsoleMode::None);
   EXPECT_EQ(config.show_map, ShowMap::AtExit);
+  EXPECT_EQ(gdb::to_string(*config.gdb.listen), "tcp:127.0.0.1:7");
+  EXPECT_EQ(config.gdb.at_start, gdb::AtStart::Wait);
+  EXPECT_EQ(config.gdb.on_kill, gdb::OnKill::Kill);
+}
+
+TEST(ConfigJson, TakesFirecrackersDebuggerSocket) {
+  const MachineConfig config = merged(R"({"machine-config": {"gdb_socket_path": "/tmp/gdb.socket"}})");
+  EXPECT_EQ(gdb::to_string(*config.gdb.listen), "unix:/tmp/gdb.socket");
+  EXPECT_FALSE(merged(R"({"machine-config": {"gdb_socket_path": null}})").gdb.listen);
 }
 
 TEST(ConfigJson, KeepsWhatIsNotGiven) {
@@ -141,8 +151,10 @@ TEST(ConfigJson, RefusesWhatUvmmCannotDo) {
       {R"({"balloon": {"amount_mib": 1}})", "balloon is not supported yet"},
       {R"({"machine-config": {"smt": true}})", "machine-config.smt true is not supported"},
       {R"({"machine-config": {"cpu_template": "T2"}})", "machine-config.cpu_template takes only \"None\""},
-      {R"({"machine-config": {"gdb_socket_path": "/p"}})",
-       "machine-config.gdb_socket_path is not supported yet"},
+      {R"({"machine-config": {"gdb_socket_path": 7}})", "gdb_socket_path must be a string"},
+      {R"({"gdb": {"listen": "/p"}})", "gdb.listen: '/p' is no place to listen at"},
+      {R"({"gdb": {"at_start": "stop"}})", "gdb.at_start: 'stop' is not one of run or wait"},
+      {R"({"gdb": {"port": 1}})", "gdb"},
       {R"({"machine-config": {"huge_pages": "1G"}})", "machine-config.huge_pages: '1G' is not one of"},
       {R"({"logger": {"show_log_origin": true}})", "logger.show_log_origin true is not supported"},
       {R"({"logger": {"module": "api_server"}})", "logger.module takes only"},

@@ -197,7 +197,6 @@ TEST(WrongWords, AreNamedWithTheNearestValidOne) {
       {{"run", "--disk", "path=x"}, "'--disk' is not an option of uvmm; uvmm has no disks yet"},
       {{"run", "--net", "tap=x"}, "uvmm has no network yet"},
       {{"run", "-serial", "mon:stdio"}, "nearest: --console stdio"},
-      {{"run", "-s", "-S"}, "'-s' is not an option of uvmm; uvmm has no gdb server yet"},
       {{"run", "--api-sock", "/x"}, "uvmm has no API socket yet; nearest: --config"},
       {{"run", "vmlinux"}, "unexpected word 'vmlinux'; a kernel is given with --kernel FILE"},
       {{"run", "-k", "k", "a\nb"}, "unexpected word 'a\\nb'"},
@@ -205,6 +204,25 @@ TEST(WrongWords, AreNamedWithTheNearestValidOne) {
   };
   for (const Row& row : rows) {
     EXPECT_THAT(error_of(row.words), HasSubstr(row.message)) << ::testing::PrintToString(row.words);
+  }
+}
+
+TEST(RunOptions, LetDebuggersIn) {
+  using gdb::AtStart;
+  using gdb::OnKill;
+  const gdb::Options none = parsed({"run", "-k", "k"}).config.gdb;
+  EXPECT_FALSE(none.listen);
+  EXPECT_EQ(none.at_start, AtStart::Run);
+  EXPECT_EQ(none.on_kill, OnKill::Detach);
+  const gdb::Options usual = parsed({"run", "-k", "k", "-s", "-S"}).config.gdb;
+  EXPECT_EQ(gdb::to_string(*usual.listen), gdb::kUsualAddress);
+  EXPECT_EQ(usual.at_start, AtStart::Wait);
+  for (const char* spelling : {"-gdb", "--gdb"}) {
+    const gdb::Options own =
+        parsed({"run", "-k", "k", spelling, "unix:/x", "--gdb-on-kill", "kill"}).config.gdb;
+    EXPECT_EQ(gdb::to_string(*own.listen), "unix:/x");
+    EXPECT_EQ(own.at_start, AtStart::Run);
+    EXPECT_EQ(own.on_kill, OnKill::Kill);
   }
 }
 
@@ -222,6 +240,13 @@ TEST(WrongValues, AreNamedWithTheirOption) {
       {{"run", "-k", "k", "-c", "1000"}, "1000 vCPUs are not possible; --cpus takes 1 to 16"},
       {{"run", "-k", "k", "-c", "many"}, "--cpus: 'many' is not a number of vCPUs"},
       {{"run", "-k", "k", "-smp", "4,sockets=1"}, "--cpus: '4,sockets=1' is not a number of vCPUs"},
+      {{"run", "-k", "k", "--gdb", "1234"}, "--gdb: '1234' is no place to listen at; write tcp:PORT"},
+      {{"run", "-k", "k", "--gdb", "tcp:99999"}, "--gdb: 'tcp:99999' has no port from 0 to 65535"},
+      {{"run", "-k", "k", "--gdb"}, "'--gdb' needs a value, WHERE"},
+      {{"run", "-k", "k", "-s=1"}, "'-s=1' is not an option of uvmm"},
+      {{"run", "-k", "k", "-S"}, "-S waits for a debugger, and none can come in; add -s, or --gdb WHERE"},
+      {{"run", "-k", "k", "-s", "--gdb-on-kill", "stop"},
+       "--gdb-on-kill: 'stop' is not one of detach or kill"},
       {{"run", "-k", "k", "--irqchip", "spilt"}, "--irqchip: 'spilt' is not one of auto, split or full"},
       {{"run", "-k", "k", "--log-level", "loud"}, "--log-level: 'loud' is not one of"},
       {{"run", "-k", "k", "--load-address", "zero"}, "--load-address: 'zero' is not an address"},
@@ -246,11 +271,11 @@ TEST(WrongFiles, AreNamedWithTheirPath) {
 TEST(Help, IsCompleteForEveryOption) {
   const std::string whole = parsed({"--help"}).text;
   for (const char* name :
-       {"--kernel",     "--initrd",       "--cmdline",    "--kernel-format", "--load-address",
-        "--builtin",    "--builtin-args", "--memory",     "--cpus",          "--memory-backing",
-        "--huge-pages", "--irqchip",      "--debug-exit", "--name",          "--console",
-        "--show-map",   "--log-level",    "--log-file",   "--config",        "--dry-run",
-        "doctor",       "list-builtins",  "Exit status",  "Examples",        "Ctrl-A x"}) {
+       {"--kernel",       "--initrd",   "--cmdline", "--kernel-format",  "--load-address", "--builtin",
+        "--builtin-args", "--memory",   "--cpus",    "--memory-backing", "--huge-pages",   "--irqchip",
+        "--debug-exit",   "--name",     "--console", "--show-map",       "--gdb",          "--gdb-on-kill",
+        "--log-level",    "--log-file", "--config",  "--dry-run",        "doctor",         "list-builtins",
+        "Exit status",    "Examples",   "Ctrl-A x"}) {
     EXPECT_THAT(whole, HasSubstr(name));
     if (name[0] == '-') {
       EXPECT_THAT(parsed({"run", "--help"}).text, HasSubstr(name));

@@ -163,20 +163,53 @@ TEST(StockGdb, MovesSymbolsToWhereTheKernelIs) {
   EXPECT_THAT(result.out + result.err, HasSubstr("TextSeg=ffffffff81000000"));
 }
 
+/// The newest lldb that Debian 12 has installed under a name of its own, or plain `lldb`; empty for none.
+std::string lldb_program() {
+  for (const char* name : {"lldb-19", "lldb-16", "lldb-15", "lldb"})
+    if (is_installed(name)) return name;
+  return {};
+}
+
 TEST(StockLldb, AttachesReadsAndLeaves) {
-  REQUIRE_PROGRAM("lldb");
+  const std::string lldb = lldb_program();
+  if (lldb.empty()) GTEST_SKIP() << "no lldb is installed (package lldb-16)";
   ServedTarget served(vmm::gdb::ListenAddress{});
   prepare(served);
-  const auto result = test::run_process(
-      {"/usr/bin/env", "lldb", "--batch", "--no-lldbinit", "-o",
-       "gdb-remote 127.0.0.1:" + std::to_string(served.address().port), "-o", "register read rip cr3", "-o",
-       "memory read -f x -s 1 -c 4 0xffffffff81000100", "-o", "thread list", "-o", "detach"});
+  const auto result =
+      test::run_process({"/usr/bin/env", lldb,
+                         "--batch",      "--no-lldbinit",
+                         "-o",           "settings set plugin.process.gdb-remote.packet-timeout 60",
+                         "-o",           "gdb-remote 127.0.0.1:" + std::to_string(served.address().port),
+                         "-o",           "register read rip cr3",
+                         "-o",           "memory read -f x -s 1 -c 4 0xffffffff81000100",
+                         "-o",           "memory region 0xffffffff81000100",
+                         "-o",           "thread list",
+                         "-o",           "register write rax 0x1234",
+                         "-o",           "thread step-inst",
+                         "-o",           "register read rip",
+                         "-o",           "detach"});
   const std::string out = result.out + result.err;
   EXPECT_THAT(out, HasSubstr("rip = 0xffffffff81000010"));
   EXPECT_THAT(out, HasSubstr("cr3 = 0x0000000001234000"));
   EXPECT_THAT(out, HasSubstr("0x6e 0x65 0x65 0x64"));
+  EXPECT_THAT(out, HasSubstr("[0xffffffff81000000-0xffffffff81001000) rw-"));
   EXPECT_THAT(out, HasSubstr("thread #2"));
+  EXPECT_THAT(out, HasSubstr("rip = 0xffffffff81000011"));
+  EXPECT_EQ(served.target.registers(1)[vmm::gdb::Gpr::Rax], 0x1234U);
   EXPECT_TRUE(test::eventually([&] { return served.is_left_alone(); }));
+}
+
+TEST(StockLldb, LeavesTheGuestRunningWhenItsSessionJustEnds) {
+  const std::string lldb = lldb_program();
+  if (lldb.empty()) GTEST_SKIP() << "no lldb is installed (package lldb-16)";
+  ServedTarget served(vmm::gdb::ListenAddress{});
+  prepare(served);
+  const auto result = test::run_process({"/usr/bin/env", lldb, "--batch", "--no-lldbinit", "-o",
+                                         "gdb-remote 127.0.0.1:" + std::to_string(served.address().port),
+                                         "-o", "breakpoint set -a 0xffffffff81000080", "-o", "continue"});
+  EXPECT_THAT(result.out + result.err, HasSubstr("stop reason = breakpoint"));
+  EXPECT_TRUE(test::eventually([&] { return served.is_left_alone(); }));
+  EXPECT_THAT(served.target.calls(), Not(Contains("kill")));
 }
 
 }  // namespace
