@@ -4,37 +4,36 @@
 // in the order it is built), machine/builder.cc (configuration to parts), machine/exits.h (what a vCPU's exit
 // leads to), machine/guest_memory.h (where RAM meets uvm and ept). Then by need: kvm/kvm.h (descriptors, run
 // page, slots), devices/devices.h (a device's contract), debug/debug.h (what a debugger does to a machine),
-// cli/cli.h (words to configuration), log.h (the only logger).
+// gdb/gdb.h (how it asks for it), cli/cli.h (words to configuration), log.h (the only logger).
 //
 // Who may know whom
-//   cli → machine → {devices, debug, kvm};  debug → kvm and the group of vCPUs;  everything → log, text.
-//   Devices never see KVM: they own the interfaces
-//   they need (an interrupt line, a sink of bytes) and machine/ implements them. Only kvm/ issues KVM's
-//   ioctls. Guest bytes are touched through uvm::Access, never through a raw pointer that outlives the call.
+//   cli → machine → {devices, debug, gdb, kvm}; debug → kvm and the group of vCPUs; gdb → its Target, which
+//   is debug's; everything → log, text. Devices never see KVM: they own the interfaces they need (an
+//   interrupt line, a sink of bytes) and machine/ implements them. Only kvm/ issues KVM's ioctls. Guest bytes
+//   are touched through uvm::Access, never through a raw pointer that outlives the call.
 //
 // Threads of one machine
-//   I/O thread     the one that calls Machine::create and Machine::run: the Asio loop with console and
-//   signals vCPU threads   one each (machine/vcpu_group.h): KVM_RUN, then the exit, handled on the spot: bus,
-//   device, uvm fault thread   at most one (machine/fault_thread.h): pages that only the VM system can bring.
-//   Whoever touched
-//                  such a page sleeps in the kernel until it is there, so this thread never waits for a vCPU
-//                  and never holds a lock while it waits for the next event.
+//   - The I/O thread: the one that calls Machine::create and Machine::run, for console and signals (Asio).
+//   - vCPU threads, one each (machine/vcpu_group.h): KVM_RUN, then the exit, handled on the spot.
+//   - At most one for faults (machine/fault_thread.h): pages that only the VM system can bring. Whoever
+//     touched such a page sleeps in the kernel until it is there, so this thread never waits for a vCPU and
+//     never holds a lock while it waits for the next event.
+//   - With --gdb, the debugger's (gdb/server.h): its sockets, and all that it asks of the machine.
 //   Devices are entered from every vCPU thread and from the I/O thread, and guard their registers themselves.
 //   The order of locks is uvm/base/lock.h's LockRank: machine, bus, device, then the VM system's own.
 //
 // Life of a machine
 //   1. cli: words and file → MachineConfig, validated. Nothing has been opened yet.
 //   2. Machine::create: /dev/kvm, then plan (layout, kernel, initrd: all that a user can get wrong), then
-//   create (VM,
-//      memory, interrupt controllers, devices, vCPUs). Refused before anything of the VM exists.
-//   3. Machine::run: signals and console, fault thread, vCPUs; then the loop, until the first reason to end.
+//      create (VM, memory, interrupt controllers, devices, vCPUs). Refused before anything of the VM exists.
+//   3. Machine::run: signals and console, fault thread, vCPUs, debugger; then the loop, until the first
+//      reason to end.
 //   4. The end has one door, machine/ending.h: the first report wins, whoever brings it (a device, a vCPU, a
-//   signal,
-//      the console), and stops the loop.
-//   5. Shutdown, each step needed by the next: vCPU threads stop (while the fault thread still answers: a
-//   vCPU may
-//      sleep on a page), fault thread stops, the console gets what the guest said last (bounded: nobody may
-//      read it), the terminal is restored, the parts are destroyed in the reverse of their order.
+//      signal, the console, a debugger), and stops the loop.
+//   5. Shutdown, each step needed by the next: a debugger is told and left, vCPU threads stop (while the
+//      fault thread still answers: a vCPU may sleep on a page), fault thread stops, the console gets what the
+//      guest said last (bounded: nobody may read it), the terminal is restored, the parts are destroyed in
+//      the reverse of their order.
 //
 // What it refuses
 //   A configuration that can't work (before step 2 is done); a second run of one machine; ranges of devices

@@ -67,6 +67,15 @@ void Connection::read() {
   carry_on();
 }
 
+bool Connection::has_ended() {
+  char next = 0;
+  while (session_ != nullptr && !congested() && !session_->has_input() &&
+         ::recv(channel_->socket.native_handle(), &next, 1, MSG_PEEK | MSG_DONTWAIT) >= 0) {
+    read();
+  }
+  return session_ == nullptr;
+}
+
 void Connection::wait_for_room() {
   if (std::exchange(writing_, true)) return;
   channel_->socket.async_wait(Socket::wait_write, [self = shared_from_this()](const SocketError& error) {

@@ -47,6 +47,8 @@ class Connection final : public Wire, public StopListener, public std::enable_sh
   ~Connection() override;
 
   void start();
+  /// True once the peer has left. Reads first what it said before that and nobody has looked at yet.
+  [[nodiscard]] bool has_ended();
   /// The machine ends with `status`: tells the debugger, waits a moment for it to take the news, closes.
   void finish(int status);
 

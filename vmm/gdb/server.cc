@@ -81,7 +81,8 @@ void Server::Parts::accept() {
 }
 
 void Server::Parts::take(Fd socket, int family) {
-  if (connection != nullptr) {
+  // Whoever comes in may be the one that has just left, before the end of its last visit was noticed.
+  if (const std::shared_ptr<Connection> last = connection; last != nullptr && !last->has_ended()) {
     log::event(log::Level::Warning, "a second debugger was refused",
                {{"address", to_string(listening.address())}});
     return;

@@ -72,6 +72,20 @@ uvm::Status build_vcpus(Machine::Parts& parts, const std::vector<kvm_cpuid_entry
   return uvm::ok();
 }
 
+/// Whatever keeps the server from listening, the place it was told to listen at is to blame.
+uvm::Status build_debugger(Machine::Parts& parts) {
+  const gdb::Options& options = parts.config.gdb;
+  if (!options.listen) return uvm::ok();
+  auto server = gdb::Server::create(options, *parts.target);
+  if (!server) {
+    const uvm::Error& error = server.error();
+    return uvm::Error(uvm::ErrorKind::Invalid, error.what(), error.way_out());
+  }
+  parts.debugger = *std::move(server);
+  if (options.at_start == gdb::AtStart::Wait) parts.inferior->run().start_paused();
+  return uvm::ok();
+}
+
 /// Pages of a kernel or initrd file are 4 KiB each, and a boot reads all of them: thousands of stage-2 faults
 /// that one call per file saves. A host that cannot do it loses time only.
 void pre_fault_files(Machine::Parts& parts) {
@@ -96,6 +110,7 @@ uvm::Result<std::unique_ptr<Machine::Parts>> build_machine(const MachineConfig& 
   UVMM_TRY(parts->interrupts, Interrupts::create(parts->vm, irqchip));
   UVMM_CHECK(build_devices(*parts, layout));
   UVMM_CHECK(build_vcpus(*parts, supported, plan.load.entry));
+  UVMM_CHECK(build_debugger(*parts));
   pre_fault_files(*parts);
   log::event(log::Level::Info, "machine built",
              {{"protocol", plan.load.protocol},

@@ -46,6 +46,12 @@ void start_console(Machine::Parts& parts) {
   console.start(std::move(callbacks));
 }
 
+void start_debugger(Machine::Parts& parts) {
+  if (!parts.debugger) return;
+  const auto started = parts.debugger->start();
+  if (!started) parts.ending.end(ExitStatus::Internal, started.error().text());
+}
+
 /// The guest's last words: what the UART holds follows what the console holds, until both are empty.
 void drain_console(Machine::Parts& parts) {
   if (!parts.console) return;
@@ -80,10 +86,12 @@ uvm::Result<RunReport> Machine::run() {
                                                         " cannot be brought in: " + error.text());
            }));
   UVMM_CHECK(parts.vcpus->start());
+  start_debugger(parts);
   const auto idle = boost::asio::make_work_guard(parts.io);
   parts.io.run();
-  parts.vcpus->stop();
   const RunReport report = parts.ending.report().value_or(RunReport{});
+  if (parts.debugger) parts.debugger->finish(report.status);
+  parts.vcpus->stop();
   parts.inferior->run().machine_ended(report.status);
   parts.faults.reset();
   drain_console(parts);

@@ -7,6 +7,7 @@
 
 #include "vmm/debug/inferior.h"
 #include "vmm/gdb/machine_target.h"
+#include "vmm/gdb/server.h"
 #include "vmm/kvm/system.h"
 #include "vmm/kvm/vm.h"
 #include "vmm/machine/boot_plan.h"
@@ -54,6 +55,7 @@ struct Machine::Parts {
   std::unique_ptr<VcpuGroup> vcpus;
   std::unique_ptr<gdb::MachineTarget> target;
   std::unique_ptr<FaultThread> faults;
+  std::unique_ptr<gdb::Server> debugger;  // null without --gdb
 };
 
 /// Builds the parts of a machine. Errors as Machine::create gives them.

@@ -166,6 +166,16 @@ TEST(GdbServer, ADebuggerMayLeaveAtAnyByteAndComeAgain) {
   EXPECT_TRUE(served.is_left_alone());
 }
 
+TEST(GdbServer, TheNextDebuggerNeedNotWait) {
+  ServedTarget served;
+  for (int i = 0; i < 200; ++i) {
+    RspClient client(served.address());
+    ASSERT_EQ(client.ask("Z0,1000,1"), "OK") << i;
+    ASSERT_TRUE(client.send(framed("c")));
+  }
+  EXPECT_TRUE(eventually([&] { return served.is_left_alone(); }));
+}
+
 TEST(GdbServer, OutlivesAStormOfConnections) {
   ServedTarget served;
   const unsigned seed = std::random_device()();
