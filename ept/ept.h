@@ -40,6 +40,10 @@
 // page is read, nor during StageTwo::zap(), which waits for vCPUs that may sleep on an event. The userfaultfd
 // and EventSource::next() need no lock.
 //
+// HOST MEMORY for tables, reverse maps and lists of mappings is a few bytes a run, and there has to be some:
+// what changes translations is noexcept, so a host without any ends the process, before a table and its
+// window differ.
+//
 // WHAT IT REFUSES: GPAs from 2^48 on (four levels); frames past the first TiB of a store and more than 2047
 // stores at once (40 bits of frame in an entry); more host mappings than WindowOptions::max_runs (NoMemory,
 // the budget is named; a process has 65530); a private frame at any place but its own; writing to a file.

@@ -101,7 +101,7 @@ uvm::Status Pmap::check(uvm::GpaRange range) const {
 
 // ---- translations ---------------------------------------------------------------------------------------
 
-uvm::Status Pmap::enter(const uvm::Mapping& mapping) {
+uvm::Status Pmap::enter(const uvm::Mapping& mapping) noexcept {
   UVMM_CHECK(check(mapping.range));
   UVMM_CHECK(check_form(mapping));
   uvm::MutexLock lock(mutex_);
@@ -169,14 +169,14 @@ void Pmap::forget_locked(uvm::GpaRange range) {
   loader_.arm(range);
 }
 
-void Pmap::remove(uvm::GpaRange range) {
+void Pmap::remove(uvm::GpaRange range) noexcept {
   const uvm::GpaRange mine = range.intersection(config_.covered);
   if (mine.empty()) return;
   uvm::MutexLock lock(mutex_);
   forget_locked(mine);
 }
 
-void Pmap::discard(uvm::GpaRange range) {
+void Pmap::discard(uvm::GpaRange range) noexcept {
   const uvm::GpaRange mine = range.intersection(config_.covered);
   if (mine.empty()) return;
   uvm::MutexLock lock(mutex_);
@@ -185,7 +185,7 @@ void Pmap::discard(uvm::GpaRange range) {
   loader_.discard(mine);
 }
 
-void Pmap::protect(uvm::GpaRange range, Protection most) {
+void Pmap::protect(uvm::GpaRange range, Protection most) noexcept {
   const uvm::GpaRange mine = range.intersection(config_.covered);
   if (mine.empty()) return;
   uvm::MutexLock lock(mutex_);
@@ -201,12 +201,12 @@ void Pmap::protect(uvm::GpaRange range, Protection most) {
   }
 }
 
-void Pmap::update() {
+void Pmap::update() noexcept {
   // Nothing to wait for: every call that takes a translation away returns after the kernel has told all
   // second-stage tables (MMU notifiers) and flushed all processors.
 }
 
-void Pmap::drop_all() {
+void Pmap::drop_all() noexcept {
   {
     uvm::MutexLock lock(mutex_);
     table_.clear(config_.covered);
@@ -219,7 +219,7 @@ void Pmap::drop_all() {
 
 // ---- private frames -------------------------------------------------------------------------------------
 
-uvm::Result<uvm::Frame> Pmap::promote(const uvm::Promotion& promotion) {
+uvm::Result<uvm::Frame> Pmap::promote(const uvm::Promotion& promotion) noexcept {
   UVMM_CHECK(check(uvm::GpaRange::page_of(promotion.page)));
   return promotion.placement == uvm::Placement::InPlace ? promote_in_place(promotion)
                                                         : promote_shareable(promotion);
@@ -307,7 +307,7 @@ uvm::Status Pmap::read_private(uvm::Gpa page, std::span<std::byte> to) const {
   return loader_.read_private(page, to);
 }
 
-void Pmap::release(uvm::Frame frame) {
+void Pmap::release(uvm::Frame frame) noexcept {
   if (auto* arena = dynamic_cast<host::Arena*>(frame.store)) {
     arena->free(frame);
     return;

@@ -56,12 +56,12 @@ class Pmap final : public uvm::Pmap {
   /// after the sleeper was told to stop (otherwise it only asks again).
   void wake(uvm::Gpa page);
 
-  [[nodiscard]] uvm::Status enter(const uvm::Mapping& mapping) override;
-  void remove(uvm::GpaRange range) override;
-  void discard(uvm::GpaRange range) override;
-  void protect(uvm::GpaRange range, uvm::Protection most) override;
-  [[nodiscard]] uvm::Result<uvm::Frame> promote(const uvm::Promotion& promotion) override;
-  void release(uvm::Frame frame) override;
+  [[nodiscard]] uvm::Status enter(const uvm::Mapping& mapping) noexcept override;
+  void remove(uvm::GpaRange range) noexcept override;
+  void discard(uvm::GpaRange range) noexcept override;
+  void protect(uvm::GpaRange range, uvm::Protection most) noexcept override;
+  [[nodiscard]] uvm::Result<uvm::Frame> promote(const uvm::Promotion& promotion) noexcept override;
+  void release(uvm::Frame frame) noexcept override;
   void harvest(uvm::GpaRange range, const std::function<void(uvm::GpaRange, uvm::Frame)>& found) override;
   [[nodiscard]] std::optional<uvm::Frame> harvest_page(uvm::Gpa page) override;
   [[nodiscard]] std::optional<uvm::Translation> extract(uvm::Gpa address) const override;
@@ -75,8 +75,8 @@ class Pmap final : public uvm::Pmap {
   [[nodiscard]] uvm::Status write_frame(uvm::Frame frame, std::uint64_t offset,
                                         std::span<const std::byte> from) override;
   [[nodiscard]] bool discard_equal(uvm::Gpa page, std::span<const std::byte> bytes) override;
-  void update() override;
-  void drop_all() override;
+  void update() noexcept override;
+  void drop_all() noexcept override;
   [[nodiscard]] uvm::Residency residency(uvm::GpaRange range) const override;
   [[nodiscard]] std::uint64_t metadata_bytes() const override;
 

@@ -35,6 +35,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 TREE = ROOT / "build/mutations/tree"
 BUILD = TREE / "build/dev"
 LEAST_LIMIT = 60  # seconds a test program gets, however fast it is without a fault
+# What a removed line leaves unused is no error of the compiler's.
+PROLOGUE = "".join(f'#pragma GCC diagnostic ignored "-Wunused-{what}"\n' for what in
+                   ("variable", "parameter", "but-set-variable", "function", "value"))
 
 
 @dataclasses.dataclass
@@ -162,7 +165,7 @@ def try_one(mutation, limits):
     """Prints what became of one mutation; whether it was caught."""
     path = TREE / mutation.file
     right = path.read_bytes()
-    write(path, mutation.apply(right.decode()).encode())
+    write(path, (PROLOGUE + mutation.apply(right.decode())).encode())
     try:
         if (output := build(mutation.target)) is not None:
             print(f"{output}\nDOES NOT COMPILE {mutation.name} ({mutation.file})", flush=True)

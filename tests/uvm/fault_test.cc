@@ -165,6 +165,43 @@ TEST_F(FaultTest, AMapThatChangedMeanwhileIsLookedAtAgain) {
   EXPECT_EQ(guest.mmu.ranges(), 0U) << "nothing was entered where nothing is mapped";
 }
 
+/// While the pager is asked for a page, the mapping is replaced; the guest then sees `expected`.
+class ReplacedMeanwhileTest : public SpaceFixture, public ::testing::WithParamInterface<std::uint64_t> {};
+
+TEST_P(ReplacedMeanwhileTest, TheAnswerCountsOnlyForThePageItIsAbout) {
+  auto request = over(pages(0, 4), object(8));
+  request.advice = uvm::Advice::Random;
+  pager->answer_at_most(1);
+  EXPECT_OK(space.map(request));
+  bool once = true;
+  pager->before_answer([&](const uvm::PagerRequest&) {
+    if (!std::exchange(once, false)) return;
+    EXPECT_OK(space.unmap(pages(0, 4)));
+    request.offset = uvm::ObjectOffset(GetParam() * kPage);
+    EXPECT_OK(space.map(request));
+  });
+  EXPECT_TRUE(is_pattern(guest.page_at(1), 101 + GetParam()));
+  EXPECT_FALSE(once);
+}
+
+INSTANTIATE_TEST_SUITE_P(Offsets, ReplacedMeanwhileTest, ::testing::Values(0U, 1U, 2U));
+
+TEST_F(FaultTest, AnotherObjectMeanwhileIsAskedItself) {
+  auto first = over(pages(0, 4), object(8));
+  first.advice = uvm::Advice::Random;
+  EXPECT_OK(space.map(first));
+  const auto first_pager = pager;
+  auto second = over(pages(0, 4), object(8, 200));
+  second.advice = uvm::Advice::Random;
+  second.overlap = uvm::Overlap::Replace;
+  bool once = true;
+  first_pager->before_answer([&](const uvm::PagerRequest&) {
+    if (!std::exchange(once, false)) return;
+    EXPECT_OK(space.map(second));
+  });
+  EXPECT_TRUE(is_pattern(guest.page_at(1), 201));
+}
+
 TEST_F(FaultTest, RightsLostMeanwhileAreNotGiven) {
   auto request = over(pages(0, 8), object(8), Sharing::Shared);
   request.advice = uvm::Advice::Random;
