@@ -11,6 +11,7 @@ namespace {
 using namespace test;
 
 TEST(PmapOutOfMemoryDeathTest, EndsRatherThanForgetHalf) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
   const auto pmap = make_pmap(pages(0, 1024), Events::Never);
   ASSERT_OK(pmap->enter(zero(pages(0, 1024))));
   EXPECT_DEATH(

@@ -48,6 +48,20 @@ class SteadyMmu : public SimMmu {
     const AllocPause pause;
     return SimMmu::bytes(range);
   }
+  [[nodiscard]] uvm::Status read_frame(uvm::Frame frame, std::uint64_t offset,
+                                       std::span<std::byte> to) override {
+    const AllocPause pause;
+    return SimMmu::read_frame(frame, offset, to);
+  }
+  [[nodiscard]] uvm::Status write_frame(uvm::Frame frame, std::uint64_t offset,
+                                        std::span<const std::byte> from) override {
+    const AllocPause pause;
+    return SimMmu::write_frame(frame, offset, from);
+  }
+  [[nodiscard]] bool discard_equal(uvm::Gpa page, std::span<const std::byte> bytes) override {
+    const AllocPause pause;
+    return SimMmu::discard_equal(page, bytes);
+  }
   void update() override {
     const AllocPause pause;
     SimMmu::update();

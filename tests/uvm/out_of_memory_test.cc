@@ -2,6 +2,7 @@
 // room: nothing is half done, the error says so, and the operation succeeds when it is repeated.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <utility>
 
 #include "tests/uvm/world.h"
@@ -248,6 +249,29 @@ const std::vector<Operation>& holding_operations() {
       {"fill", "0x3000", own_layer,
        [](World& w) { return uvm::Access::fill(*w.space, pages(3, 1), std::byte{0}); },
        [](World& w) { EXPECT_TRUE(shows(*w.space, 3, 0) && shows(*w.other, 3, 3)); }},
+      {"peek", "0x3000", own_layer,
+       [](World& w) {
+         std::array<std::byte, 16> bytes{};
+         return uvm::Access::read(*w.space, page(3), bytes, uvm::kDebugger);
+       },
+       [](World& w) { EXPECT_TRUE(shows(*w.space, 3, 7)); }},
+      {"poke_text", "0x5000", text_of_object,
+       [](World& w) {
+         const std::array<std::byte, 1> breakpoint{std::byte{0xcc}};
+         return uvm::Access::write(*w.space, page(5), breakpoint, uvm::kDebugger);
+       },
+       [](World& w) { EXPECT_TRUE(!shows(*w.space, 5, 105) && shows(*w.space, 6, 106)); }, Leaves::Pages},
+      {"reshare", "0x5000",
+       [](World& w) {
+         private_object(w);
+         w.write(5, 105);
+       },
+       [](World& w) -> Status {
+         UVMM_TRY(const uvm::Reshared what, w.space->reshare(page(5)));
+         EXPECT_EQ(what, uvm::Reshared::Dropped);
+         return uvm::ok();
+       },
+       [](World& w) { EXPECT_TRUE(shows(*w.space, 5, 105) && shows(*w.space, 3, 3)); }},
   };
   return rows;
 }

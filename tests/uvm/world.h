@@ -51,6 +51,7 @@ struct Picture {
   std::uint64_t pinned_bytes = 0;
   std::uint64_t charged = 0;
   std::size_t holds = 0;
+  std::size_t uses = 0;  // mappings that the object knows
   std::size_t frames = 0;
 
   friend bool operator==(const Picture&, const Picture&) = default;
@@ -70,6 +71,7 @@ inline Picture picture_of(const World& world) {
   seen.pinned_bytes = world.space->pin_statistics().bytes;
   seen.charged = world.owner->pinned();
   seen.holds = world.pager->held();
+  seen.uses = world.object->uses();
   seen.frames = world.arena.live() + world.mmu.private_pages() + world.other_mmu.private_pages() +
                 world.third_mmu.private_pages();
   return seen;
@@ -78,7 +80,7 @@ inline Picture picture_of(const World& world) {
 inline void PrintTo(const Picture& seen, std::ostream* out) {
   for (const std::string& line : seen.entries) *out << line << "; ";
   *out << seen.pins << " pins of " << seen.pinned_bytes << ", charged " << seen.charged << ", holds "
-       << seen.holds << ", frames " << seen.frames;
+       << seen.holds << ", uses " << seen.uses << ", frames " << seen.frames;
 }
 
 /// Whether every fault that was counted ended in one way that was counted.
