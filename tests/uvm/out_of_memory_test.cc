@@ -249,6 +249,25 @@ const std::vector<Operation>& holding_operations() {
       {"fill", "0x3000", own_layer,
        [](World& w) { return uvm::Access::fill(*w.space, pages(3, 1), std::byte{0}); },
        [](World& w) { EXPECT_TRUE(shows(*w.space, 3, 0) && shows(*w.other, 3, 3)); }},
+      {"wire_all", "0x0", some_ram, [](World& w) { return w.space->wire_all(uvm::WireScope::Both, w.owner); },
+       [](World& w) {
+         EXPECT_EQ(w.space->pin_statistics().bytes, 16 * kPage);
+         w.space->unwire_all();
+       },
+       Leaves::Pages},
+      {"extract", "0x2000",
+       [](World& w) {
+         some_ram(w);
+         w.other = uvm::Space::create("other", w.other_mmu, World::limits()).value();
+       },
+       [](World& w) {
+         return w.space->extract({pages(2, 4), page(2), Protection::ReadWrite, ""}, *w.other);
+       },
+       [](World& w) {
+         w.write(3, 9);
+         EXPECT_TRUE(shows(*w.other, 3, 9) && shows(*w.other, 4, 4) && shows(*w.space, 8, 0));
+       },
+       Leaves::Cuts},
       {"peek", "0x3000", own_layer,
        [](World& w) {
          std::array<std::byte, 16> bytes{};

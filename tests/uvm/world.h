@@ -87,7 +87,7 @@ inline void PrintTo(const Picture& seen, std::ostream* out) {
 inline ::testing::AssertionResult counts_add_up(const uvm::Space& space) {
   const uvm::FaultStatistics s = space.statistics();
   const std::uint64_t ends =
-      s.already + s.anon + s.anon_copied + s.object + s.object_copied + s.zero_filled + s.refused;
+      s.already + s.anon + s.anon_copied + s.object + s.object_copied + s.zero_filled + s.peeks + s.refused;
   if (ends == s.faults) return ::testing::AssertionSuccess();
   return ::testing::AssertionFailure() << s.faults << " faults, " << ends << " ends";
 }
