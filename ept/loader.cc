@@ -1,8 +1,8 @@
 #include "ept/loader.h"
 
 #include <algorithm>
-#include <cstring>
 
+#include "ept/host/guarded_copy.h"
 #include "ept/host/pagemap.h"
 
 namespace ept {
@@ -24,6 +24,13 @@ void join(std::vector<uvm::GpaRange>& runs, uvm::GpaRange next) {
   } else {
     runs.push_back(next);
   }
+}
+
+/// Of private pages: those in a mapping of a file go when the file is cut.
+uvm::Status copy_bytes(std::span<std::byte> to, std::span<const std::byte> from, uvm::GpaRange range) {
+  if (host::guarded_copy(to, from) == host::Touched::Yes) return uvm::ok();
+  return uvm::Error(uvm::ErrorKind::PagerIo,
+                    "private pages of " + uvm::to_string(range) + " went with the end of their file");
 }
 
 /// Private pages of a window, as GPAs.
@@ -353,8 +360,7 @@ uvm::Status Loader::stash_page(uvm::Gpa page, std::span<const std::byte> bytes) 
   }
   // Before the bytes, so that a host without memory is an error here and not a signal there.
   UVMM_CHECK(stash_window_->populate_write(range));
-  std::memcpy(stash_window_->bytes(range).data(), bytes.data(), range.size());
-  return uvm::ok();
+  return copy_bytes(stash_window_->bytes(range), bytes, range);
 }
 
 uvm::Status Loader::bring_back(uvm::GpaRange range, const Shown& from, const Shown& to) {
@@ -393,12 +399,19 @@ uvm::Status Loader::convert_stashed(uvm::GpaRange range, const Shown& to) {
       const uvm::GpaRange part = rest.before(rest.begin() + kMoveFrom);
       const Shown there = wanted.advanced((part.begin() - piece.range.begin()) >> uvm::kPageShift);
       const auto page_bytes = stash_window_->bytes(part);
-      bytes.assign(page_bytes.begin(), page_bytes.end());
+      bytes.resize(page_bytes.size());
+      UVMM_CHECK(copy_bytes(bytes, page_bytes, part));
       UVMM_CHECK(there.show == Show::Zero
                      ? stash_window_->map_zero(part, Access::ReadWrite, options_.huge)
                      : stash_window_->map_private(part, *there.backing, there.first_page, Access::ReadWrite));
-      std::memcpy(page_bytes.data(), bytes.data(), bytes.size());
       stash_.assign(part, there.with(Guard::Open));
+      if (auto copied = copy_bytes(page_bytes, bytes, part); !copied) {
+        // The file was cut just now. The bytes are data, and stay.
+        UVMM_CHECK(stash_window_->map_zero(part, Access::ReadWrite, host::HugePages::Never));
+        stash_.assign(part, Shown{}.with(Guard::Open));
+        UVMM_CHECK(copy_bytes(page_bytes, bytes, part));
+        return copied;
+      }
       rest = rest.from(part.end());
     }
   }
@@ -452,8 +465,8 @@ uvm::Status Loader::read_private(uvm::Gpa page, std::span<std::byte> to) const {
   } else {
     return uvm::Error(uvm::ErrorKind::NoMapping, "guest page " + uvm::to_string(page) + " is not private");
   }
-  std::memcpy(to.data(), holder->bytes(range).data(), std::min<std::uint64_t>(to.size(), range.size()));
-  return uvm::ok();
+  const std::size_t size = std::min<std::uint64_t>(to.size(), range.size());
+  return copy_bytes(to.first(size), holder->bytes(range).first(size), range);
 }
 
 uvm::Status Loader::write_private(uvm::Gpa at, std::span<const std::byte> from) {
@@ -469,8 +482,7 @@ uvm::Status Loader::write_private(uvm::Gpa at, std::span<const std::byte> from) 
     return uvm::Error(uvm::ErrorKind::NoMemory,
                       "guest page " + uvm::to_string(at) + ": no host mapping left to write it through");
   }
-  std::memcpy(holder->bytes(page).data() + at.offset_in_page(), from.data(), from.size());
-  return uvm::ok();
+  return copy_bytes(holder->bytes(page).subspan(at.offset_in_page(), from.size()), from, page);
 }
 
 uvm::Residency Loader::residency(uvm::GpaRange range) const {

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "ept/host/guarded_copy.h"
 #include "uvm/unserved.h"
 
 namespace ept {
@@ -142,8 +143,8 @@ uvm::Status Pmap::load_locked(const uvm::Mapping& mapping) {
     return refused(mapping, ErrorKind::Unsupported,
                    "the pages of " + std::string(first.store->name()) + " cannot be mapped in this space");
   }
-  if (backing->kind() == host::BackingKind::File && mapping.fill == Fill::Exact &&
-      uvm::includes(mapping.rights, Protection::Write)) {
+  if (mapping.fill == Fill::Exact && uvm::includes(mapping.rights, Protection::Write) &&
+      !uvm::includes(backing->max_protection(), Protection::Write)) {
     return refused(mapping, ErrorKind::Protection, std::string(backing->name()) + " is never written");
   }
   return loader_.show(mapping.range, shown_frames(*backing, first.index, mapping));
@@ -239,7 +240,10 @@ uvm::Result<uvm::Frame> Pmap::promote_in_place(const uvm::Promotion& promotion) 
     uvm::MutexLock lock(mutex_);
     if (loader_.is_private(promotion.page)) return frame;
     if (host_can_promote_locked(promotion)) {
-      UVMM_CHECK(loader_.populate(promotion.page));
+      if (auto status = loader_.populate(promotion.page); !status) {
+        if (status.error().kind() == ErrorKind::PagerIo) return untouchable_locked(promotion.page);
+        return std::move(status).error();
+      }
       return frame;
     }
     forget_locked(uvm::GpaRange::page_of(promotion.page));
@@ -375,6 +379,38 @@ std::span<std::byte> Pmap::bytes(uvm::GpaRange range) {
   const uvm::Hva begin = loader_base_ + (range.begin() - config_.covered.begin());
   // NOLINTNEXTLINE(performance-no-int-to-ptr): a host address is a number up to this place
   return {reinterpret_cast<std::byte*>(begin.value()), range.size()};
+}
+
+uvm::Status Pmap::copy_out(uvm::GpaRange from, std::span<std::byte> to) {
+  UVMM_CHECK(check(uvm::GpaRange::page_of(from.begin())));
+  if (host::guarded_copy(to, bytes(from)) == host::Touched::Yes) return uvm::ok();
+  return untouchable(from.begin());
+}
+
+uvm::Status Pmap::copy_in(uvm::GpaRange to, std::span<const std::byte> from) {
+  UVMM_CHECK(check(uvm::GpaRange::page_of(to.begin())));
+  if (host::guarded_copy(bytes(to), from) == host::Touched::Yes) return uvm::ok();
+  return untouchable(to.begin());
+}
+
+uvm::Error Pmap::untouchable(uvm::Gpa page) const {
+  uvm::MutexLock lock(mutex_);
+  return untouchable_locked(page.page_down());
+}
+
+uvm::Error Pmap::untouchable_locked(uvm::Gpa page) const {
+  const Shown shown = loader_.shown_at(page);
+  const std::string what = "guest page " + uvm::to_string(page);
+  if (shown.guard == Guard::Armed) {
+    return uvm::Error(ErrorKind::Busy, what + " has no translation any more", "fault it in again");
+  }
+  // A backing is only gone where nothing of it is in view.
+  if (shown.show != Show::Zero) {
+    if (auto there = shown.backing->check_page(shown.first_page); !there) return std::move(there).error();
+  }
+  return uvm::Error(ErrorKind::PagerIo, what +
+                                            ": the host cannot bring it; its memory or disk failed, or the "
+                                            "file was cut and grew again");
 }
 
 uvm::Residency Pmap::residency(uvm::GpaRange range) const {

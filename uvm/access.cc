@@ -1,13 +1,16 @@
 #include "uvm/access.h"
 
 #include <algorithm>
-#include <cstring>
+#include <array>
 #include <new>
 #include <optional>
 #include <utility>
 
 namespace uvm {
 namespace {
+
+/// How often a translation may go between its fault and the copy.
+constexpr int kMostTries = 64;
 
 /// Calls `step(part)` for the piece of every page that `range` touches.
 template <class F>
@@ -92,11 +95,22 @@ Result<Access> Access::open(Space& space, GpaRange range, AccessKind access) try
   return space.out_of_memory("access", range);
 }
 
+template <class F>
+Status Access::with_page(Space& space, GpaRange part, AccessKind access, F&& copy) {
+  Status status;
+  for (int i = 0; i < kMostTries; ++i) {
+    UVMM_TRY(const Access page, open(space, part, access));
+    status = copy();
+    if (status) return ok();
+    if (status.error().kind() != ErrorKind::Busy) break;
+  }
+  return std::move(status).error().with_context("space " + space.name() + ": " + to_string(access) + " at " +
+                                                to_string(part.begin()));
+}
+
 Status Access::read_page(Space& space, GpaRange part, std::span<std::byte> to, AccessRights rights) {
   if (rights == AccessRights::Current) {
-    UVMM_TRY(const Access page, open(space, part, AccessKind::Read));
-    std::memcpy(to.data(), page.bytes().data(), to.size());
-    return ok();
+    return with_page(space, part, AccessKind::Read, [&] { return space.pmap_.copy_out(part, to); });
   }
   return space.visit(part.begin(), FaultKind::Peek, SharedWrites::Refuse, [&](std::optional<Frame> frame) {
     if (frame) return space.pmap_.read_frame(*frame, part.begin().offset_in_page(), to);
@@ -107,9 +121,7 @@ Status Access::read_page(Space& space, GpaRange part, std::span<std::byte> to, A
 
 Status Access::write_page(Space& space, GpaRange part, std::span<const std::byte> from, AccessMode mode) {
   if (mode.rights == AccessRights::Current) {
-    UVMM_TRY(const Access page, open(space, part, AccessKind::Write));
-    std::memcpy(page.bytes().data(), from.data(), from.size());
-    return ok();
+    return with_page(space, part, AccessKind::Write, [&] { return space.pmap_.copy_in(part, from); });
   }
   return space.visit(part.begin(), FaultKind::Poke, mode.shared, [&](std::optional<Frame> frame) {
     return space.pmap_.write_frame(*frame, part.begin().offset_in_page(), from);
@@ -127,10 +139,11 @@ Copied Access::write_some(Space& space, Gpa to, std::span<const std::byte> from,
 }
 
 Status Access::fill(Space& space, GpaRange range, std::byte value) {
-  return each_page(range, [&](GpaRange part) -> Status {
-    UVMM_TRY(const Access page, open(space, part, AccessKind::Write));
-    std::memset(page.bytes().data(), static_cast<int>(value), part.size());
-    return ok();
+  std::array<std::byte, kPageSize> page;
+  page.fill(value);
+  return each_page(range, [&](GpaRange part) {
+    return with_page(space, part, AccessKind::Write,
+                     [&] { return space.pmap_.copy_in(part, std::span(page).first(part.size())); });
   });
 }
 

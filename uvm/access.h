@@ -31,7 +31,9 @@ class Access {
   ~Access();
 
   [[nodiscard]] GpaRange range() const { return range_; }
-  /// Host bytes of the range. The guest can change them at any time: read each once, and trust none.
+  /// Host bytes of the range. The guest can change them at any time: read each once, and trust none. Where a
+  /// file is mapped, whoever can cut the file can take them away, and touching them is a signal then: hand
+  /// them to a system call, which says EFAULT, or use read() and write(), which say what happened.
   [[nodiscard]] std::span<std::byte> bytes() const { return bytes_; }
 
   /// Copies guest bytes out, or bytes into the guest, page by page, and says how many it copied. Errors:
@@ -71,6 +73,9 @@ class Access {
  private:
   Access(Space& space, GpaRange range) : space_(&space), range_(range) {}
   void close();
+  /// Opens the page again and again until `copy` finds its translation.
+  template <class F>
+  [[nodiscard]] static Status with_page(Space& space, GpaRange part, AccessKind access, F&& copy);
   [[nodiscard]] static Status read_page(Space& space, GpaRange part, std::span<std::byte> to,
                                         AccessRights rights);
   [[nodiscard]] static Status write_page(Space& space, GpaRange part, std::span<const std::byte> from,

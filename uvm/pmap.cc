@@ -1,6 +1,18 @@
 #include "uvm/pmap.h"
 
+#include <cstring>
+
 namespace uvm {
+
+Status Pmap::copy_out(GpaRange from, std::span<std::byte> to) {
+  std::memcpy(to.data(), bytes(from).data(), from.size());
+  return ok();
+}
+
+Status Pmap::copy_in(GpaRange to, std::span<const std::byte> from) {
+  std::memcpy(bytes(to).data(), from.data(), to.size());
+  return ok();
+}
 
 Status Pmap::fill(GpaRange range, std::span<const std::byte> /*bytes*/) {
   return Error(ErrorKind::Unsupported, "filling " + to_string(range) + ": this pmap cannot",

@@ -127,6 +127,12 @@ class Pmap {
   /// the caller has just resolved for the access it wants. Valid until the range is removed, discarded or
   /// entered anew.
   [[nodiscard]] virtual std::span<std::byte> bytes(GpaRange range) = 0;
+  /// The same, copied: bytes of a range inside one page, which the caller has just resolved. What bytes()
+  /// would let the processor find out the hard way is an error here. Errors: PagerIo, EndOfObject (somebody
+  /// took the page away: a file was cut under its mapping), Busy (the translation went meanwhile: resolve it
+  /// again). By default copies bytes().
+  [[nodiscard]] virtual Status copy_out(GpaRange from, std::span<std::byte> to);
+  [[nodiscard]] virtual Status copy_in(GpaRange to, std::span<const std::byte> from);
 
   /// Makes private pages in place with these bytes (as many as the range has; empty: zeros). None of the
   /// range is private yet. Where the range is entered as Present they are usable at once, each as a whole: no

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <string>
 
-#include "uvm/base/units.h"
+#include "uvm/base/range.h"
 
 namespace ept::host {
 namespace {
@@ -15,9 +15,17 @@ std::uint64_t next_serial() {
   return last.fetch_add(1) + 1;
 }
 
+std::uint64_t offset_of(std::uint64_t page) {
+  return page << uvm::kPageShift;
+}
+
 }  // namespace
 
 Backing::Backing(UniqueFd fd, BackingKind kind) : fd_(std::move(fd)), kind_(kind), serial_(next_serial()) {}
+
+uvm::Status Backing::check_page(std::uint64_t /*index*/) const {
+  return uvm::ok();
+}
 
 uvm::Status Backing::read_page(std::uint64_t index, std::span<std::byte> page) const {
   std::size_t done = 0;
@@ -26,15 +34,17 @@ uvm::Status Backing::read_page(std::uint64_t index, std::span<std::byte> page) c
     const ssize_t got = ::pread(fd(), page.data() + done, page.size() - done, offset);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) {
-      return uvm::Error(uvm::ErrorKind::PagerIo, std::string(name()) + ": reading page " +
-                                                     std::to_string(index) + ": " + std::strerror(errno));
+      return uvm::Error(
+          uvm::ErrorKind::PagerIo,
+          std::string(name()) + ": reading at " + uvm::hex(offset_of(index)) + ": " + std::strerror(errno));
     }
     if (got == 0) break;
     done += static_cast<std::size_t>(got);
   }
   if (done == 0) {
-    return uvm::Error(uvm::ErrorKind::EndOfObject, std::string(name()) + ": page " + std::to_string(index) +
-                                                       " is past the end of the file");
+    return uvm::Error(
+        uvm::ErrorKind::EndOfObject,
+        std::string(name()) + ": the page at " + uvm::hex(offset_of(index)) + " is past the end of the file");
   }
   std::memset(page.data() + done, 0, page.size() - done);
   return uvm::ok();

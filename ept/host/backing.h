@@ -30,6 +30,10 @@ class Backing : public uvm::Pager, public uvm::FrameStore {
   /// Never used twice in this process, so that a new backing at an old address is not taken for the old one.
   [[nodiscard]] std::uint64_t serial() const { return serial_; }
 
+  /// Whether page `index`, which get() gave, can still be had. Errors: PagerIo, naming backing and offset.
+  /// Neither sleeps nor locks. By default it can.
+  [[nodiscard]] virtual uvm::Status check_page(std::uint64_t index) const;
+
   /// Copies page `index` into `page` (4096 bytes); bytes of the last page past the end of the file read as
   /// zeros. Errors: EndOfObject, PagerIo.
   [[nodiscard]] uvm::Status read_page(std::uint64_t index, std::span<std::byte> page) const;

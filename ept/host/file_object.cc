@@ -1,7 +1,6 @@
 #include "ept/host/file_object.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -10,33 +9,62 @@
 
 namespace ept::host {
 
-FileObject::FileObject(UniqueFd fd, std::string path, std::uint64_t size, std::uint64_t inode,
-                       timespec modified)
+FileObject::FileObject(UniqueFd fd, std::string path, FileAccess access, const struct stat& status)
     : Backing(std::move(fd), BackingKind::File),
       path_(std::move(path)),
       name_("file " + path_),
-      size_(size),
-      inode_(inode),
-      modified_(modified) {}
+      access_(access),
+      size_(static_cast<std::uint64_t>(status.st_size)),
+      inode_(status.st_ino),
+      modified_(status.st_mtim) {}
 
-uvm::Result<std::unique_ptr<FileObject>> FileObject::open(std::string path) {
+uvm::Result<std::unique_ptr<FileObject>> FileObject::open(std::string path, FileAccess access) {
   // O_NONBLOCK: opening a FIFO must fail below, not wait for a writer.
-  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  const int mode = access == FileAccess::ReadWrite ? O_RDWR : O_RDONLY;
+  UniqueFd fd(::open(path.c_str(), mode | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd.valid()) return uvm::Error::from_errno(errno, "file " + path);
+  return adopt(std::move(fd), std::move(path));
+}
+
+uvm::Result<std::unique_ptr<FileObject>> FileObject::adopt(UniqueFd fd, std::string path) {
   struct stat status {};
-  if (::fstat(fd.get(), &status) != 0) return uvm::Error::from_errno(errno, "file " + path);
+  const int flags = ::fcntl(fd.get(), F_GETFL);
+  if (flags < 0 || ::fstat(fd.get(), &status) != 0) return uvm::Error::from_errno(errno, "file " + path);
   if (!S_ISREG(status.st_mode)) {
     return uvm::Error(uvm::ErrorKind::Invalid, "file " + path + " is not a regular file",
                       "give the path of a regular file");
   }
+  if ((flags & O_PATH) != 0 || (flags & O_ACCMODE) == O_WRONLY) {
+    return uvm::Error(uvm::ErrorKind::Permission, "file " + path + " is not open for reading",
+                      "open it for reading, or for both");
+  }
   if (status.st_size <= 0) return uvm::Error(uvm::ErrorKind::Invalid, "file " + path + " is empty");
-  return std::unique_ptr<FileObject>(new FileObject(std::move(fd), std::move(path),
-                                                    static_cast<std::uint64_t>(status.st_size), status.st_ino,
-                                                    status.st_mtim));
+  const auto access = (flags & O_ACCMODE) == O_RDWR ? FileAccess::ReadWrite : FileAccess::ReadOnly;
+  return std::unique_ptr<FileObject>(new FileObject(std::move(fd), std::move(path), access, status));
+}
+
+std::uint64_t FileObject::current_size() const {
+  struct stat status {};
+  return ::fstat(fd(), &status) == 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
+}
+
+uvm::Status FileObject::check_page(std::uint64_t index) const {
+  const uvm::ObjectOffset offset(index << uvm::kPageShift);
+  struct stat status {};
+  if (::fstat(fd(), &status) != 0) {
+    return uvm::Error(uvm::ErrorKind::PagerIo, name_ + ": offset " + uvm::to_string(offset) +
+                                                   " cannot be had: " + std::strerror(errno));
+  }
+  if (offset.value() < static_cast<std::uint64_t>(status.st_size)) return uvm::ok();
+  return uvm::Error(uvm::ErrorKind::PagerIo,
+                    name_ + ": offset " + uvm::to_string(offset) + " is gone: it was cut from " +
+                        std::to_string(size_) + " to " + std::to_string(status.st_size) +
+                        " bytes while in use",
+                    "replace files by renaming a new one over them");
 }
 
 uvm::Result<uvm::FrameRun> FileObject::get(const uvm::PagerRequest& request) {
-  if (request.access == uvm::AccessKind::Write) {
+  if (request.access == uvm::AccessKind::Write && access_ == FileAccess::ReadOnly) {
     return uvm::Error(uvm::ErrorKind::Protection, name_ + ": a write to the file itself",
                       "map it copy-on-write");
   }
@@ -44,16 +72,12 @@ uvm::Result<uvm::FrameRun> FileObject::get(const uvm::PagerRequest& request) {
     return uvm::Error(uvm::ErrorKind::EndOfObject, name_ + ": offset " + uvm::to_string(request.offset) +
                                                        " is past its " + std::to_string(size_) + " bytes");
   }
-  struct stat status {};
-  if (::fstat(fd(), &status) != 0 || static_cast<std::uint64_t>(status.st_size) < size_) {
-    return uvm::Error(uvm::ErrorKind::PagerIo,
-                      name_ + ": was cut from " + std::to_string(size_) + " to " +
-                          std::to_string(status.st_size) + " bytes while in use",
-                      "replace files by renaming a new one over them");
-  }
   const std::uint64_t first = request.offset.page();
-  const std::uint64_t rest = (size_ + uvm::kPageSize - 1) / uvm::kPageSize - first;
-  return uvm::FrameRun{{this, first}, std::clamp<std::uint64_t>(request.pages, 1, rest)};
+  UVMM_CHECK(check_page(first));
+  const std::uint64_t bytes = std::min(size_, current_size());
+  const std::uint64_t pages = (bytes + uvm::kPageSize - 1) / uvm::kPageSize;
+  if (pages <= first) return check_page(first).error();  // cut just now
+  return uvm::FrameRun{{this, first}, std::clamp<std::uint64_t>(request.pages, 1, pages - first)};
 }
 
 bool FileObject::changed_since_open() const {

@@ -1,5 +1,16 @@
-// A file of the host as a memory object: kernels, initial RAM disks, firmware.
+// A file of the host as a memory object: kernels, initial RAM disks, firmware, images of memory.
+//
+// Its pages are the host's page cache, so two guests of one kernel share them. That also means that others
+// can change them, and take them away: whoever may write the file can cut it. Linux then takes away what lies
+// past the new end from every mapping, private copies of those pages included. What is promised:
+//   - an access of ours to such a page is PagerIo, with file and offset; never a signal
+//   (host/guarded_copy.h);
+//   - a guest's access is an event or an exit that the same error explains;
+//   - pages before the new end go on working.
+// Replacing a file by renaming another one over it takes nothing from anybody.
 #pragma once
+
+#include <sys/stat.h>
 
 #include <cstdint>
 #include <ctime>
@@ -11,34 +22,49 @@
 
 namespace ept::host {
 
-/// Opened read-only and never written: guests get its pages shared for reading, or copy-on-write. Its pages
-/// are the host's page cache, so two guests of one kernel share them. Thread-safe.
+/// How a file is opened.
+enum class FileAccess {
+  ReadOnly,   // guests get its pages shared for reading, or copy-on-write; it is never written
+  ReadWrite,  // shared mappings may write the file itself
+};
+
+/// Thread-safe.
 class FileObject final : public Backing {
  public:
   /// Regular files only (a FIFO or device has no pages to map). Errors: NotFound, Permission, Invalid (not a
   /// regular file, or empty), System.
-  static uvm::Result<std::unique_ptr<FileObject>> open(std::string path);
+  static uvm::Result<std::unique_ptr<FileObject>> open(std::string path,
+                                                       FileAccess access = FileAccess::ReadOnly);
+  /// A descriptor that somebody else opened, for what it was opened for; one that cannot be read is refused.
+  /// `path` only names it. Errors: as open().
+  static uvm::Result<std::unique_ptr<FileObject>> adopt(UniqueFd fd, std::string path);
 
-  /// Errors besides those of the contract: PagerIo when the file is shorter now than when it was opened; a
-  /// mapping of what was cut off would kill whoever touches it.
+  /// As many pages as the file has now. Errors: EndOfObject (it never had that page), PagerIo (it was cut),
+  /// Protection (a write, of a file that was opened read-only).
   [[nodiscard]] uvm::Result<uvm::FrameRun> get(const uvm::PagerRequest& request) override;
+  [[nodiscard]] uvm::Status check_page(std::uint64_t index) const override;
   /// Bytes when it was opened.
   [[nodiscard]] std::uint64_t size() const override { return size_; }
-  [[nodiscard]] uvm::Protection max_protection() const override { return uvm::Protection::ReadExecute; }
+  [[nodiscard]] uvm::Protection max_protection() const override {
+    return access_ == FileAccess::ReadWrite ? uvm::Protection::All : uvm::Protection::ReadExecute;
+  }
   /// "file PATH"
   [[nodiscard]] std::string_view name() const override { return name_; }
 
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] std::uint64_t inode() const { return inode_; }
+  /// Bytes it has now; 0 when that cannot be found out.
+  [[nodiscard]] std::uint64_t current_size() const;
   /// Whether size or modification time differ from what they were at open(): pages nobody copied yet show the
   /// new contents.
   [[nodiscard]] bool changed_since_open() const;
 
  private:
-  FileObject(UniqueFd fd, std::string path, std::uint64_t size, std::uint64_t inode, timespec modified);
+  FileObject(UniqueFd fd, std::string path, FileAccess access, const struct stat& status);
 
   std::string path_;
   std::string name_;
+  FileAccess access_;
   std::uint64_t size_;
   std::uint64_t inode_;
   timespec modified_;

@@ -1,13 +1,8 @@
-// RAM objects, file objects and the arena: what stands behind a window.
-#include <fcntl.h>
+// RAM objects and the arena: what stands behind a window.
 #include <gtest/gtest.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-
-#include <fstream>
 
 #include "ept/host/arena.h"
-#include "ept/host/file_object.h"
 #include "ept/host/pagemap.h"
 #include "ept/host/ram_object.h"
 #include "ept/host/tmpfs.h"
@@ -23,25 +18,6 @@ uvm::PagerRequest request(std::uint64_t offset, std::uint64_t count,
                           uvm::AccessKind access = uvm::AccessKind::Read) {
   return {uvm::ObjectOffset(offset), count, access};
 }
-
-class TempFile {
- public:
-  explicit TempFile(const std::string& contents) {
-    path_ = testing::TempDir() + "ept_file_XXXXXX";
-    fd_ = ::mkstemp(path_.data());
-    EXPECT_EQ(::write(fd_, contents.data(), contents.size()), static_cast<ssize_t>(contents.size()));
-  }
-  ~TempFile() {
-    ::close(fd_);
-    ::unlink(path_.c_str());
-  }
-  [[nodiscard]] const std::string& path() const { return path_; }
-  [[nodiscard]] int fd() const { return fd_; }
-
- private:
-  std::string path_;
-  int fd_ = -1;
-};
 
 TEST(RamObject, AnswersWithAllItHas) {
   const auto object = test::make_object(10);
@@ -80,71 +56,6 @@ TEST(RamObject, NamesStayWithTheirObjects) {
   const auto b = test::make_object(1);
   EXPECT_NE(a->serial(), b->serial());
   EXPECT_EQ(a->name(), "test");
-}
-
-TEST(FileObject, GivesPagesUpToTheLastPartialOne) {
-  const TempFile file(std::string(2 * kPage + 5, 'x'));
-  auto object = FileObject::open(file.path());
-  ASSERT_TRUE(object) << object.error().text();
-  EXPECT_EQ((*object)->size(), 2 * kPage + 5);
-  EXPECT_EQ((*object)->get(request(0, 100))->count, 3u);
-  EXPECT_EQ((*object)->get(request(2 * kPage, 1))->count, 1u);
-  EXPECT_EQ(test::kind_of((*object)->get(request(3 * kPage, 1))), uvm::ErrorKind::EndOfObject);
-  EXPECT_EQ(test::kind_of((*object)->get(request(0, 1, uvm::AccessKind::Write))), uvm::ErrorKind::Protection);
-  EXPECT_EQ((*object)->max_protection(), uvm::Protection::ReadExecute);
-  std::vector<std::byte> page(kPage, std::byte{9});
-  ASSERT_OK((*object)->read_page(2, page));
-  EXPECT_EQ(page[4], std::byte{'x'});
-  EXPECT_EQ(page[5], std::byte{0});
-  EXPECT_EQ(test::kind_of((*object)->read_page(3, page)), uvm::ErrorKind::EndOfObject);
-}
-
-TEST(FileObject, OpensRegularFilesOnly) {
-  EXPECT_EQ(test::kind_of(FileObject::open("/nonexistent/kernel")), uvm::ErrorKind::NotFound);
-  const std::string fifo = testing::TempDir() + "ept_fifo_" + std::to_string(::getpid());
-  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
-  for (const std::string& path : {std::string("/usr"), std::string("/dev/zero"), fifo}) {
-    const auto object = FileObject::open(path);
-    ASSERT_EQ(test::kind_of(object), uvm::ErrorKind::Invalid) << path;
-    EXPECT_NE(object.error().text().find("regular file"), std::string::npos) << object.error().text();
-  }
-  ::unlink(fifo.c_str());
-  const TempFile empty("");
-  EXPECT_EQ(test::kind_of(FileObject::open(empty.path())), uvm::ErrorKind::Invalid);
-}
-
-TEST(FileObject, NoticesThatTheFileShrank) {
-  const TempFile file(std::string(4 * kPage, 'x'));
-  auto object = FileObject::open(file.path());
-  ASSERT_TRUE(object);
-  EXPECT_FALSE((*object)->changed_since_open());
-  ASSERT_EQ(::ftruncate(file.fd(), static_cast<off_t>(kPage)), 0);
-  EXPECT_TRUE((*object)->changed_since_open());
-  EXPECT_EQ(test::kind_of((*object)->get(request(0, 1))), uvm::ErrorKind::PagerIo);
-}
-
-TEST(FileObject, IsNeverWritten) {
-  std::string contents;
-  for (int i = 0; i < 40000; ++i) contents += static_cast<char>('a' + i % 23);
-  const TempFile file(contents);
-  auto object = FileObject::open(file.path());
-  ASSERT_TRUE(object);
-  const std::uint64_t count = 10;
-  auto pmap = test::make_pmap(test::pages(0, 64));
-  ASSERT_OK(pmap->enter(test::copy_on_write(test::pages(3, count), {object->get(), 0})));
-  for (std::uint64_t i = 0; i < count; ++i) {
-    EXPECT_EQ(test::load(*pmap, 3 + i), static_cast<std::byte>(contents[i * kPage]));
-    test::store(*pmap, 3 + i, std::byte{0xee});
-  }
-  EXPECT_EQ(test::harvested(*pmap, test::pages(0, 64)), std::vector{test::pages(3, count)});
-  const auto write = pmap->enter(test::exact(test::pages(20, 1), {object->get(), 0}));
-  EXPECT_EQ(test::kind_of(write), uvm::ErrorKind::Protection);
-  ASSERT_OK(pmap->enter(test::exact(test::pages(20, 1), {object->get(), 0}, uvm::Protection::ReadExecute)));
-  EXPECT_EQ(test::load(*pmap, 20), static_cast<std::byte>(contents[0]));
-  pmap.reset();
-  std::ifstream again(file.path());
-  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(again), {}), contents);
-  EXPECT_FALSE((*object)->changed_since_open());
 }
 
 TEST(Arena, HandsOutZerosAndTakesThemBack) {
