@@ -64,14 +64,9 @@ constexpr std::array kSignals = {SIGBUS, SIGSEGV};
 /// By signal, as kSignals. Written before the handler can run.
 std::array<struct sigaction, kSignals.size()> g_before;
 
-std::uint64_t address_of(void (*code)()) {
-  return reinterpret_cast<std::uint64_t>(code);
-}
-
 bool is_ours(std::uint64_t instruction) {
-  const std::uint64_t begin =
-      address_of(reinterpret_cast<void (*)()>(ept_guarded_copy));  // NOLINT(*-reinterpret-cast)
-  return instruction >= begin && instruction < address_of(ept_guarded_copy_failed);
+  return instruction >= reinterpret_cast<std::uint64_t>(&ept_guarded_copy) &&
+         instruction < reinterpret_cast<std::uint64_t>(&ept_guarded_copy_failed);
 }
 
 void hand_on(int number, siginfo_t* info, void* context) {
@@ -94,7 +89,7 @@ void handle(int number, siginfo_t* info, void* context) {
   auto& instruction = static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP];
   const bool is_fault = info->si_code > 0;  // and not sent by somebody
   if (is_fault && is_ours(static_cast<std::uint64_t>(instruction))) {
-    instruction = static_cast<greg_t>(address_of(ept_guarded_copy_failed));
+    instruction = reinterpret_cast<greg_t>(&ept_guarded_copy_failed);
     return;
   }
   hand_on(number, info, context);
