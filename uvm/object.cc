@@ -79,6 +79,15 @@ std::size_t Object::remove_translations(ObjectRange range, std::array<Pmap*, kRo
   return count;
 }
 
+Status Object::drop_lost() {
+  const std::uint64_t left = (pager_->present_size() + kPageSize - 1) & ~(kPageSize - 1);
+  const auto lost = ObjectRange::from_bounds(ObjectOffset(left), ObjectOffset(kAddressLimit));
+  if (!lost || left >= pager_->size()) return ok();
+  invalidate(*lost);
+  const auto first = pager_->get({lost->begin(), 1, AccessKind::Read});
+  return first ? ok() : Status(first.error());
+}
+
 Freshness Object::hold(Frame frame, std::uint64_t generation) {
   // As for enter(): an invalidate() comes before both, or the pager knows of the hold.
   const MutexLock lock(lock_);

@@ -59,6 +59,9 @@ class Object {
   /// do the pages that pins hold, out of everybody's sight. Call it without locks, after the pager was
   /// changed.
   void invalidate(ObjectRange range);
+  /// Invalidates what the pager has no longer, so that the next access to it is a fault. Errors: the pager's
+  /// for the first such page.
+  [[nodiscard]] Status drop_lost();
 
   /// For pins: has the pager keep a page that get() gave, unless invalidate() was called since or the page is
   /// gone already; ends that. For listings: how many such holds there are.

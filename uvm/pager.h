@@ -39,8 +39,10 @@ class Pager {
   [[nodiscard]] virtual bool hold(Frame /*frame*/) { return true; }
   virtual void let_go(Frame /*frame*/) {}
 
-  /// Bytes; rounded up to pages by the caller. A file's size can change under us.
+  /// Bytes; rounded up to pages by the caller.
   [[nodiscard]] virtual std::uint64_t size() const = 0;
+  /// What is left of them: less than size() when somebody cut a file under us.
+  [[nodiscard]] virtual std::uint64_t present_size() const { return size(); }
   /// The most a shared mapping of this backing may ever be given (a read-only descriptor: no Write).
   [[nodiscard]] virtual Protection max_protection() const = 0;
   /// For listings and errors: "ram", "file /boot/vmlinuz".

@@ -2,6 +2,7 @@
 
 #include <new>
 #include <utility>
+#include <vector>
 
 #include "uvm/fault.h"
 
@@ -92,6 +93,23 @@ Status Space::visit(Gpa address, FaultKind kind, SharedWrites shared, const Fram
   if (resolved) return ok();
   count(counters_.refused);
   return std::move(resolved).error();
+}
+
+Status Space::drop_lost() try {
+  std::vector<std::shared_ptr<Object>> objects;
+  {
+    const SharedLock lock(map_.lock());
+    map_.each(limits_, [&](const Entry& entry) {
+      if (entry.object) objects.push_back(entry.object);
+    });
+  }
+  Status status;
+  for (const auto& object : objects) {
+    if (auto there = object->drop_lost(); !there) status = std::move(there).error();
+  }
+  return status;
+} catch (const std::bad_alloc&) {
+  return out_of_memory("looking for lost pages", limits_);
 }
 
 void Space::drop_translations() {

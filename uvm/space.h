@@ -113,6 +113,12 @@ class Space {
   /// open), Pinned, and those of the object's pager.
   [[nodiscard]] Result<Reshared> reshare(Gpa address);
 
+  /// Objects can lose pages behind our back: a file that is mapped is cut. Takes the translations of such
+  /// pages away, in every space that has them, so that whoever touches them next faults and is told. For
+  /// those who found memory that should be there inaccessible. Errors: the pager's, for the first page that
+  /// is lost.
+  [[nodiscard]] Status drop_lost();
+
   /// Property P0: forgets every translation while vCPUs run. Nobody can tell but by the clock.
   void drop_translations();
 

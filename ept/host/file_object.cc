@@ -43,9 +43,9 @@ uvm::Result<std::unique_ptr<FileObject>> FileObject::adopt(UniqueFd fd, std::str
   return std::unique_ptr<FileObject>(new FileObject(std::move(fd), std::move(path), access, status));
 }
 
-std::uint64_t FileObject::current_size() const {
+std::uint64_t FileObject::present_size() const {
   struct stat status {};
-  return ::fstat(fd(), &status) == 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
+  return ::fstat(fd(), &status) == 0 ? std::min(size_, static_cast<std::uint64_t>(status.st_size)) : 0;
 }
 
 uvm::Status FileObject::check_page(std::uint64_t index) const {
@@ -74,8 +74,7 @@ uvm::Result<uvm::FrameRun> FileObject::get(const uvm::PagerRequest& request) {
   }
   const std::uint64_t first = request.offset.page();
   UVMM_CHECK(check_page(first));
-  const std::uint64_t bytes = std::min(size_, current_size());
-  const std::uint64_t pages = (bytes + uvm::kPageSize - 1) / uvm::kPageSize;
+  const std::uint64_t pages = (present_size() + uvm::kPageSize - 1) / uvm::kPageSize;
   if (pages <= first) return check_page(first).error();  // cut just now
   return uvm::FrameRun{{this, first}, std::clamp<std::uint64_t>(request.pages, 1, pages - first)};
 }

@@ -45,6 +45,8 @@ class FileObject final : public Backing {
   [[nodiscard]] uvm::Status check_page(std::uint64_t index) const override;
   /// Bytes when it was opened.
   [[nodiscard]] std::uint64_t size() const override { return size_; }
+  /// Bytes it has now, at most size(); 0 when that cannot be found out.
+  [[nodiscard]] std::uint64_t present_size() const override;
   [[nodiscard]] uvm::Protection max_protection() const override {
     return access_ == FileAccess::ReadWrite ? uvm::Protection::All : uvm::Protection::ReadExecute;
   }
@@ -53,8 +55,6 @@ class FileObject final : public Backing {
 
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] std::uint64_t inode() const { return inode_; }
-  /// Bytes it has now; 0 when that cannot be found out.
-  [[nodiscard]] std::uint64_t current_size() const;
   /// Whether size or modification time differ from what they were at open(): pages nobody copied yet show the
   /// new contents.
   [[nodiscard]] bool changed_since_open() const;

@@ -58,7 +58,7 @@ TEST(FileObject, NoticesThatTheFileShrank) {
   file.resize(kPage + 1);
   EXPECT_TRUE((*object)->changed_since_open());
   EXPECT_EQ((*object)->size(), 4 * kPage);
-  EXPECT_EQ((*object)->current_size(), kPage + 1);
+  EXPECT_EQ((*object)->present_size(), kPage + 1);
   // What is there is given; what went is an error that names file and place.
   EXPECT_EQ((*object)->get(request(0, 4))->count, 2u);
   EXPECT_OK((*object)->check_page(1));

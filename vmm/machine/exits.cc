@@ -87,13 +87,13 @@ Next Exits::mmio(const kvm::Vcpu& vcpu, const kvm::MmioExit& access) {
 
 Next Exits::triple_fault(kvm::Vcpu& vcpu) {
   parts_.ending.end(ExitStatus::TripleFault,
-                    "the guest shut down by a triple fault on " + vcpu_name(vcpu) + where(vcpu));
+                    "the guest shut down by a triple fault on " + vcpu_name(vcpu) + where(vcpu) + lost());
   return Next::EndMachine;
 }
 
 Next Exits::internal_error(kvm::Vcpu& vcpu, const kvm::Exit& exit) {
-  parts_.ending.end(ExitStatus::Internal,
-                    "KVM cannot go on with " + vcpu_name(vcpu) + where(vcpu) + ": " + kvm::to_string(exit));
+  parts_.ending.end(ExitStatus::Internal, "KVM cannot go on with " + vcpu_name(vcpu) + where(vcpu) + ": " +
+                                              kvm::to_string(exit) + lost());
   return Next::EndMachine;
 }
 
@@ -106,17 +106,26 @@ Next Exits::system_event(const kvm::SystemEventExit& event) {
   return Next::EndMachine;
 }
 
+/// A guest whose memory went can end in many ways (a page of its page tables: a triple fault on some hosts).
+std::string Exits::lost() const {
+  const auto there = parts_.ram.drop_lost();
+  return there ? std::string() : "; memory of it is lost: " + there.error().text();
+}
+
 /// The window can be inaccessible for microseconds while one kind of mapping replaces another (ept/ept.h);
 /// the access is repeated until it is clear that nobody will bring the page.
 Next Exits::memory_fault(kvm::Vcpu& vcpu, const kvm::MemoryFaultExit& fault) {
   if (++faults_in_a_row_[vcpu.id()] <= kMostFaultsInARow) {
+    // Most hosts say no address. What a file lost becomes an event, which knows it and ends the machine.
+    (void)parts_.ram.drop_lost();
     std::this_thread::sleep_for(kFaultPause);
     return Next::Continue;
   }
+  const std::string why = lost();
   const std::string place = fault.info ? " of " + uvm::to_string(fault.info->gpa) : std::string();
   parts_.ending.end(ExitStatus::Internal, "an access" + place + " by " + vcpu_name(vcpu) + where(vcpu) +
-                                              " found no host memory; was a kernel or initrd file truncated "
-                                              "while the guest ran, or is the host out of memory?");
+                                              " found no host memory" +
+                                              (why.empty() ? "; is the host out of it?" : why));
   return Next::EndMachine;
 }
 

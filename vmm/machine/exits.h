@@ -25,6 +25,8 @@ class RamDoor {
   [[nodiscard]] virtual bool holds(uvm::Gpa gpa, std::size_t bytes) const = 0;
   [[nodiscard]] virtual uvm::Status read(uvm::Gpa gpa, std::span<std::byte> data) = 0;
   [[nodiscard]] virtual uvm::Status write(uvm::Gpa gpa, std::span<const std::byte> data) = 0;
+  /// After an access that found no memory: what files lost becomes events (uvm::Space::drop_lost()).
+  [[nodiscard]] virtual uvm::Status drop_lost() = 0;
 };
 
 /// Thread: called by all vCPU threads at once; holds no state of its own but the parts it was given, which
@@ -51,6 +53,7 @@ class Exits : public ExitHandler {
   Next triple_fault(kvm::Vcpu& vcpu);
   Next internal_error(kvm::Vcpu& vcpu, const kvm::Exit& exit);
   Next system_event(const kvm::SystemEventExit& event);
+  [[nodiscard]] std::string lost() const;
   Next memory_fault(kvm::Vcpu& vcpu, const kvm::MemoryFaultExit& fault);
 
   Parts parts_;

@@ -56,6 +56,7 @@ class GuestMemory : public ept::StageTwo, public RamDoor {
   [[nodiscard]] bool holds(uvm::Gpa gpa, std::size_t bytes) const override;
   [[nodiscard]] uvm::Status read(uvm::Gpa gpa, std::span<std::byte> data) override;
   [[nodiscard]] uvm::Status write(uvm::Gpa gpa, std::span<const std::byte> data) override;
+  [[nodiscard]] uvm::Status drop_lost() override { return space_->drop_lost(); }
 
  private:
   explicit GuestMemory(Request request) : request_(std::move(request)) {}
