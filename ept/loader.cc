@@ -14,6 +14,12 @@ using Access = host::Window::Access;
 /// (about a microsecond a page, no host mapping more); from it on the mapping itself is moved.
 constexpr std::uint64_t kMoveFrom = uvm::kLargePageSize;
 
+/// A device's buffers lie anywhere: moving their neighbours as well keeps the pieces few. A file of 64 MiB
+/// that is pinned page by page, in any order, is in a thousand pieces at most.
+constexpr std::uint64_t kSettleChunk = std::uint64_t{64} << 10;
+
+constexpr Shown kSettled{.show = Show::Zero, .settled = true};
+
 bool shows_private(const Shown& shown) {
   return shown.show != Show::SharedFile && shown.guard != Guard::Armed;
 }
@@ -96,7 +102,8 @@ uvm::Status Loader::make_stash() {
 
 uvm::Status Loader::show(uvm::GpaRange range, const Shown& what) {
   for (const Run& piece : runs_.in(range)) {
-    const Shown to = what.advanced((piece.range.begin() - range.begin()) >> uvm::kPageShift);
+    Shown to = what.advanced((piece.range.begin() - range.begin()) >> uvm::kPageShift);
+    if (piece.value.settled && to.show != Show::SharedFile) to = piece.value.with(to.guard);
     if (piece.value == to) continue;
     UVMM_CHECK(check_budget(piece.range));
     UVMM_CHECK(show_piece(piece, to));
@@ -128,10 +135,10 @@ uvm::Status Loader::show_piece(const Run& piece, const Shown& to) {
     return uvm::ok();
   };
   if (to.show != Show::SharedFile) {
-    for (const uvm::GpaRange hidden : stashed(piece.range)) {
+    for (const auto& [hidden, home] : homes(piece.range, to)) {
       UVMM_CHECK(show_gap(rest.before(hidden.begin())));
       const std::uint64_t skipped = (hidden.begin() - piece.range.begin()) >> uvm::kPageShift;
-      UVMM_CHECK(bring_back(hidden, from.advanced(skipped), to.advanced(skipped)));
+      UVMM_CHECK(bring_back(hidden, from.advanced(skipped), home));
       rest = rest.from(hidden.end());
     }
   }
@@ -158,7 +165,10 @@ uvm::Status Loader::show_private(uvm::GpaRange range, Guard guard) {
     UVMM_CHECK(check_budget(piece.range));
     const bool is_shared = piece.value.show == Show::SharedFile;
     const Shown to = is_shared ? Shown{}.with(guard) : piece.value.with(guard);
-    UVMM_CHECK(bring_back(piece.range, piece.value, to));
+    for (const auto& [part, home] : homes(piece.range, to)) {
+      const std::uint64_t skipped = (part.begin() - piece.range.begin()) >> uvm::kPageShift;
+      UVMM_CHECK(bring_back(part, piece.value.advanced(skipped), home));
+    }
   }
   return uvm::ok();
 }
@@ -313,7 +323,10 @@ void Loader::discard(uvm::GpaRange range) {
 
 uvm::Status Loader::discard_piece(const Run& piece) {
   const auto& [range, shown] = piece;
-  if (shown.show == Show::Zero && shown.guard == Guard::Armed) return uvm::ok();
+  if (shown.show == Show::Zero && shown.guard == Guard::Armed) {
+    runs_.assign(range, Shown{});  // settled no longer
+    return uvm::ok();
+  }
   if (watched(shown) && shown.guard != Guard::Armed) UVMM_CHECK(watch_all(range, shown));
   if (shown.show == Show::Zero && watched(shown)) {
     UVMM_CHECK(window_->drop_pages(range));
@@ -330,6 +343,9 @@ uvm::Status Loader::discard_piece(const Run& piece) {
 void Loader::free_private(uvm::GpaRange range) {
   for (const uvm::GpaRange run : private_in_view(range)) (void)window_->drop_pages(run);
   for (const uvm::GpaRange run : stashed(range)) (void)stash_window_->drop_pages(run);
+  for (const Run& piece : runs_.in(range)) {
+    if (piece.value.settled && piece.value.guard == Guard::Armed) runs_.assign(piece.range, Shown{});
+  }
 }
 
 void Loader::drop_shared() {
@@ -390,6 +406,52 @@ uvm::Status Loader::bring_back(uvm::GpaRange range, const Shown& from, const Sho
   return uvm::ok();
 }
 
+std::vector<Loader::Run> Loader::homes(uvm::GpaRange range, const Shown& to) const {
+  std::vector<Run> found;
+  for (const Run& kept : stash_.in(range)) {
+    for (const uvm::GpaRange hidden : stashed(kept.range)) {
+      const bool joins = !found.empty() && !kept.value.settled && !found.back().value.settled &&
+                         found.back().range.end() == hidden.begin();
+      if (joins) {
+        found.back().range = *uvm::GpaRange::from_bounds(found.back().range.begin(), hidden.end());
+        continue;
+      }
+      const std::uint64_t skipped = (hidden.begin() - range.begin()) >> uvm::kPageShift;
+      found.push_back({hidden, kept.value.settled ? kept.value.with(to.guard) : to.advanced(skipped)});
+    }
+  }
+  return found;
+}
+
+uvm::Status Loader::settle(uvm::GpaRange range) {
+  const auto can_be_cut = [](const Shown& shown) {
+    return shown.show == Show::PrivateFile && !shown.watchable;
+  };
+  for (const Run& piece : runs_.in(range)) {
+    if (!can_be_cut(piece.value)) continue;
+    for (const uvm::GpaRange run : private_in_view(piece.range)) {
+      // As far as the file still reaches; what fails here becomes private with its own first write.
+      for (uvm::Gpa at(run.begin().value() & ~(kSettleChunk - 1)); at < run.end(); at += kSettleChunk) {
+        const auto chunk = uvm::GpaRange::from_size(at, kSettleChunk)->intersection(piece.range);
+        (void)window_->populate_write(chunk);
+      }
+    }
+    for (const uvm::GpaRange run : private_in_view(piece.range)) {
+      UVMM_CHECK(check_budget(run));
+      const std::uint64_t skipped = (run.begin() - piece.range.begin()) >> uvm::kPageShift;
+      UVMM_CHECK(show_piece({run, piece.value.advanced(skipped)}, kSettled.with(piece.value.guard)));
+    }
+  }
+  for (const Run& piece : stash_.in(range)) {
+    if (!can_be_cut(piece.value)) continue;
+    for (const uvm::GpaRange run : stashed(piece.range)) {
+      UVMM_CHECK(check_budget(run));
+      UVMM_CHECK(convert_stashed(run, kSettled));
+    }
+  }
+  return uvm::ok();
+}
+
 uvm::Status Loader::convert_stashed(uvm::GpaRange range, const Shown& to) {
   std::vector<std::byte> bytes;
   for (const Run& piece : stash_.in(range)) {
@@ -408,7 +470,7 @@ uvm::Status Loader::convert_stashed(uvm::GpaRange range, const Shown& to) {
       if (auto copied = copy_bytes(page_bytes, bytes, part); !copied) {
         // The file was cut just now. The bytes are data, and stay.
         UVMM_CHECK(stash_window_->map_zero(part, Access::ReadWrite, host::HugePages::Never));
-        stash_.assign(part, Shown{}.with(Guard::Open));
+        stash_.assign(part, kSettled.with(Guard::Open));
         UVMM_CHECK(copy_bytes(page_bytes, bytes, part));
         return copied;
       }

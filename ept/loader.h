@@ -40,6 +40,9 @@ struct Shown {
   std::uint64_t serial = 0;
   std::uint64_t first_page = 0;  // of the backing
   bool watchable = true;         // userfaultfd can watch this kind of memory
+  /// Zero only: every page of the run is private and came out of a mapping of a file. What the file would
+  /// show there is not behind it, so the run is not replaced by such a mapping again.
+  bool settled = false;
   Guard guard = Guard::Armed;
 
   [[nodiscard]] Shown advanced(std::uint64_t pages) const {
@@ -87,7 +90,10 @@ class Loader {
   [[nodiscard]] std::vector<uvm::GpaRange> forbid_writes(uvm::GpaRange range);
   /// Like arm, private pages are freed, and nothing of the backings is held any more.
   void discard(uvm::GpaRange range);
-  /// Frees private pages of the range and leaves the rest as it is.
+  /// Moves private pages out of mappings of files that others can cut. To bound the host mappings it takes,
+  /// their neighbours of 64 KiB become private with them where that is possible. Errors: NoMemory, PagerIo.
+  [[nodiscard]] uvm::Status settle(uvm::GpaRange range);
+  /// Frees private pages of the range and leaves the rest as it is; settled ones must be out of view.
   void free_private(uvm::GpaRange range);
   /// Shared mappings become events, everything else stays (property P0).
   void drop_shared();
@@ -136,6 +142,8 @@ class Loader {
   [[nodiscard]] uvm::Status discard_piece(const Run& piece);
 
   [[nodiscard]] uvm::Status bring_back(uvm::GpaRange range, const Shown& from, const Shown& to);
+  /// Where the private pages out of view go that come into view in a range that is to show `to`.
+  [[nodiscard]] std::vector<Run> homes(uvm::GpaRange range, const Shown& to) const;
   [[nodiscard]] uvm::Status convert_stashed(uvm::GpaRange range, const Shown& to);
   [[nodiscard]] std::vector<uvm::GpaRange> private_in_view(uvm::GpaRange range) const;
   [[nodiscard]] std::vector<uvm::GpaRange> stashed(uvm::GpaRange range) const;

@@ -26,7 +26,10 @@ Shown shown_frames(const host::Backing& backing, std::uint64_t first_page, const
   shown.backing = &backing;
   shown.serial = backing.serial();
   shown.first_page = first_page;
-  shown.watchable = backing.kind() == host::BackingKind::Memory;
+  // A shared mapping of what cannot be written is no business of userfaultfd's.
+  shown.watchable =
+      backing.kind() == host::BackingKind::Memory &&
+      (shown.show == Show::PrivateFile || uvm::includes(backing.max_protection(), Protection::Write));
   shown.guard = guard_for(mapping.rights);
   return shown;
 }
@@ -321,9 +324,10 @@ void Pmap::release(uvm::Frame frame) noexcept {
   if (!check(page)) return;
   uvm::MutexLock lock(mutex_);
   const auto hit = table_.lookup(page.begin());
-  if (hit && hit->leaf.fill == Fill::Exact && hit->leaf.frame && codec_.decode(*hit->leaf.frame) == frame) {
-    forget_locked(page);
-  }
+  const bool is_entered =
+      hit && hit->leaf.fill == Fill::Exact && hit->leaf.frame && codec_.decode(*hit->leaf.frame) == frame;
+  // Behind a settled page is no page of the file that could come into view.
+  if (is_entered || loader_.shown_at(page.begin()).settled) forget_locked(page);
   loader_.free_private(page);
 }
 
@@ -384,33 +388,44 @@ std::span<std::byte> Pmap::bytes(uvm::GpaRange range) {
 uvm::Status Pmap::copy_out(uvm::GpaRange from, std::span<std::byte> to) {
   UVMM_CHECK(check(uvm::GpaRange::page_of(from.begin())));
   if (host::guarded_copy(to, bytes(from)) == host::Touched::Yes) return uvm::ok();
-  return untouchable(from.begin());
+  return copy_again(from.begin().page_down(), uvm::AccessKind::Read, to, bytes(from));
 }
 
 uvm::Status Pmap::copy_in(uvm::GpaRange to, std::span<const std::byte> from) {
   UVMM_CHECK(check(uvm::GpaRange::page_of(to.begin())));
   if (host::guarded_copy(bytes(to), from) == host::Touched::Yes) return uvm::ok();
-  return untouchable(to.begin());
+  return copy_again(to.begin().page_down(), uvm::AccessKind::Write, bytes(to), from);
 }
 
-uvm::Error Pmap::untouchable(uvm::Gpa page) const {
+uvm::Status Pmap::copy_again(uvm::Gpa page, uvm::AccessKind access, std::span<std::byte> to,
+                             std::span<const std::byte> from) const {
   uvm::MutexLock lock(mutex_);
-  return untouchable_locked(page.page_down());
+  // Nothing here may become an event: who resolves it needs the lock.
+  const Guard guard = loader_.shown_at(page).guard;
+  if (guard == Guard::Armed || (guard == Guard::ReadOnly && access == uvm::AccessKind::Write)) {
+    return uvm::Error(ErrorKind::Busy, "guest page " + uvm::to_string(page) + " has no translation any more",
+                      "fault it in again");
+  }
+  if (host::guarded_copy(to, from) == host::Touched::Yes) return uvm::ok();
+  return untouchable_locked(page);
 }
 
 uvm::Error Pmap::untouchable_locked(uvm::Gpa page) const {
   const Shown shown = loader_.shown_at(page);
-  const std::string what = "guest page " + uvm::to_string(page);
-  if (shown.guard == Guard::Armed) {
-    return uvm::Error(ErrorKind::Busy, what + " has no translation any more", "fault it in again");
-  }
   // A backing is only gone where nothing of it is in view.
-  if (shown.show != Show::Zero) {
+  if (shown.show != Show::Zero && shown.guard != Guard::Armed) {
     if (auto there = shown.backing->check_page(shown.first_page); !there) return std::move(there).error();
   }
-  return uvm::Error(ErrorKind::PagerIo, what +
+  return uvm::Error(ErrorKind::PagerIo, "guest page " + uvm::to_string(page) +
                                             ": the host cannot bring it; its memory or disk failed, or the "
                                             "file was cut and grew again");
+}
+
+uvm::Status Pmap::settle(uvm::GpaRange range) {
+  const uvm::GpaRange mine = range.intersection(config_.covered);
+  if (mine.empty()) return uvm::ok();
+  uvm::MutexLock lock(mutex_);
+  return loader_.settle(mine);
 }
 
 uvm::Residency Pmap::residency(uvm::GpaRange range) const {

@@ -80,6 +80,7 @@ class Pmap final : public uvm::Pmap {
   /// Never a signal, whatever became of the page. They also sleep on events.
   [[nodiscard]] uvm::Status copy_out(uvm::GpaRange from, std::span<std::byte> to) override;
   [[nodiscard]] uvm::Status copy_in(uvm::GpaRange to, std::span<const std::byte> from) override;
+  [[nodiscard]] uvm::Status settle(uvm::GpaRange range) override;
   [[nodiscard]] uvm::Residency residency(uvm::GpaRange range) const override;
   [[nodiscard]] std::uint64_t metadata_bytes() const override;
 
@@ -109,8 +110,9 @@ class Pmap final : public uvm::Pmap {
       REQUIRES(mutex_);
   /// Tables, reverse maps and window lose the range; private frames stay.
   void forget_locked(uvm::GpaRange range) REQUIRES(mutex_);
-  /// Why a page that has a translation could not be touched.
-  [[nodiscard]] uvm::Error untouchable(uvm::Gpa page) const;
+  /// A copy that failed, again, while nothing of the window changes; and why it failed.
+  [[nodiscard]] uvm::Status copy_again(uvm::Gpa page, uvm::AccessKind access, std::span<std::byte> to,
+                                       std::span<const std::byte> from) const;
   [[nodiscard]] uvm::Error untouchable_locked(uvm::Gpa page) const REQUIRES(mutex_);
   [[nodiscard]] uvm::Status read_source(std::optional<uvm::Frame> source, std::span<std::byte> to) const;
   [[nodiscard]] uvm::Result<uvm::Frame> promote_in_place(const uvm::Promotion& promotion);

@@ -27,6 +27,7 @@ EntryInfo Entry::info() const {
   shown.name = *name;
   if (object) {
     shown.object = std::string(object->name());
+    shown.tenure = object->tenure();
     shown.offset = offset;
   }
   shown.sharing = sharing;

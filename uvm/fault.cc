@@ -100,6 +100,7 @@ FaultFacts Fault::gather(const Entry& entry, const LockedAmap& amap) const {
   facts.max_protection = entry.max_protection;
   facts.sharing = entry.sharing;
   facts.has_object = entry.object != nullptr;
+  facts.revocable = facts.has_object && entry.object->tenure() == Tenure::Revocable;
   facts.has_amap = amap.exists();
   facts.needs_copy = entry.needs_copy;
   facts.amap_shared = !entry.needs_copy && amap.is_shared(entry);

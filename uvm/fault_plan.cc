@@ -19,7 +19,8 @@ FaultPlan plan_peek(const FaultFacts& facts, FaultPlan plan) {
 }
 
 /// Whether the resolved page has to take a write. A wiring fault prepares for every write the mapping (Wire)
-/// or any later state of it (WireMax) could allow: that is all there is to the rule of 2001.
+/// or any later state of it (WireMax) could allow: that is all there is to the rule of 2001. A page that
+/// others can take away is no page to wire either, so WireMax copies it where there is a layer for copies.
 bool prepares_for_write(const FaultFacts& facts) {
   switch (facts.kind) {
     case FaultKind::Plain:
@@ -29,7 +30,8 @@ bool prepares_for_write(const FaultFacts& facts) {
     case FaultKind::Wire:
       return includes(facts.protection, Protection::Write);
     case FaultKind::WireMax:
-      return includes(facts.max_protection, Protection::Write);
+      return includes(facts.max_protection, Protection::Write) ||
+             (facts.revocable && facts.sharing == Sharing::Private);
   }
   return true;
 }

@@ -36,6 +36,7 @@ struct FaultFacts {
   Protection max_protection = Protection::None;
   Sharing sharing = Sharing::Private;
   bool has_object = false;
+  bool revocable = false;  // the object's pages can be taken away by others (Tenure)
   bool has_amap = false;
   bool needs_copy = false;   // the amap is another mapping's too (implies has_amap)
   bool amap_shared = false;  // the amap appears at several places that see each other's writes

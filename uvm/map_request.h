@@ -38,7 +38,8 @@ struct MapRequest {
 struct EntryInfo {
   GpaRange range;
   std::string name;
-  std::string object;  // the object's name; empty for zero-filled memory
+  std::string object;            // the object's name; empty for zero-filled memory
+  Tenure tenure = Tenure::Kept;  // of the object's pages; None: a device
   ObjectOffset offset{};
   Sharing sharing = Sharing::Private;
   Protection protection = Protection::None;

@@ -45,6 +45,7 @@ class Object {
   /// Bytes, as the pager says now.
   [[nodiscard]] std::uint64_t size() const { return pager_->size(); }
   [[nodiscard]] Protection max_protection() const { return pager_->max_protection(); }
+  [[nodiscard]] Tenure tenure() const { return pager_->tenure(); }
 
   /// Frames for at most `request.pages` pages from `request.offset`: the pager's answer, never longer than
   /// asked or than the object. May sleep; call it without locks. Errors: those of Pager::get, and PagerIo for

@@ -17,6 +17,13 @@ struct PagerRequest {
   AccessKind access = AccessKind::Read;  // Write only for a write that reaches the object itself
 };
 
+/// What becomes of the pages that get() gave.
+enum class Tenure : std::uint8_t {
+  Kept,       // they stay as long as the pager, or until it says otherwise (Object::invalidate)
+  Revocable,  // somebody outside can take them away at any moment: a file that others can cut
+  None,       // there are none: get() refuses
+};
+
 /// Supplies the frames of one object. Implementations do the I/O; uvm calls with its map lock released and
 /// checks afterwards that the map is what it was. Thread-safe: several faults may ask at once.
 class Pager {
@@ -38,6 +45,9 @@ class Pager {
   /// do.
   [[nodiscard]] virtual bool hold(Frame /*frame*/) { return true; }
   virtual void let_go(Frame /*frame*/) {}
+
+  /// Pins keep private copies of Revocable pages, and are refused where a mapping shares them.
+  [[nodiscard]] virtual Tenure tenure() const { return Tenure::Kept; }
 
   /// Bytes; rounded up to pages by the caller.
   [[nodiscard]] virtual std::uint64_t size() const = 0;

@@ -14,6 +14,10 @@ Status Pmap::copy_in(GpaRange to, std::span<const std::byte> from) {
   return ok();
 }
 
+Status Pmap::settle(GpaRange /*range*/) {
+  return ok();
+}
+
 Status Pmap::fill(GpaRange range, std::span<const std::byte> /*bytes*/) {
   return Error(ErrorKind::Unsupported, "filling " + to_string(range) + ": this pmap cannot",
                "run without a memory limit");

@@ -134,6 +134,11 @@ class Pmap {
   [[nodiscard]] virtual Status copy_out(GpaRange from, std::span<std::byte> to);
   [[nodiscard]] virtual Status copy_in(GpaRange to, std::span<const std::byte> from);
 
+  /// Private in-place frames of the range that others could take away, because they lie in a mapping of what
+  /// can be cut, come to lie where nobody can, and stay there. For pins, before they are handed out. Errors:
+  /// NoMemory, PagerIo (one is gone already).
+  [[nodiscard]] virtual Status settle(GpaRange range);
+
   /// Makes private pages in place with these bytes (as many as the range has; empty: zeros). None of the
   /// range is private yet. Where the range is entered as Present they are usable at once, each as a whole: no
   /// vCPU sees a page with other bytes; elsewhere they are private pages without translation. All or nothing.

@@ -21,12 +21,14 @@ Wiring& Wiring::operator=(Wiring&& other) noexcept {
 
 Result<Wiring> Wiring::create(const FaultContext& context, GpaRange range, AccessKind access) {
   Wiring wiring;
+  const GpaRange all = range;
   for (const auto& [run, first] : private_runs(context, range)) {
     UVMM_CHECK(wiring.wire_pages(context, range.before(run.begin()), access));
     wiring.record(run, {first, nullptr, 0});
     range = range.from(run.end());
   }
   UVMM_CHECK(wiring.wire_pages(context, range, access));
+  UVMM_CHECK(context.pmap.settle(all));
   return wiring;
 }
 
@@ -60,6 +62,12 @@ Status Wiring::wire_page(const FaultContext& context, Gpa page, AccessKind acces
       return std::move(resolved).error();
     }
     const WiredPage& wired = *fault.wired();
+    if (wired.object && wired.object->tenure() == Tenure::Revocable) {
+      return Error(ErrorKind::Unsupported,
+                   "space " + context.space + ": page at " + to_string(page) + ": whoever can write " +
+                       std::string(wired.object->name()) + " can take it away",
+                   "map it privately, or map a frozen copy");
+    }
     // A private page stays because the range is pinned; an object's page because its pager is told.
     if (!wired.object || wired.object->hold(wired.frame, wired.generation) == Freshness::Current) {
       try {

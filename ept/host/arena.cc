@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <string>
 
@@ -67,14 +66,7 @@ std::uint64_t Arena::used() const {
 }
 
 uvm::Result<uvm::FrameRun> Arena::get(const uvm::PagerRequest& request) {
-  const std::uint64_t bytes = size();
-  if (request.offset.value() >= bytes) {
-    return uvm::Error(uvm::ErrorKind::EndOfObject,
-                      "arena: offset " + uvm::to_string(request.offset) + " is past its end");
-  }
-  const std::uint64_t first = request.offset.page();
-  return uvm::FrameRun{{this, first},
-                       std::clamp<std::uint64_t>(request.pages, 1, bytes / uvm::kPageSize - first)};
+  return run_of(request, size());
 }
 
 std::uint64_t Arena::size() const {

@@ -1,5 +1,6 @@
 #include "ept/host/backing.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -22,6 +23,17 @@ std::uint64_t offset_of(std::uint64_t page) {
 }  // namespace
 
 Backing::Backing(UniqueFd fd, BackingKind kind) : fd_(std::move(fd)), kind_(kind), serial_(next_serial()) {}
+
+uvm::Result<uvm::FrameRun> Backing::run_of(const uvm::PagerRequest& request, std::uint64_t bytes) {
+  const std::uint64_t first = request.offset.page();
+  const std::uint64_t pages = (bytes + uvm::kPageSize - 1) >> uvm::kPageShift;
+  if (first >= pages) {
+    return uvm::Error(uvm::ErrorKind::EndOfObject, std::string(name()) + ": offset " +
+                                                       uvm::to_string(request.offset) + " is past its " +
+                                                       std::to_string(bytes) + " bytes");
+  }
+  return uvm::FrameRun{{this, first}, std::clamp<std::uint64_t>(request.pages, 1, pages - first)};
+}
 
 uvm::Status Backing::check_page(std::uint64_t /*index*/) const {
   return uvm::ok();

@@ -16,8 +16,8 @@ enum class HugePages { Want, Never };
 
 /// The kind of file behind a backing decides what the host can do with a mapping of it.
 enum class BackingKind {
-  Memory,  // tmpfs or memfd: can be written, and watched by userfaultfd
-  File,    // any other file, opened read-only: accesses cannot be watched
+  Memory,  // tmpfs or memfd: userfaultfd can watch it where it can be written
+  File,    // any other file: accesses cannot be watched
 };
 
 /// Frame n of a backing is page n of its file, so runs of frames are runs of file pages and one host mapping
@@ -46,6 +46,9 @@ class Backing : public uvm::Pager, public uvm::FrameStore {
 
  protected:
   Backing(UniqueFd fd, BackingKind kind);
+
+  /// get() of a backing that is `bytes` long now. Errors: EndOfObject.
+  [[nodiscard]] uvm::Result<uvm::FrameRun> run_of(const uvm::PagerRequest& request, std::uint64_t bytes);
 
  private:
   UniqueFd fd_;

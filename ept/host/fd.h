@@ -1,7 +1,10 @@
 // The one owner of a file descriptor in uvmm: KVM's fds, eventfds, memfds, sockets, files.
 #pragma once
 
+#include <string>
 #include <utility>
+
+#include "uvm/base/error.h"
 
 namespace ept::host {
 
@@ -35,5 +38,9 @@ class UniqueFd {
  private:
   int number_ = -1;
 };
+
+/// The same open file through a descriptor of its own that can only read. `what` heads the error. Errors:
+/// Permission, NotFound (there is no /proc), System.
+[[nodiscard]] uvm::Result<UniqueFd> reopen_for_reading(int fd, const std::string& what);
 
 }  // namespace ept::host

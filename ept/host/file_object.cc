@@ -68,15 +68,9 @@ uvm::Result<uvm::FrameRun> FileObject::get(const uvm::PagerRequest& request) {
     return uvm::Error(uvm::ErrorKind::Protection, name_ + ": a write to the file itself",
                       "map it copy-on-write");
   }
-  if (request.offset.value() >= size_) {
-    return uvm::Error(uvm::ErrorKind::EndOfObject, name_ + ": offset " + uvm::to_string(request.offset) +
-                                                       " is past its " + std::to_string(size_) + " bytes");
-  }
   const std::uint64_t first = request.offset.page();
-  UVMM_CHECK(check_page(first));
-  const std::uint64_t pages = (present_size() + uvm::kPageSize - 1) / uvm::kPageSize;
-  if (pages <= first) return check_page(first).error();  // cut just now
-  return uvm::FrameRun{{this, first}, std::clamp<std::uint64_t>(request.pages, 1, pages - first)};
+  if (request.offset.value() < size_) UVMM_CHECK(check_page(first));
+  return run_of(request, present_size());
 }
 
 bool FileObject::changed_since_open() const {

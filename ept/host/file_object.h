@@ -6,7 +6,9 @@
 //   - an access of ours to such a page is PagerIo, with file and offset; never a signal
 //   (host/guarded_copy.h);
 //   - a guest's access is an event or an exit that the same error explains;
-//   - pages before the new end go on working.
+//   - pages before the new end go on working;
+//   - what a pin holds stays, bytes and frame: pins hold copies in memory of ours (Tenure::Revocable), made
+//     before the pin is handed out. Pins of a shared mapping of a file are refused.
 // Replacing a file by renaming another one over it takes nothing from anybody.
 #pragma once
 
@@ -43,6 +45,7 @@ class FileObject final : public Backing {
   /// Protection (a write, of a file that was opened read-only).
   [[nodiscard]] uvm::Result<uvm::FrameRun> get(const uvm::PagerRequest& request) override;
   [[nodiscard]] uvm::Status check_page(std::uint64_t index) const override;
+  [[nodiscard]] uvm::Tenure tenure() const override { return uvm::Tenure::Revocable; }
   /// Bytes when it was opened.
   [[nodiscard]] std::uint64_t size() const override { return size_; }
   /// Bytes it has now, at most size(); 0 when that cannot be found out.

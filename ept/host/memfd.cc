@@ -1,6 +1,7 @@
 #include "ept/host/memfd.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <string>
@@ -15,6 +16,20 @@ uvm::Result<UniqueFd> make_memfd(std::string_view label, std::uint64_t size) {
     return uvm::Error::from_errno(errno, "memory file '" + name + "' of " + std::to_string(size) + " bytes");
   }
   return fd;
+}
+
+uvm::Status write_memory(int fd, std::uint64_t offset, std::span<const std::byte> bytes,
+                         std::string_view what) {
+  while (!bytes.empty()) {
+    const ssize_t put = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (put < 0 && errno == EINTR) continue;
+    if (put <= 0) {
+      return uvm::Error(uvm::ErrorKind::NoMemory, std::string(what) + ": the host has no memory for it");
+    }
+    offset += static_cast<std::uint64_t>(put);
+    bytes = bytes.subspan(static_cast<std::size_t>(put));
+  }
+  return uvm::ok();
 }
 
 }  // namespace ept::host

@@ -1,10 +1,17 @@
 #include "ept/host/ram_object.h"
 
-#include <algorithm>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
 
 #include "ept/host/memfd.h"
 #include "ept/host/tmpfs.h"
 #include "uvm/base/range.h"
+
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010  // Linux 5.1
+#endif
 
 namespace ept::host {
 
@@ -32,18 +39,46 @@ uvm::Result<std::unique_ptr<RamObject>> RamObject::create(std::string name, std:
     reason = file.error().text();
   }
   UVMM_TRY(auto file, make_memfd(name, size));
+  // The kernel holds everybody to it, also those who get the descriptor.
+  (void)::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
   return std::unique_ptr<RamObject>(
       new RamObject(std::move(file), std::move(name), size, false, std::move(reason)));
 }
 
+uvm::Protection RamObject::max_protection() const {
+  return frozen_ ? uvm::Protection::ReadExecute : uvm::Protection::All;
+}
+
 uvm::Result<uvm::FrameRun> RamObject::get(const uvm::PagerRequest& request) {
-  if (request.offset.value() >= size_) {
-    return uvm::Error(uvm::ErrorKind::EndOfObject, name_ + ": offset " + uvm::to_string(request.offset) +
-                                                       " is past its " + std::to_string(size_) + " bytes");
+  if (request.access == uvm::AccessKind::Write && frozen_) {
+    return uvm::Error(uvm::ErrorKind::Protection, name_ + ": a write to what is frozen",
+                      "map the frozen object copy-on-write");
   }
-  const std::uint64_t first = request.offset.page();
-  const std::uint64_t rest = size_ / uvm::kPageSize - first;
-  return uvm::FrameRun{{this, first}, std::clamp<std::uint64_t>(request.pages, 1, rest)};
+  return run_of(request, size_);
+}
+
+uvm::Result<UniqueFd> RamObject::stop_writes() {
+  if (frozen_.exchange(true)) {
+    return uvm::Error(uvm::ErrorKind::Invalid, name_ + " is frozen already",
+                      "share the descriptor of the frozen object");
+  }
+  const auto stop = [&]() -> uvm::Result<UniqueFd> {
+    UVMM_TRY(const UniqueFd readable, reopen_for_reading(fd(), name_));
+    UniqueFd sealer;
+    if (!huge_) {
+      sealer = UniqueFd(::fcntl(fd(), F_DUPFD_CLOEXEC, 0));
+      if (!sealer.valid()) return uvm::Error::from_errno(errno, name_ + ": duplicating its descriptor");
+      // Before Linux 5.1 there is no such seal, and those who got the descriptor are trusted until seal().
+      (void)::fcntl(fd(), F_ADD_SEALS, F_SEAL_FUTURE_WRITE);
+    }
+    if (::dup3(readable.get(), fd(), O_CLOEXEC) < 0) {
+      return uvm::Error::from_errno(errno, name_ + ": replacing its descriptor");
+    }
+    return sealer;
+  };
+  auto sealer = stop();
+  if (!sealer) frozen_ = false;
+  return sealer;
 }
 
 }  // namespace ept::host

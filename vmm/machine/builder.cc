@@ -1,4 +1,5 @@
 // Configuration to machine: refuse first, then create.
+#include <algorithm>
 #include <utility>
 
 #include "vmm/kvm/abi.h"
@@ -23,6 +24,20 @@ uvm::Status build_memory(Machine::Parts& parts, const guest::MemoryLayout& layou
   return parts.memory->attach(parts.vm);
 }
 
+/// Every range of the bus in the memory map, in whole pages; what shares a page with the one before is shown
+/// with that.
+uvm::Status show_devices(Machine::Parts& parts) {
+  uvm::Gpa shown(0);
+  for (const Bus::Entry& entry : parts.bus.entries(BusSpace::Mmio)) {
+    const uvm::Gpa begin = std::max(shown, uvm::Gpa(entry.begin).page_down());
+    const auto end = uvm::Gpa(entry.end - 1).page_down() + uvm::kPageSize;
+    if (begin >= end) continue;
+    UVMM_CHECK(parts.memory->map_device(entry.name, *uvm::GpaRange::from_bounds(begin, end)));
+    shown = end;
+  }
+  return uvm::ok();
+}
+
 uvm::Status build_devices(Machine::Parts& parts, const guest::MemoryLayout& layout) {
   if (parts.config.console == ConsoleMode::Stdio) {
     UVMM_TRY(parts.console, Console::create(parts.io));
@@ -44,7 +59,7 @@ uvm::Status build_devices(Machine::Parts& parts, const guest::MemoryLayout& layo
                 {"count", access.count}});
   });
   parts.bus.seal();
-  return uvm::ok();
+  return show_devices(parts);
 }
 
 uvm::Status build_vcpus(Machine::Parts& parts, const std::vector<kvm_cpuid_entry2>& supported,

@@ -1,11 +1,14 @@
 #include "vmm/machine/guest_memory.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
+#include "ept/host/device_object.h"
 #include "ept/host/ram_object.h"
 #include "uvm/access.h"
 #include "vmm/log.h"
+#include "vmm/machine/layout.h"
 #include "vmm/machine/vcpu_group.h"
 
 namespace vmm {
@@ -56,7 +59,9 @@ uvm::Status GuestMemory::build() {
   config.stage_two = this;
   config.window.huge = host_pages();
   UVMM_TRY(pmap_, ept::Pmap::create(config));
-  UVMM_TRY(space_, uvm::Space::create(request_.name, *pmap_, *covered));
+  // Devices live beyond RAM as well, up to 4 GiB; they need no window.
+  const auto limits = uvm::GpaRange::from_bounds(uvm::Gpa(0), std::max(covered->end(), layout::kMmioHoleEnd));
+  UVMM_TRY(space_, uvm::Space::create(request_.name, *pmap_, *limits));
   UVMM_TRY(const auto object, ram_object());
   for (const auto& range : request_.ram) {
     uvm::MapRequest ram;
@@ -81,6 +86,24 @@ uvm::Status GuestMemory::attach(const kvm::Vm& vm) {
     slots_.push_back(std::move(slot));
   }
   return uvm::ok();
+}
+
+uvm::Status GuestMemory::map_device(const std::string& name, uvm::GpaRange range) {
+  for (const auto& ram : request_.ram) {
+    if (!ram.overlaps(range)) continue;
+    return uvm::Error(
+        uvm::ErrorKind::Invalid,
+        "device " + name + " at " + uvm::to_string(range) + " overlaps RAM at " + uvm::to_string(ram),
+        "move one of them");
+  }
+  uvm::MapRequest request;
+  request.range = range;
+  request.object = uvm::Object::create(std::make_shared<ept::host::DeviceObject>(name, range.size()));
+  request.sharing = uvm::Sharing::Shared;
+  request.protection = request.max_protection = uvm::Protection::ReadWrite;
+  request.inherit = uvm::Inherit::Share;
+  request.name = name;
+  return space_->map(request);
 }
 
 void GuestMemory::zap(uvm::GpaRange range) {

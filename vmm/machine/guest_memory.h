@@ -41,6 +41,10 @@ class GuestMemory : public ept::StageTwo, public RamDoor {
   ~GuestMemory() override;
 
   [[nodiscard]] uvm::Status attach(const kvm::Vm& vm);
+  /// Shows where a device answers, in whole pages: the range has no slot, so that an access is an exit to the
+  /// bus, and whoever takes it for memory is refused with the device's name. Errors: Invalid (a part is RAM:
+  /// an access to a slot never reaches a device), Busy (another device is there).
+  [[nodiscard]] uvm::Status map_device(const std::string& name, uvm::GpaRange range);
   /// Who has to stand still while stage 2 is zapped; null while there is nobody.
   void set_vcpus(VcpuGroup* vcpus) { vcpus_ = vcpus; }
 

@@ -15,8 +15,13 @@ void append(std::string& text, const char* format, Args... args) {
   if (length > 0) text.append(line.data(), std::min(static_cast<std::size_t>(length), line.size() - 1));
 }
 
-/// How writes behave: to the object, to a copy of its page, to memory of the mapping's own.
+bool is_device(const uvm::EntryInfo& entry) {
+  return entry.tenure == uvm::Tenure::None;
+}
+
+/// How writes behave: to a device, to the object, to a copy of its page, to memory of the mapping's own.
 const char* kind(const uvm::EntryInfo& entry) {
+  if (is_device(entry)) return "mmio";
   if (entry.object.empty()) return "zero-fill";
   return entry.sharing == uvm::Sharing::Shared ? "shared" : "copy-on-write";
 }
@@ -63,10 +68,15 @@ std::string format_memory_map(uvm::Space& space) {
   uvm::Residency total;
   std::uint64_t mapped = 0;
   std::uint64_t wired = 0;
+  std::size_t devices = 0;
   for (const auto& entry : entries) {
     const uvm::Residency residency = space.residency(entry.range);
     add(total, residency);
-    mapped += entry.range.size();
+    if (is_device(entry)) {
+      ++devices;
+    } else {
+      mapped += entry.range.size();
+    }
     wired += entry.wired;
     append(text, "%013" PRIx64 "-%013" PRIx64 " %10s %s/%s %-8s %-13s %7s %7s %7s %7s  %-5s",
            entry.range.begin().value(), entry.range.end().value(), human_bytes(entry.range.size()).c_str(),
@@ -77,11 +87,12 @@ std::string format_memory_map(uvm::Space& space) {
     if (!entry.object.empty()) text += "  " + entry.object + "+" + uvm::to_string(entry.offset);
     text += '\n';
   }
-  append(text, "total: %zu mappings of %s, resident %s (private %s, shared %s), wired %s, tables %s\n",
-         entries.size(), human_bytes(mapped).c_str(), human_bytes(total.resident).c_str(),
+  append(text, "total: %zu mappings of %s, resident %s (private %s, shared %s), wired %s, tables %s",
+         entries.size() - devices, human_bytes(mapped).c_str(), human_bytes(total.resident).c_str(),
          human_bytes(total.priv).c_str(), human_bytes(total.shared).c_str(), human_bytes(wired).c_str(),
          human_bytes(space.metadata_bytes()).c_str());
-  return text;
+  if (devices > 0) append(text, "; %zu devices", devices);
+  return text + '\n';
 }
 
 }  // namespace vmm

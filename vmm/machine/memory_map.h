@@ -7,7 +7,8 @@
 
 namespace vmm {
 
-/// One line a mapping and a total: range, size, rights (now/most), name, object, how writes behave, and the
+/// One line a mapping and a total of what is memory: range, size, rights (now/most), name, object, how writes
+/// behave (mmio: a device, without memory), and the
 /// bytes resident, private, shared and wired, with the host's page sizes. Measures residency at the host, so
 /// it takes milliseconds for a large guest. Ends with a newline. Any thread.
 [[nodiscard]] std::string format_memory_map(uvm::Space& space);
