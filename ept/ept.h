@@ -1,7 +1,8 @@
 // ept: how a decision of the VM system becomes a host mapping that a vCPU obeys.
 //
 // Reading order: entry.h (one table entry) · table (the tree) · host/window, host/uffd (what the kernel
-// offers) · loader (the window made to obey) · pmap (uvm::Pmap on top) · events · pv_list.
+// offers) · host/ram_object, file_object, frozen_object, device_object (what can be mapped) · loader (the
+// window made to obey) · pmap (uvm::Pmap on top) · events · pv_list.
 //
 // TABLES ARE THE TRUTH, THE WINDOW IS A CACHE. A space has tables in the format of Intel's extended page
 // tables: GPA to frame, rights and fill, with 4K, 2M and 1G leaves. No processor walks them. What a vCPU
@@ -36,6 +37,14 @@
 // of zero-fill memory and of disk files are PROT_READ: put a read-only memory slot before those, then a
 // guest's write is an exit with its address.
 //
+// WHAT OTHERS CAN TAKE. Pages of our own objects stay while the objects live: nobody else can change their
+// size. A file's do not: who may write it may cut it, and Linux then takes the lost pages out of every mapping,
+// private copies included. So every touch of guest memory by this process is a guarded copy
+// (host/guarded_copy.h): a signal becomes PagerIo with file and offset. A vCPU's touch is EFAULT without an
+// address; uvm::Space::drop_lost() turns what was lost into events, which have one. And no pin rests on such a
+// mapping: settle() moves private pages into anonymous memory, where they stay, before the pin is handed out.
+// A device's range has no pages, no window and no memory slot: an access by a vCPU is an exit to the bus.
+//
 // LOCKS. Pmap (tables, codec, loader with window and stash) > PvList. No lock is held while another space's
 // page is read, nor during StageTwo::zap(), which waits for vCPUs that may sleep on an event. The userfaultfd
 // and EventSource::next() need no lock.
@@ -46,7 +55,8 @@
 //
 // WHAT IT REFUSES: GPAs from 2^48 on (four levels); frames past the first TiB of a store and more than 2047
 // stores at once (40 bits of frame in an entry); more host mappings than WindowOptions::max_runs (NoMemory,
-// the budget is named; a process has 65530); a private frame at any place but its own; writing to a file.
+// the budget is named; a process has 65530); a private frame at any place but its own; writing what was
+// opened or frozen for reading; pins of devices, and of shared mappings of files.
 #pragma once
 
 #include "ept/pmap.h"  // IWYU pragma: export

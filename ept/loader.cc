@@ -427,22 +427,20 @@ uvm::Status Loader::settle(uvm::GpaRange range) {
   const auto can_be_cut = [](const Shown& shown) {
     return shown.show == Show::PrivateFile && !shown.watchable;
   };
-  for (const Run& piece : runs_.in(range)) {
-    if (!can_be_cut(piece.value)) continue;
-    for (const uvm::GpaRange run : private_in_view(piece.range)) {
-      // As far as the file still reaches; what fails here becomes private with its own first write.
-      for (uvm::Gpa at(run.begin().value() & ~(kSettleChunk - 1)); at < run.end(); at += kSettleChunk) {
-        const auto chunk = uvm::GpaRange::from_size(at, kSettleChunk)->intersection(piece.range);
-        (void)window_->populate_write(chunk);
-      }
-    }
+  const uvm::Gpa begin(range.begin().value() & ~(kSettleChunk - 1));
+  const uvm::Gpa end((range.end().value() + kSettleChunk - 1) & ~(kSettleChunk - 1));
+  const auto around = uvm::GpaRange::from_bounds(begin, end)->intersection(window_->covered());
+  for (const Run& piece : runs_.in(around)) {
+    if (!can_be_cut(piece.value) || private_in_view(piece.range).empty()) continue;
+    // Neighbours, as far as the file still reaches; what fails becomes private with its own first write.
+    (void)window_->populate_write(piece.range);
     for (const uvm::GpaRange run : private_in_view(piece.range)) {
       UVMM_CHECK(check_budget(run));
       const std::uint64_t skipped = (run.begin() - piece.range.begin()) >> uvm::kPageShift;
       UVMM_CHECK(show_piece({run, piece.value.advanced(skipped)}, kSettled.with(piece.value.guard)));
     }
   }
-  for (const Run& piece : stash_.in(range)) {
+  for (const Run& piece : stash_.in(around)) {
     if (!can_be_cut(piece.value)) continue;
     for (const uvm::GpaRange run : stashed(piece.range)) {
       UVMM_CHECK(check_budget(run));

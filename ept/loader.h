@@ -91,7 +91,7 @@ class Loader {
   /// Like arm, private pages are freed, and nothing of the backings is held any more.
   void discard(uvm::GpaRange range);
   /// Moves private pages out of mappings of files that others can cut. To bound the host mappings it takes,
-  /// their neighbours of 64 KiB become private with them where that is possible. Errors: NoMemory, PagerIo.
+  /// their neighbours in 64 KiB become private with them where that is possible. Errors: NoMemory, PagerIo.
   [[nodiscard]] uvm::Status settle(uvm::GpaRange range);
   /// Frees private pages of the range and leaves the rest as it is; settled ones must be out of view.
   void free_private(uvm::GpaRange range);

@@ -37,7 +37,7 @@
 //
 // What it refuses
 //   A configuration that can't work (before step 2 is done); a second run of one machine; ranges of devices
-//   that overlap; an access outside RAM and devices reads as ones and is dropped as a write, and the guest
+//   that overlap, each other or RAM; an access outside RAM and devices reads as ones and is dropped as a write, and the guest
 //   goes on. A guest that triple-faults or runs what KVM can't emulate ends with a status of its own
 //   (ExitStatus) and one line; it never ends uvmm by a signal.
 #pragma once

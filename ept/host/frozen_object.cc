@@ -21,8 +21,16 @@ uvm::Error still_written(const std::string& name) {
                     "replace such mappings by private ones, then seal it");
 }
 
+/// Whether a file is on the kernel's own tmpfs, where every memfd is.
+uvm::Result<bool> lives_with_memfds(const struct stat& file) {
+  UVMM_TRY(const UniqueFd memfd, make_memfd("uvmm-probe", 0));
+  struct stat status {};
+  if (::fstat(memfd.get(), &status) != 0) return uvm::Error::from_errno(errno, "looking at a memory file");
+  return status.st_dev == file.st_dev;
+}
+
 /// Whether nobody has the file open for writing, a mapping included: the kernel grants a lease for reading
-/// only then.
+/// only then. Not for memfds: the kernel does not count who writes those.
 uvm::Status check_no_writer(int readable, const std::string& name) {
   if (::fcntl(readable, F_SETLEASE, F_RDLCK) == 0) {
     (void)::fcntl(readable, F_SETLEASE, F_UNLCK);
@@ -82,8 +90,9 @@ uvm::Result<std::unique_ptr<FrozenObject>> FrozenObject::adopt(UniqueFd fd, std:
     return uvm::Error(uvm::ErrorKind::Invalid, what + ": not a file in memory of whole pages, at least one");
   }
   const bool readable = (flags & O_PATH) == 0 && (flags & O_ACCMODE) != O_WRONLY;
+  UVMM_TRY(const bool is_memfd, lives_with_memfds(status));
   const bool never_written = has_seals(fd.get(), F_SEAL_WRITE | kNoResize);
-  const bool nameless = status.st_nlink == 0 && (flags & O_ACCMODE) == O_RDONLY;
+  const bool nameless = !is_memfd && status.st_nlink == 0 && (flags & O_ACCMODE) == O_RDONLY;
   if (!readable || (!never_written && !nameless)) {
     return uvm::Error(uvm::ErrorKind::Permission,
                       what + ": its descriptor does not say that nobody writes it",

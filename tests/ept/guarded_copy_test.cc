@@ -3,13 +3,13 @@
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 
 #include <array>
 #include <csignal>
 #include <thread>
 #include <vector>
 
+#include "tests/ept/child.h"
 #include "tests/ept/temp_file.h"
 #include "tests/support/sanitizers.h"
 
@@ -82,32 +82,21 @@ TEST_F(GuardedCopy, WorksInManyThreadsAtOnce) {
   EXPECT_EQ(wrong, 0);
 }
 
-/// Runs `act` in a child process and says how it ended, as waitpid() does.
-template <class Act>
-int status_of_child(Act&& act) {
-  const pid_t child = ::fork();
-  if (child == 0) {
-    act();
-    ::_exit(0);
-  }
-  int status = 0;
-  EXPECT_EQ(::waitpid(child, &status, 0), child);
-  return status;
-}
-
 TEST_F(GuardedCopy, LeavesASignalOfOthersToItsOwner) {
   if (::test::kSanitized) GTEST_SKIP() << "a sanitizer owns these signals";
   // A touch without a guard dies as it always did. The handler is in place: the tests above put it there, or
   // this call does.
   std::byte one{};
   EXPECT_EQ(guarded_copy({&one, 1}, bytes_.subspan(kPage, 1)), Touched::No);
-  int status =
-      status_of_child([&] { *static_cast<volatile std::byte*>(bytes_.subspan(kPage).data()) = one; });
+  int status = test::status_of_child([&] {
+    *static_cast<volatile std::byte*>(bytes_.subspan(kPage).data()) = one;
+    return 0;
+  });
   EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS) << status;
-  status = status_of_child([] { ::raise(SIGBUS); });
-  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS) << status;
-  status = status_of_child([] { ::raise(SIGSEGV); });
-  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV) << status;
+  for (const int number : {SIGBUS, SIGSEGV}) {
+    status = test::status_of_child([number] { return ::raise(number); });
+    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == number) << status;
+  }
 }
 
 }  // namespace

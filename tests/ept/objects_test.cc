@@ -6,6 +6,7 @@
 #include "ept/host/pagemap.h"
 #include "ept/host/ram_object.h"
 #include "ept/host/tmpfs.h"
+#include "tests/ept/child.h"
 #include "tests/ept/ept_support.h"
 
 namespace ept::host {
@@ -49,6 +50,27 @@ TEST(RamObject, HugePagesAreHugeOrTheReasonIsSaid) {
   test::store(*pmap, 0, std::byte{1});
   if (pmap->residency(test::pages(0, 2048)).huge == 0) GTEST_SKIP() << "the host has no free 2 MiB page";
   EXPECT_EQ(pmap->residency(test::pages(0, 2048)).huge, 2 * kMiB);
+}
+
+TEST(RamObject, WithoutTheRightToMountItFallsBackToAMemfd) {
+  const int status = test::status_of_child([] {
+    if (::setresuid(65534, 65534, 65534) != 0) return 2;
+    const auto object = RamObject::create("poor", 8 * kMiB, HugePages::Want);
+    if (!object) return 3;
+    if ((*object)->has_huge_pages() || (*object)->fallback_reason().empty()) return 4;
+    const std::byte one{1};
+    if (::pwrite((*object)->fd(), &one, 1, static_cast<off_t>(8 * kMiB - 1)) != 1) return 5;
+    return 0;
+  });
+  if (status == 2 << 8) GTEST_SKIP() << "this user has no rights to give up";
+  EXPECT_EQ(status, 0);
+}
+
+TEST(RamObject, NobodyCanChangeTheSizeOfAMemfd) {
+  const auto object = test::make_object(2);
+  EXPECT_EQ(::ftruncate(object->fd(), 0), -1);
+  EXPECT_EQ(errno, EPERM);
+  EXPECT_EQ(::ftruncate(object->fd(), static_cast<off_t>(3 * kPage)), -1);
 }
 
 TEST(RamObject, NamesStayWithTheirObjects) {

@@ -18,6 +18,7 @@ bool is_possible(const FaultFacts& f) {
   if (f.needs_copy && f.amap_shared) return false;
   const bool is_anon = f.slot == SlotState::Alone || f.slot == SlotState::Borrowed;
   if (is_anon && !f.has_amap) return false;
+  if (f.revocable && !f.has_object) return false;
   const bool has_layer = !f.has_object || f.sharing == Sharing::Private;
   return has_layer || (!f.has_amap && f.slot == SlotState::Empty);
 }
@@ -30,13 +31,14 @@ std::vector<FaultFacts> every_fact() {
         for (const auto most : kProtections) {
           for (const auto slot :
                {SlotState::Empty, SlotState::InPlace, SlotState::Alone, SlotState::Borrowed}) {
-            for (unsigned bits = 0; bits < 32; ++bits) {
+            for (unsigned bits = 0; bits < 64; ++bits) {
               FaultFacts f{access, kind, protection, most};
               f.sharing = (bits & 1U) != 0 ? Sharing::Shared : Sharing::Private;
               f.has_object = (bits & 2U) != 0;
               f.has_amap = (bits & 4U) != 0;
               f.needs_copy = (bits & 8U) != 0;
               f.amap_shared = (bits & 16U) != 0;
+              f.revocable = (bits & 32U) != 0;
               f.slot = slot;
               if (is_possible(f)) all.push_back(f);
             }
@@ -51,9 +53,10 @@ std::vector<FaultFacts> every_fact() {
 std::string print(const FaultFacts& f) {
   return std::string("access ") + to_string(f.access) + " kind " + std::to_string(static_cast<int>(f.kind)) +
          " protection " + to_string(f.protection) + "/" + to_string(f.max_protection) + " shared " +
-         std::to_string(f.sharing == Sharing::Shared) + " object " + std::to_string(f.has_object) + " amap " +
-         std::to_string(f.has_amap) + " needs_copy " + std::to_string(f.needs_copy) + " amap_shared " +
-         std::to_string(f.amap_shared) + " slot " + std::to_string(static_cast<int>(f.slot));
+         std::to_string(f.sharing == Sharing::Shared) + " object " + std::to_string(f.has_object) +
+         " revocable " + std::to_string(f.revocable) + " amap " + std::to_string(f.has_amap) +
+         " needs_copy " + std::to_string(f.needs_copy) + " amap_shared " + std::to_string(f.amap_shared) +
+         " slot " + std::to_string(static_cast<int>(f.slot));
 }
 
 /// The rule in one line each, checked over every combination.
@@ -73,13 +76,25 @@ class FaultPlanRules : public ::testing::Test {
     return f.kind == FaultKind::WireMax ? f.max_protection : f.protection;
   }
   static bool writes(const FaultFacts& f) {
-    return f.kind == FaultKind::Plain ? f.access == AccessKind::Write : includes(asked(f), Protection::Write);
+    if (f.kind == FaultKind::Plain) return f.access == AccessKind::Write;
+    return includes(asked(f), Protection::Write) || takes_a_copy(f);
+  }
+  /// Others could take the page away, and there is a layer for a copy.
+  static bool takes_a_copy(const FaultFacts& f) {
+    return f.kind == FaultKind::WireMax && f.revocable && f.sharing == Sharing::Private;
   }
 };
 
 TEST_F(FaultPlanRules, AnAccessIsRefusedExactlyWhenTheRightIsMissing) {
   for_every([&](const FaultFacts& f, const FaultPlan& plan) {
     EXPECT_EQ(plan.what == FaultCase::NotAllowed, !includes(asked(f), needed(f.access)));
+  });
+}
+
+TEST_F(FaultPlanRules, WireMaxUsesNoPageThatOthersCanTake) {
+  for_every([&](const FaultFacts& f, const FaultPlan& plan) {
+    if (!takes_a_copy(f)) return;
+    EXPECT_NE(plan.what, FaultCase::UseObject);
   });
 }
 

@@ -48,6 +48,31 @@ TEST(MemoryMap, NamesTheObjectOfSharedMemory) {
   EXPECT_NE(map.find("ram+0x0"), std::string::npos) << map;
 }
 
+TEST(GuestMemory, ShowsDevicesWithoutTakingThemForMemory) {
+  const auto memory = memory_of(MemoryBacking::Anonymous);
+  ASSERT_NE(memory, nullptr);
+  const auto timer = *uvm::GpaRange::from_size(uvm::Gpa(0xfec0'0000), 0x1000);
+  ASSERT_TRUE(memory->map_device("timer", timer));
+  const auto again = memory->map_device("other", timer);
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().kind(), uvm::ErrorKind::Busy) << again.error().text();
+  const auto in_ram = memory->map_device("lost", *uvm::GpaRange::from_size(uvm::Gpa(kMiB), 0x1000));
+  ASSERT_FALSE(in_ram);
+  EXPECT_EQ(in_ram.error().kind(), uvm::ErrorKind::Invalid) << in_ram.error().text();
+
+  const std::string map = format_memory_map(memory->space());
+  EXPECT_NE(map.find("00000fec00000-00000fec01000"), std::string::npos) << map;
+  EXPECT_NE(map.find("mmio"), std::string::npos) << map;
+  EXPECT_NE(map.find("device timer+0x0"), std::string::npos) << map;
+  EXPECT_NE(map.find("total: 1 mappings of 16M"), std::string::npos) << map;
+  EXPECT_NE(map.find("; 1 devices\n"), std::string::npos) << map;
+
+  EXPECT_FALSE(memory->holds(timer.begin(), 4));
+  const auto read = uvm::Access::read_value<std::uint32_t>(memory->space(), timer.begin());
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().kind(), uvm::ErrorKind::NoBacking) << read.error().text();
+}
+
 TEST(GuestMemory, HoldsExactlyItsRanges) {
   const auto memory = memory_of(MemoryBacking::Anonymous);
   ASSERT_NE(memory, nullptr);
