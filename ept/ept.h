@@ -38,12 +38,13 @@
 // guest's write is an exit with its address.
 //
 // WHAT OTHERS CAN TAKE. Pages of our own objects stay while the objects live: nobody else can change their
-// size. A file's do not: who may write it may cut it, and Linux then takes the lost pages out of every mapping,
-// private copies included. So every touch of guest memory by this process is a guarded copy
+// size. A file's do not: who may write it may cut it, and Linux then takes the lost pages out of every
+// mapping, private copies included. So every touch of guest memory by this process is a guarded copy
 // (host/guarded_copy.h): a signal becomes PagerIo with file and offset. A vCPU's touch is EFAULT without an
-// address; uvm::Space::drop_lost() turns what was lost into events, which have one. And no pin rests on such a
-// mapping: settle() moves private pages into anonymous memory, where they stay, before the pin is handed out.
-// A device's range has no pages, no window and no memory slot: an access by a vCPU is an exit to the bus.
+// address; uvm::Space::drop_lost() turns what was lost into events, which have one. And no pin rests on such
+// a mapping: settle() moves private pages into anonymous memory, where they stay, before the pin is handed
+// out. A device's range has no pages, no window and no memory slot: an access by a vCPU is an exit to the
+// bus.
 //
 // LOCKS. Pmap (tables, codec, loader with window and stash) > PvList. No lock is held while another space's
 // page is read, nor during StageTwo::zap(), which waits for vCPUs that may sleep on an event. The userfaultfd

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <string>
 
+#include "ept/host/memfd.h"
 #include "uvm/base/range.h"
 
 namespace ept::host {
@@ -63,20 +64,15 @@ uvm::Status Backing::read_page(std::uint64_t index, std::span<std::byte> page) c
 }
 
 uvm::Status Backing::write(std::uint64_t index, std::uint64_t offset, std::span<const std::byte> from) const {
-  const std::string what = std::string(name()) + ": writing page " + std::to_string(index);
-  if (kind_ == BackingKind::File) {
-    return uvm::Error(uvm::ErrorKind::Protection, what + ": files are never written");
+  const std::string what = std::string(name()) + ": writing at " + uvm::hex(offset_of(index) + offset);
+  if (!uvm::includes(max_protection(), uvm::Protection::Write)) {
+    return uvm::Error(uvm::ErrorKind::Protection, what + ": it is never written");
   }
-  while (!from.empty()) {
-    const auto at = static_cast<off_t>(index * uvm::kPageSize + offset);
-    const ssize_t put = ::pwrite(fd(), from.data(), from.size(), at);
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0 && errno == EPERM) return uvm::Error(uvm::ErrorKind::Protection, what + ": it is sealed");
-    if (put <= 0) return uvm::Error(uvm::ErrorKind::NoMemory, what + ": " + std::strerror(errno));
-    from = from.subspan(static_cast<std::size_t>(put));
-    offset += static_cast<std::uint64_t>(put);
-  }
-  return uvm::ok();
+  UVMM_CHECK(check_page(index));
+  // As through a mapping: what lies past the end of the last page is nowhere, and makes no file longer.
+  const std::uint64_t begin = offset_of(index) + offset;
+  const std::uint64_t end = std::min(begin + from.size(), std::max(begin, present_size()));
+  return write_memory(fd(), begin, from.first(end - begin), what);
 }
 
 }  // namespace ept::host

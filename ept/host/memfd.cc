@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <string>
 
 namespace ept::host {
@@ -24,7 +25,7 @@ uvm::Status write_memory(int fd, std::uint64_t offset, std::span<const std::byte
     const ssize_t put = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (put < 0 && errno == EINTR) continue;
     if (put <= 0) {
-      return uvm::Error(uvm::ErrorKind::NoMemory, std::string(what) + ": the host has no memory for it");
+      return uvm::Error(uvm::ErrorKind::NoMemory, std::string(what) + ": " + std::strerror(errno));
     }
     offset += static_cast<std::uint64_t>(put);
     bytes = bytes.subspan(static_cast<std::size_t>(put));

@@ -15,7 +15,7 @@ namespace ept::host {
 /// NoMemory, System.
 uvm::Result<UniqueFd> make_memfd(std::string_view label, std::uint64_t size);
 
-/// Writes all of `bytes` to a file in memory, from byte `offset` on. `what` heads the error. Errors:
+/// Writes all of `bytes` to a file, from byte `offset` on. `what` heads the error. Errors:
 /// NoMemory.
 [[nodiscard]] uvm::Status write_memory(int fd, std::uint64_t offset, std::span<const std::byte> bytes,
                                        std::string_view what);

@@ -4,7 +4,8 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
-#include "tests/ept/ept_support.h"
+#include "ept/host/file_object.h"
+#include "tests/ept/temp_file.h"
 
 namespace ept {
 namespace {
@@ -270,9 +271,10 @@ TEST_P(PmapModes, APageThatIsGoneIsAPagerError) {
 
 TEST_P(PmapModes, PopulatingPastTheEndOfAFileIsAPagerError) {
   const auto pmap = make(pages(0, 8));
-  const auto object = make_object(4);
+  const TempFile file(TempFile::patterned(4));
+  const auto object = *host::FileObject::open(file.path());
   ASSERT_OK(pmap->enter(copy_on_write(pages(0, 4), {object.get(), 0})));
-  ASSERT_EQ(::ftruncate(object->fd(), static_cast<off_t>(2 * kPage)), 0);
+  file.resize(2 * kPage);
   const auto result = pmap->promote({page(3), Frame{object.get(), 3}, Placement::InPlace});
   ASSERT_FALSE(result);
   EXPECT_EQ(test::kind_of(result), ErrorKind::PagerIo);
