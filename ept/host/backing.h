@@ -38,7 +38,9 @@ class Backing : public uvm::Pager, public uvm::FrameStore {
   /// zeros. Errors: EndOfObject, PagerIo.
   [[nodiscard]] uvm::Status read_page(std::uint64_t index, std::span<std::byte> page) const;
 
-  /// Writes bytes of page `index`, from `offset` on. Errors: Protection (a file, or sealed), NoMemory.
+  /// Writes bytes of page `index`, from `offset` on; those past the end of the last page of a file are
+  /// dropped. Errors: Protection (what was opened or frozen for reading), PagerIo (the page is gone),
+  /// NoMemory.
   [[nodiscard]] uvm::Status write(std::uint64_t index, std::uint64_t offset,
                                   std::span<const std::byte> from) const;
 
