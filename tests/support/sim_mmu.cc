@@ -32,12 +32,15 @@ bool is_exhausted(std::atomic<std::uint64_t>& budget) {
   return false;
 }
 
-/// Empty: zeros.
+/// Empty: zeros. Word by word, because pinned pages are copied while devices and vCPUs write to them.
 void copy_page(std::span<std::byte> to, std::span<const std::byte> from) {
-  if (from.empty()) {
-    std::memset(to.data(), 0, to.size());
-  } else {
-    std::memcpy(to.data(), from.data(), to.size());
+  for (std::size_t at = 0; at < to.size(); at += sizeof(std::uint64_t)) {
+    std::uint64_t word = 0;
+    if (!from.empty()) {
+      auto* const source = reinterpret_cast<std::uint64_t*>(const_cast<std::byte*>(from.data()) + at);
+      word = std::atomic_ref(*source).load(std::memory_order_relaxed);
+    }
+    std::atomic_ref(*reinterpret_cast<std::uint64_t*>(to.data() + at)).store(word, std::memory_order_relaxed);
   }
 }
 

@@ -12,7 +12,19 @@
 
 namespace test::model {
 
-/// One space and whoever executes instructions in it. Used by one thread.
+/// One more vCPU of a machine. Each is used by one thread; it goes before the machine does.
+class Cpu {
+ public:
+  Cpu() = default;
+  Cpu(const Cpu&) = delete;
+  Cpu& operator=(const Cpu&) = delete;
+  virtual ~Cpu() = default;
+  /// Of an aligned word, atomically. Errors: the fault's.
+  [[nodiscard]] virtual uvm::Result<std::uint64_t> load(uvm::Gpa from) = 0;
+  [[nodiscard]] virtual uvm::Status store(uvm::Gpa to, std::uint64_t value) = 0;
+};
+
+/// One space and whoever executes instructions in it. Used by one thread, but for another_cpu().
 class Machine {
  public:
   Machine() = default;
@@ -25,6 +37,10 @@ class Machine {
   [[nodiscard]] virtual uvm::Result<std::uint64_t> load(uvm::Gpa from) = 0;
   [[nodiscard]] virtual uvm::Status store(uvm::Gpa to, std::uint64_t value) = 0;
   [[nodiscard]] virtual uvm::Status execute(uvm::Gpa at) = 0;
+
+  /// A vCPU for another thread; null where this backend has but one. Its accesses must be allowed, or else
+  /// only where the host tells of no events.
+  [[nodiscard]] virtual std::unique_ptr<Cpu> another_cpu() { return nullptr; }
 
   /// A device that has pinned `frame`, which this space shows at `at`: nullopt or false where this host gives
   /// it no way there now.

@@ -39,6 +39,28 @@ void write_all(int fd, std::span<const std::byte> bytes, std::uint64_t offset) {
             static_cast<ssize_t>(bytes.size()));
 }
 
+/// Another thread that touches the window, where it may.
+class WindowCpu : public Cpu {
+ public:
+  WindowCpu(uvm::Space& space, ept::Pmap& pmap) : space_(space), pmap_(pmap) {}
+  [[nodiscard]] uvm::Result<std::uint64_t> load(Gpa from) override {
+    std::uint64_t value = 0;
+    while (touch_load(word(from), value) != Touched::Done) UVMM_CHECK(space_.fault(from, AccessKind::Read));
+    return value;
+  }
+  [[nodiscard]] Status store(Gpa to, std::uint64_t value) override {
+    while (touch_store(word(to), value) != Touched::Done) UVMM_CHECK(space_.fault(to, AccessKind::Write));
+    return uvm::ok();
+  }
+
+ private:
+  std::uint64_t* word(Gpa at) {
+    return reinterpret_cast<std::uint64_t*>(pmap_.bytes(*uvm::GpaRange::from_size(at, 8)).data());
+  }
+  uvm::Space& space_;
+  ept::Pmap& pmap_;
+};
+
 std::shared_ptr<FileObject> read_only_file() {
   std::string path = ::testing::TempDir() + "uvmm-model-XXXXXX";
   const ept::host::UniqueFd file(::mkstemp(path.data()));
@@ -126,6 +148,10 @@ uvm::Result<std::uint64_t> HostMachine::load(Gpa from) {
 
 Status HostMachine::store(Gpa to, std::uint64_t value) {
   return touch(to, AccessKind::Write, value);
+}
+
+std::unique_ptr<Cpu> HostMachine::another_cpu() {
+  return std::make_unique<WindowCpu>(*space_, *pmap_);
 }
 
 std::optional<std::uint64_t> HostMachine::dma_load(uvm::Frame frame, Gpa at) {

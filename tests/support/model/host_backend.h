@@ -51,6 +51,7 @@ class HostMachine : public Machine {
   [[nodiscard]] uvm::Status execute(uvm::Gpa at) override {
     return space_->fault(at, uvm::AccessKind::Execute);
   }
+  [[nodiscard]] std::unique_ptr<Cpu> another_cpu() override;
   [[nodiscard]] std::optional<std::uint64_t> dma_load(uvm::Frame frame, uvm::Gpa at) override;
   [[nodiscard]] bool dma_store(uvm::Frame frame, uvm::Gpa at, std::uint64_t value) override;
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <utility>
 
@@ -26,6 +27,21 @@ void put_word(std::span<std::byte> page, std::uint64_t offset, std::uint64_t val
   std::memcpy(page.data() + offset, &value, sizeof value);
 }
 
+/// A device works beside vCPUs.
+std::atomic_ref<std::uint64_t> word_of(uvm::Frame frame, Gpa at) {
+  return std::atomic_ref(*reinterpret_cast<std::uint64_t*>(bytes_of(frame).data() + at.offset_in_page()));
+}
+
+class OneSimCpu : public Cpu {
+ public:
+  OneSimCpu(uvm::Space& space, SimMmu& mmu) : cpu_(space, mmu) {}
+  [[nodiscard]] uvm::Result<std::uint64_t> load(Gpa from) override { return cpu_.load(from); }
+  [[nodiscard]] uvm::Status store(Gpa to, std::uint64_t value) override { return cpu_.store(to, value); }
+
+ private:
+  SimCpu cpu_;
+};
+
 class SimMachine : public Machine {
  public:
   SimMachine(SimArena& arena, const std::string& name) : mmu_(kLimits, &arena) {
@@ -45,11 +61,14 @@ class SimMachine : public Machine {
   [[nodiscard]] uvm::Result<std::uint64_t> load(Gpa from) override { return cpu_->load(from); }
   [[nodiscard]] uvm::Status store(Gpa to, std::uint64_t value) override { return cpu_->store(to, value); }
   [[nodiscard]] uvm::Status execute(Gpa at) override { return cpu_->execute(at); }
+  [[nodiscard]] std::unique_ptr<Cpu> another_cpu() override {
+    return std::make_unique<OneSimCpu>(*space_, mmu_);
+  }
   [[nodiscard]] std::optional<std::uint64_t> dma_load(uvm::Frame frame, Gpa at) override {
-    return word_at(bytes_of(frame), at.offset_in_page());
+    return word_of(frame, at).load();
   }
   [[nodiscard]] bool dma_store(uvm::Frame frame, Gpa at, std::uint64_t value) override {
-    put_word(bytes_of(frame), at.offset_in_page(), value);
+    word_of(frame, at).store(value);
     return true;
   }
 

@@ -37,31 +37,47 @@ void install_handlers() {
   static_cast<void>(done);
 }
 
+#if defined(__SANITIZE_THREAD__)
+// What a vCPU does is nothing that a sanitizer of this process sees.
+#define UVMM_UNSEEN __attribute__((no_sanitize("thread")))
+#else
+#define UVMM_UNSEEN
+#endif
+
+UVMM_UNSEEN void load(const std::uint64_t* from, std::uint64_t& value) {
+  is_touching = 1;
+  value = __atomic_load_n(from, __ATOMIC_SEQ_CST);
+  is_touching = 0;
+}
+
+UVMM_UNSEEN void store(std::uint64_t* to, std::uint64_t value) {
+  is_touching = 1;
+  __atomic_store_n(to, value, __ATOMIC_SEQ_CST);
+  is_touching = 0;
+}
+
 template <class F>
 Touched touch(F&& instruction) {
   install_handlers();
   switch (sigsetjmp(way_back, 1)) {
     case 0:
-      break;
+      instruction();
+      return Touched::Done;
     case 1:
       return Touched::Faulted;
     default:
       return Touched::Refused;
   }
-  is_touching = 1;
-  instruction();
-  is_touching = 0;
-  return Touched::Done;
 }
 
 }  // namespace
 
 Touched touch_load(const std::uint64_t* from, std::uint64_t& value) {
-  return touch([&] { value = *static_cast<const volatile std::uint64_t*>(from); });
+  return touch([&] { load(from, value); });
 }
 
 Touched touch_store(std::uint64_t* to, std::uint64_t value) {
-  return touch([&] { *static_cast<volatile std::uint64_t*>(to) = value; });
+  return touch([&] { store(to, value); });
 }
 
 void refuse_touch(pthread_t thread) {

@@ -1,4 +1,5 @@
 // Loads and stores that may fail: a signal in the middle of one is its answer, and not the end of the test.
+// Atomic, and unseen by ThreadSanitizer, as a vCPU's are.
 #pragma once
 
 #include <pthread.h>
