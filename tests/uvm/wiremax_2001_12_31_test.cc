@@ -76,6 +76,40 @@ TEST_F(Wiremax20011231, WithAPin) {
   EXPECT_TRUE(is_pattern(guest.page_at(0), 8));
 }
 
+// What the commit left open: W's mapping is shared, so there is no copy that wiring could have made for it.
+// The page stays the file's for W, and only T leaves it.
+TEST_F(Wiremax20011231, WithASharedMapping) {
+  // 1. W locks the file's page itself.
+  auto request = over(pages(8, 4), file, uvm::Sharing::Shared);
+  request.protection = request.max_protection = Protection::ReadExecute;
+  EXPECT_OK(space.map(request));
+  auto locked = pin(pages(8, 1), uvm::PinAccess::Read);
+  ASSERT_TRUE(is_ok(locked));
+  const uvm::Frame page_of_file = locked->frame_at(page(8));
+  EXPECT_TRUE(is_file_page(page_of_file));
+  EXPECT_EQ(space.statistics().object_copied, 0U);
+
+  // 2. T runs the same page. 3, 4. A debugger writes into T, which gets a copy; W keeps its translation.
+  EXPECT_OK(guest.cpu.execute(page(8)));
+  EXPECT_OK(tracee.cpu.execute(page(0)));
+  poke(tracee, 0, 7);
+  ASSERT_TRUE(guest.mmu.extract(page(8)));
+  EXPECT_EQ(guest.mmu.extract(page(8))->frame, page_of_file);
+
+  // 5. T sees the breakpoint, W and the file do not. 6. W touches the page: no fault, nothing counted twice.
+  EXPECT_TRUE(is_pattern(tracee.page_at(0), 7));
+  const std::uint64_t faults = space.statistics().faults;
+  EXPECT_TRUE(is_pattern(guest.page_at(8), 100));
+  EXPECT_EQ(space.statistics().faults, faults);
+  EXPECT_EQ(space.pin_count(page(8)), 1U);
+
+  // 7. W unlocks: the file's page is held by nobody.
+  locked = uvm::Error();
+  expect_nothing_pinned();
+  EXPECT_EQ(file->holds(), 0U);
+  EXPECT_TRUE(is_pattern(guest.page_at(8), 100));
+}
+
 TEST_F(Wiremax20011231, UnlockingFindsNoTranslationAndDoesNotMind) {
   auto locked = pin(pages(0, 1), uvm::PinAccess::Read);
   ASSERT_TRUE(is_ok(locked));

@@ -60,6 +60,7 @@ class KvmMachine : public HostMachine, private ept::StageTwo {
 
  private:
   Status run(Gpa at, AccessKind access, std::uint64_t& value) {
+    const std::lock_guard lock(running_);
     begin_touch(at);
     auto status =
         shell_->access(at, access, value, [&](vmm::kvm::Exit& exit) { return stopped(exit, at, access); });
@@ -67,8 +68,8 @@ class KvmMachine : public HostMachine, private ept::StageTwo {
     return status;
   }
 
-  /// An exit in the middle of an access: the host has no page there (EFAULT, or MMIO from an emulator), the
-  /// slot is being zapped (MMIO), or an event was refused (a kick; it may be an old one).
+  /// An exit in the middle of an access: the host has no page there (EFAULT, or MMIO from an emulator), or an
+  /// event was refused (a kick; it may be an old one).
   Status stopped(vmm::kvm::Exit& exit, Gpa at, AccessKind access) {
     if (const auto* mmio = std::get_if<vmm::kvm::MmioExit>(&exit)) {
       EXPECT_TRUE(pmap().covered().contains(mmio->gpa)) << to_string(exit);
@@ -81,9 +82,11 @@ class KvmMachine : public HostMachine, private ept::StageTwo {
     return space().fault(at, access);
   }
 
-  /// While the guest runs: what it accesses meanwhile is an MMIO exit, which stopped() answers.
+  /// Between two accesses, as a machine's vCPUs stand still for it. An access that finds no slot is emulated,
+  /// and an emulator that meets an event which is refused never leaves the kernel: its copying is not
+  /// interrupted by signals.
   void zap(uvm::GpaRange /*range*/) override {
-    const std::lock_guard lock(zapping_);
+    const std::lock_guard lock(running_);
     EXPECT_TRUE(slot_->remove());
     EXPECT_TRUE(slot_->reinstate());
   }
@@ -91,7 +94,7 @@ class KvmMachine : public HostMachine, private ept::StageTwo {
   Shells& shells_;
   std::unique_ptr<KvmShell> shell_;
   std::optional<MemSlot> slot_;
-  std::mutex zapping_;
+  std::mutex running_;
 };
 
 }  // namespace

@@ -14,8 +14,8 @@ namespace test::model {
 
 inline constexpr std::size_t kSequence = 2000;
 /// A sequence takes less than two seconds. Shorter ones that hang are not waited for that long.
-inline constexpr unsigned kTrialSeconds = 60;
-inline constexpr unsigned kShorterTrialSeconds = 3;
+inline constexpr unsigned kTrialSeconds = 300;
+inline constexpr unsigned kShorterTrialSeconds = 20;
 
 using MakeBackend = std::function<std::unique_ptr<Backend>()>;
 
