@@ -19,7 +19,7 @@ TEST(ModelOnKvm, RandomSequencesGiveWhatPlainArraysGive) {
 
 TEST(ModelOnKvm, WhileTranslationsAreDroppedAtRandomMoments) {
   UVMM_REQUIRE_KVM();
-  check_random_sequences([] { return std::make_unique<KvmBackend>(Drops::AtRandomMoments); }, 1000);
+  check_random_sequences([] { return std::make_unique<KvmBackend>(Drops::AtRandomMoments); }, 300);
 }
 
 }  // namespace

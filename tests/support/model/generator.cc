@@ -23,7 +23,7 @@ class Generator {
     op.first = below(kPages);
     op.count = 1 + below(std::min<std::uint64_t>(below(4) == 0 ? kPages : 6, kPages - op.first));
     op.word = below(kWords);
-    op.value = random_() >> 16;
+    op.value = below(8) == 0 ? 0 : random_() >> 16;
     op.object = static_cast<int>(below(kObjects + 1)) - 1;
     op.object_page = below(kObjectPages);
     fill_rights(op);
@@ -43,7 +43,8 @@ class Generator {
         {Do::Store, 26}, {Do::Load, 10},   {Do::Write, 8},    {Do::Read, 6},    {Do::Map, 12},
         {Do::Unmap, 4},  {Do::Protect, 6}, {Do::Inherit, 5},  {Do::Advise, 2},  {Do::Execute, 2},
         {Do::Fault, 5},  {Do::Pin, 8},     {Do::Unpin, 3},    {Do::Dma, 12},    {Do::Fork, 3},
-        {Do::Drop, 5},   {Do::Create, 5},  {Do::Truncate, 3}, {Do::Destroy, 1},
+        {Do::Drop, 5},   {Do::Create, 5},  {Do::Truncate, 3}, {Do::Destroy, 1}, {Do::Peek, 4},
+        {Do::Poke, 6},   {Do::Reshare, 3},
     };
     std::uint64_t sum = 0;
     for (const Weight& one : kWeights) sum += one.weight;
@@ -72,6 +73,7 @@ class Generator {
     op.overlap = below(4) != 0 ? uvm::Overlap::Replace : uvm::Overlap::Refuse;
     op.access = below(2) == 0 ? uvm::AccessKind::Read : uvm::AccessKind::Execute;
     op.fault = static_cast<uvm::FaultKind>(below(3));
+    op.shared_writes = below(2) == 0 ? uvm::SharedWrites::Refuse : uvm::SharedWrites::Allow;
     op.pin_access = below(3) == 0 ? uvm::PinAccess::Read : uvm::PinAccess::Write;
     op.policy = below(12) == 0 ? static_cast<uvm::ForkPolicy>(below(3)) : uvm::ForkPolicy::Copy;
   }
@@ -130,13 +132,17 @@ class Generator {
                 .probe = op.probe};
       case Do::Load:
       case Do::Read:
+      case Do::Peek:
       case Do::Store:
       case Do::Write:
+      case Do::Poke:
         bare.first = op.first;
         bare.word = op.word;
-        if (op.what == Do::Store || op.what == Do::Write) bare.value = op.value;
+        if (op.what == Do::Store || op.what == Do::Write || op.what == Do::Poke) bare.value = op.value;
+        if (op.what == Do::Poke) bare.shared_writes = op.shared_writes;
         return bare;
       case Do::Execute:
+      case Do::Reshare:
       case Do::Fault:
         bare.first = op.first;
         if (op.what == Do::Fault) bare.access = op.access;

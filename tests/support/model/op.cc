@@ -7,9 +7,10 @@
 namespace test::model {
 namespace {
 
-constexpr const char* kDoNames[] = {"Create", "Destroy", "Map",     "Unmap", "Protect", "Inherit", "Advise",
-                                    "Load",   "Store",   "Execute", "Read",  "Write",   "Fault",   "Pin",
-                                    "Unpin",  "Dma",     "Fork",    "Drop",  "Truncate"};
+constexpr const char* kDoNames[] = {"Create", "Destroy", "Map",     "Unmap",   "Protect", "Inherit",
+                                    "Advise", "Load",    "Store",   "Execute", "Read",    "Write",
+                                    "Fault",  "Pin",     "Unpin",   "Dma",     "Fork",    "Drop",
+                                    "Peek",   "Poke",    "Reshare", "Truncate"};
 constexpr const char* kProtectionNames[] = {
     "None", "Read", "Write", "ReadWrite", "Execute", "ReadExecute", "Write | uvm::Protection::Execute",
     "All"};
@@ -51,6 +52,7 @@ std::string to_code(const Op& op) {
   static constexpr const char* kOverlap[] = {"Refuse", "Replace"};
   static constexpr const char* kAccess[] = {"Read", "Write", "Execute"};
   static constexpr const char* kFault[] = {"Plain", "Wire", "WireMax"};
+  static constexpr const char* kReach[] = {"Refuse", "Allow"};
   static constexpr const char* kPolicy[] = {"Copy", "Quiesce", "Refuse"};
   const Op usual;
   Fields fields;
@@ -74,6 +76,7 @@ std::string to_code(const Op& op) {
   fields.name("fault", "uvm::FaultKind", kFault, op.fault, usual.fault);
   fields.name("pin_access", "uvm::PinAccess", kAccess, op.pin_access, usual.pin_access);
   fields.name("policy", "uvm::ForkPolicy", kPolicy, op.policy, usual.policy);
+  fields.name("shared_writes", "uvm::SharedWrites", kReach, op.shared_writes, usual.shared_writes);
   fields.number("probe", op.probe, usual.probe);
   return fields.text();
 }

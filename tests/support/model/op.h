@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "uvm/access_mode.h"
 #include "uvm/map_request.h"
 #include "uvm/pin_table.h"
 #include "uvm/protection.h"
@@ -44,6 +45,9 @@ enum class Do : std::uint8_t {
   Dma,       // a device writes a word of the `first`-th page (modulo their number) of a pin for writing
   Fork,      // `space` into the slot `child`; what was there is destroyed first
   Drop,      // all translations (property P0)
+  Peek,      // a debugger's look, at what the mapping could ever allow
+  Poke,      // a debugger's write
+  Reshare,   // a private page that is as before becomes the object's again
   Truncate,  // `object` to `count` pages, down or up
 };
 inline constexpr std::size_t kKinds = static_cast<std::size_t>(Do::Truncate) + 1;
@@ -69,6 +73,7 @@ struct Op {
   uvm::FaultKind fault = uvm::FaultKind::Plain;
   uvm::PinAccess pin_access = uvm::PinAccess::Write;
   uvm::ForkPolicy policy = uvm::ForkPolicy::Copy;
+  uvm::SharedWrites shared_writes = uvm::SharedWrites::Refuse;  // of a poke
   /// The page of every space that is looked at after the step.
   std::uint64_t probe = 0;
 };

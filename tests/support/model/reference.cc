@@ -46,7 +46,20 @@ std::optional<ErrorKind> Reference::error(std::size_t space, std::uint64_t page,
 Words Reference::words(std::size_t space, std::uint64_t number) const {
   const Page& page = spaces_[space]->at(number);
   if (page.has_layer() && page.cell->own) return *page.cell->own;
+  return below(page);
+}
+
+Words Reference::below(const Page& page) const {
   return page.object < 0 ? Words{} : *object(page.object)[page.object_page];
+}
+
+bool Reference::is_as_below(std::size_t space, std::uint64_t number) const {
+  const Page& page = spaces_[space]->at(number);
+  return !page.cell->own || *page.cell->own == below(page);
+}
+
+void Reference::drop_own(std::size_t space, std::uint64_t page) {
+  spaces_[space]->at(page).cell->own.reset();
 }
 
 bool Reference::may_write(std::size_t space, std::uint64_t page) const {
@@ -72,7 +85,7 @@ bool Reference::has_private_pages_over(int object, std::uint64_t first) const {
 
 Bytes& Reference::own(Page& page) {
   Bytes& own = page.cell->own;
-  if (!own) own = std::make_shared<Words>(page.object < 0 ? Words{} : *object(page.object)[page.object_page]);
+  if (!own) own = std::make_shared<Words>(below(page));
   return own;
 }
 
@@ -151,6 +164,10 @@ Expected Reference::expect(const Op& op) const {
       return {error(op.space, op.first, AccessKind::Execute)};
     case Do::Fault:
       return expect_fault(op);
+    case Do::Peek:
+    case Do::Poke:
+    case Do::Reshare:
+      return expect_debugger(op);
     case Do::Pin:
       return expect_pin(op);
     case Do::Fork:
@@ -186,6 +203,23 @@ Expected Reference::expect_fault(const Op& op) const {
   const Page& page = found->second;
   return {
       error(page, op.fault == uvm::FaultKind::WireMax ? page.max_protection : page.protection, op.access)};
+}
+
+Expected Reference::expect_debugger(const Op& op) const {
+  const auto found = spaces_[op.space]->find(op.first);
+  if (found == spaces_[op.space]->end()) return {ErrorKind::NoMapping};
+  const Page& page = found->second;
+  if (op.what == Do::Peek) return {error(page, page.max_protection, AccessKind::Read)};
+  if (op.what == Do::Poke) {
+    const bool is_kept_out = !page.has_layer() && op.shared_writes == uvm::SharedWrites::Refuse;
+    if (is_kept_out) return {ErrorKind::Protection};
+    return {error(page, page.max_protection, AccessKind::Write)};
+  }
+  // A page that is private elsewhere than in its place is left alone without a look at anything else.
+  const bool has_no_below = page.object >= 0 && page.object_page >= object(page.object).size();
+  if (has_no_below) return {std::nullopt, ErrorKind::EndOfObject};
+  if (pins_of_page(op.space, op.first) != 0) return {std::nullopt, ErrorKind::Pinned};
+  return {};
 }
 
 Expected Reference::expect_pin(const Op& op) const {
@@ -243,6 +277,7 @@ void Reference::done(const Op& op) {
       return each_page(op, [&](Page& page) { page.inherit = op.inherit; });
     case Do::Store:
     case Do::Write:
+    case Do::Poke:
       (*target(spaces_[op.space]->at(op.first)))[op.word] = op.value;
       return;
     case Do::Fault: {
@@ -271,6 +306,8 @@ void Reference::done(const Op& op) {
     case Do::Load:
     case Do::Read:
     case Do::Execute:
+    case Do::Peek:
+    case Do::Reshare:
     case Do::Drop:
       return;
   }

@@ -59,6 +59,9 @@ class Reference {
   /// A page over an object is a copy of its own from now on, if its mapping is private.
   void make_private(std::size_t space, std::uint64_t page);
   [[nodiscard]] bool may_write(std::size_t space, std::uint64_t page) const;
+  /// Whether nobody could tell if the page's own bytes were dropped; drops them.
+  [[nodiscard]] bool is_as_below(std::size_t space, std::uint64_t page) const;
+  void drop_own(std::size_t space, std::uint64_t page);
 
   [[nodiscard]] const std::vector<Bytes>& object(int object) const {
     return objects_[static_cast<std::size_t>(object)];
@@ -93,6 +96,8 @@ class Reference {
   };
 
   [[nodiscard]] bool is_past_the_end(const Page& page) const;
+  /// What the page would show without bytes of its own; it is within its object.
+  [[nodiscard]] Words below(const Page& page) const;
   [[nodiscard]] std::optional<uvm::ErrorKind> error(const Page& page, uvm::Protection allowed,
                                                     uvm::AccessKind access) const;
   [[nodiscard]] bool has_hole(const Op& op) const;
@@ -102,6 +107,7 @@ class Reference {
   [[nodiscard]] Expected expect_fault(const Op& op) const;
   [[nodiscard]] Expected expect_pin(const Op& op) const;
   [[nodiscard]] Expected expect_fork(const Op& op) const;
+  [[nodiscard]] Expected expect_debugger(const Op& op) const;
 
   /// Where a write to the page goes, and what a pin of it holds; the page is mapped and within its object.
   [[nodiscard]] Bytes target(Page& page);

@@ -124,6 +124,11 @@ Status Runner::perform(const Op& op) {
     case Do::Read:
     case Do::Write:
       return perform_access(op);
+    case Do::Peek:
+    case Do::Poke:
+      return perform_debugger(op);
+    case Do::Reshare:
+      return perform_reshare(op);
     case Do::Fault:
       return space(op).fault(at(op.first), op.access, op.fault);
     case Do::Pin:
@@ -178,6 +183,30 @@ Status Runner::perform_access(const Op& op) {
   expect_word(place(op.space, op.first, op.word), seen, model_.words(op.space, op.first)[op.word]);
   // A host may make private what it shows, where it could have done so at any time: the simulated one does.
   if (space(op).pmap().harvest_page(at(op.first))) model_.make_private(op.space, op.first);
+  return uvm::ok();
+}
+
+Status Runner::perform_debugger(const Op& op) {
+  const Gpa address = at(op.first, op.word);
+  std::uint64_t value = op.value;
+  if (op.what == Do::Poke) {
+    return uvm::Access::write(space(op), address, std::as_bytes(std::span(&value, 1)),
+                              {uvm::AccessRights::Maximum, op.shared_writes});
+  }
+  UVMM_CHECK(
+      uvm::Access::read(space(op), address, std::as_writable_bytes(std::span(&value, 1)), uvm::kDebugger));
+  if (!model_.expect(op).error) {
+    expect_word(place(op.space, op.first, op.word), value, model_.words(op.space, op.first)[op.word]);
+  }
+  return uvm::ok();
+}
+
+Status Runner::perform_reshare(const Op& op) {
+  UVMM_TRY(const auto reshared, space(op).reshare(at(op.first)));
+  if (reshared == uvm::Reshared::Kept) return uvm::ok();
+  if (!model_.is_as_below(op.space, op.first))
+    fail("a private page was dropped that is not as it was before");
+  model_.drop_own(op.space, op.first);
   return uvm::ok();
 }
 

@@ -33,6 +33,8 @@ class Runner {
   [[nodiscard]] uvm::Status perform_map(const Op& op);
   [[nodiscard]] uvm::Status perform_load(const Op& op);
   [[nodiscard]] uvm::Status perform_access(const Op& op);
+  [[nodiscard]] uvm::Status perform_debugger(const Op& op);
+  [[nodiscard]] uvm::Status perform_reshare(const Op& op);
   [[nodiscard]] uvm::Status perform_pin(const Op& op);
   [[nodiscard]] uvm::Status perform_fork(const Op& op);
   void transfer(const Op& op);
