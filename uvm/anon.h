@@ -2,7 +2,8 @@
 //
 // Most private pages of a guest never become an Anon. The host makes them while the guest runs, in place, and
 // the pmap knows them (Pmap::harvest); such a page belongs to exactly one address of one space, so there is
-// nothing to count. A page becomes an Anon when it has to be usable from more than one place.
+// nothing to count. A page becomes an Anon when it has to be usable from more than one place, or when its
+// bytes are in swap. An anon never changes: what comes back from swap is a new page (see reclaim.h).
 #pragma once
 
 #include <atomic>
@@ -18,14 +19,17 @@ class Pmap;
 /// pmap that made it can be gone by then. Thread-safe.
 class Anon {
  public:
-  /// Takes over `frame`, which came from a Shareable promotion. The caller holds the one reference.
+  /// Takes over `frame`, which came from a Shareable promotion, or is a slot of a swap area. The caller holds
+  /// the one reference.
   [[nodiscard]] static Anon* create(Frame frame) { return new Anon(frame); }
   Anon(const Anon&) = delete;
   Anon& operator=(const Anon&) = delete;
 
   [[nodiscard]] Frame frame() const { return frame_; }
+  /// The frame names a swap slot, which no pmap can enter.
+  [[nodiscard]] bool is_swapped() const { return frame_.store->as_swap() != nullptr; }
   void reference() { references_.fetch_add(1, std::memory_order_relaxed); }
-  /// Lets go of one reference; the last one frees the frame through `pmap` and ends the anon.
+  /// Lets go of one reference; the last one frees the frame, through `pmap` or in swap, and ends the anon.
   void release(Pmap& pmap);
   /// True is final while the caller's own reference cannot be copied by others: whoever shared the page has
   /// let go, and is done with its bytes.

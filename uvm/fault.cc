@@ -10,7 +10,12 @@ namespace uvm {
 
 Fault::Fault(const FaultContext& context, Gpa address, AccessKind access, FaultKind kind,
              std::optional<GpaRange> within)
-    : context_(context), page_(address.page_down()), access_(access), kind_(kind), within_(within) {}
+    : context_(context),
+      page_(address.page_down()),
+      access_(access),
+      kind_(kind),
+      within_(within),
+      room_(context.reclaim) {}
 
 std::string Fault::place() const {
   return "space " + context_.space + ": " + to_string(access_) + " at " + to_string(page_);
@@ -46,10 +51,19 @@ Result<GpaRange> Fault::repeat() {
       case Next::Flush:
         flush_sharers();
         break;
+      case Next::MakeRoom:
+        if (auto made = context_.reclaim.make_room(room_, 1); !made) {
+          return std::move(made).error().with_context(place());
+        }
+        break;
+      case Next::ReadSwap:
+        if (auto read = read_swap(); !read) return std::move(read).error().with_context(place());
+        break;
       case Next::EndBusy:
         end_busy();
         break;
       case Next::Wait:
+        room_.give_back();  // who waits holds nothing that others wait for
         std::exchange(wait_amap_, nullptr)->wait_for(wait_slot_);
         break;
     }
@@ -64,6 +78,7 @@ Result<Fault::Next> Fault::attempt() {
   if (entry == nullptr) return error(ErrorKind::NoMapping, "nothing is mapped there");
 
   LockedAmap amap(*entry);
+  limited_ = context_.reclaim.is_limited();
   const FaultFacts facts = gather(*entry, amap);
   slot_ = facts.slot;
   const FaultPlan plan = plan_fault(facts);
@@ -74,8 +89,9 @@ Result<Fault::Next> Fault::attempt() {
   }
   UVMM_CHECK(check_reach(*entry));
   const std::uint64_t slot = entry->slot_of(page_);
-  const bool is_ours = busy_ && busy_->amap == entry->amap && busy_->slot == slot;
-  if (busy_ && !is_ours) return Next::EndBusy;  // the mapping changed meanwhile: begin again
+  const bool is_ours = (busy_ && busy_->amap == entry->amap && busy_->slot == slot) ||
+                       (page_in_ && page_in_->is_for(*entry, page_));
+  if ((busy_ || page_in_) && !is_ours) return Next::EndBusy;  // the mapping changed meanwhile: begin again
   if (amap.is_busy(slot) && !is_ours) {
     wait_amap_ = entry->amap;
     wait_slot_ = slot;
@@ -99,6 +115,7 @@ FaultFacts Fault::gather(const Entry& entry, const LockedAmap& amap) const {
   facts.protection = entry.protection;
   facts.max_protection = entry.max_protection;
   facts.sharing = entry.sharing;
+  facts.limited = limited_;
   facts.has_object = entry.object != nullptr;
   facts.revocable = facts.has_object && entry.object->tenure() == Tenure::Revocable;
   facts.has_amap = amap.exists();
@@ -107,7 +124,9 @@ FaultFacts Fault::gather(const Entry& entry, const LockedAmap& amap) const {
   if (facts.has_object && !entry.is_private())
     return facts;  // no layer above the object: nothing to look for
   const std::uint64_t slot = entry.slot_of(page_);
-  if (amap.find(slot) != nullptr) {
+  if (const Anon* anon = amap.find(slot); anon != nullptr && anon->is_swapped()) {
+    facts.slot = SlotState::Swapped;
+  } else if (anon != nullptr) {
     facts.slot = amap.is_mine_alone(slot) ? SlotState::Alone : SlotState::Borrowed;
   } else if (context_.pmap.harvest_page(page_)) {
     facts.slot = SlotState::InPlace;
@@ -141,7 +160,7 @@ Result<Fault::Next> Fault::act(const Entry& entry, LockedAmap& amap, const Fault
       } else if (plan.fill == Fill::CopyOnWrite && !backing_gone_) {
         next = use_object(entry, amap, plan);
       } else {
-        next = use_in_place(plan);
+        next = use_in_place(entry, amap, plan);
       }
       break;
     case FaultCase::UseObject:
@@ -154,10 +173,16 @@ Result<Fault::Next> Fault::act(const Entry& entry, LockedAmap& amap, const Fault
       counter = &counters.zero_filled;
       if (kind_ == FaultKind::Peek) {
         next = visit(std::nullopt);
+      } else if (plan.fill == Fill::Zero) {
+        next = fill_zeros(entry, amap, plan);
+      } else if (plan.fill == Fill::Present) {
+        next = make_zeros(entry, amap, plan);
       } else {
-        next = plan.fill == Fill::Zero ? fill_zeros(entry, amap, plan) : copy_page(entry, amap, plan);
+        next = copy_page(entry, amap, plan);
       }
       break;
+    case FaultCase::PageIn:
+      return page_in(entry, amap, plan);
     case FaultCase::CopyAnon:
       counter = &counters.anon_copied;
       next = copy_page(entry, amap, plan);
@@ -170,7 +195,7 @@ Result<Fault::Next> Fault::act(const Entry& entry, LockedAmap& amap, const Fault
   if (next && *next == Next::Done) {
     count(kind_ == FaultKind::Peek ? counters.peeks : *counter);
     if (kind_ == FaultKind::Poke) count(counters.pokes);
-    if (plan.fill != Fill::Exact) count(counters.left_to_host);
+    if (plan.fill == Fill::CopyOnWrite || plan.fill == Fill::Zero) count(counters.left_to_host);
   }
   return next;
 }
@@ -213,17 +238,26 @@ Result<Fault::Next> Fault::use_anon(const Entry& entry, const LockedAmap& amap, 
   const std::uint64_t most = std::min(kAnonCluster, (ahead.end() - page_) >> kPageShift);
   while (pages < most) {
     const Anon* next = amap.find(slot + pages);
-    if (next == nullptr || next->frame() != first + pages) break;
+    if (next == nullptr || next->frame() != first + pages || amap.is_busy(slot + pages)) break;
     if ((slot_ == SlotState::Alone) != amap.is_mine_alone(slot + pages)) break;
     ++pages;
   }
-  return enter({*GpaRange::from_size(page_, pages << kPageShift), first, Fill::Exact, plan.rights});
+  const GpaRange run = *GpaRange::from_size(page_, pages << kPageShift);
+  if (limited_) context_.reclaim.add(run, room_);
+  return enter({run, first, Fill::Exact, plan.rights});
 }
 
-Result<Fault::Next> Fault::use_in_place(const FaultPlan& plan) {
+Result<Fault::Next> Fault::use_in_place(const Entry& entry, const LockedAmap& amap, const FaultPlan& plan) {
   const auto frame = context_.pmap.harvest_page(page_);
   if (!frame) return Next::Again;
-  return enter({GpaRange::page_of(page_), *frame, Fill::Exact, plan.rights});
+  if (limited_) context_.reclaim.use(page_);
+  return enter_in_place(run_in_place(entry, amap), *frame, plan);
+}
+
+Result<Fault::Next> Fault::enter_in_place(GpaRange run, Frame frame, const FaultPlan& plan) {
+  wired_ = WiredPage{frame, nullptr, 0};
+  if (plan.fill == Fill::Present) return enter({run, std::nullopt, Fill::Present, plan.rights});
+  return enter({GpaRange::page_of(page_), frame, Fill::Exact, plan.rights});
 }
 
 Result<Fault::Next> Fault::use_object(const Entry& entry, const LockedAmap& amap, const FaultPlan& plan) {
@@ -255,6 +289,40 @@ Result<Fault::Next> Fault::fill_zeros(const Entry& entry, const LockedAmap& amap
   return enter({run_around(entry, amap, plan), std::nullopt, Fill::Zero, plan.rights});
 }
 
+/// 2B without an object, in a space that counts its pages.
+Result<Fault::Next> Fault::make_zeros(const Entry& entry, const LockedAmap& amap, const FaultPlan& plan) {
+  Reclaim& reclaim = context_.reclaim;
+  GpaRange run = GpaRange::page_of(page_);
+  if (reclaim.looks_ahead(page_)) run = run_around(entry, amap, plan);
+  if (!reclaim.take(room_, run)) {
+    run = GpaRange::page_of(page_);
+    if (!reclaim.take(room_, run)) return Next::MakeRoom;
+  }
+  if (plan.rights != Protection::None) {
+    UVMM_CHECK(context_.pmap.enter({run, std::nullopt, Fill::Present, plan.rights}));
+  }
+  UVMM_CHECK(context_.pmap.fill(run, {}));
+  reclaim.add(run, room_);
+  count(context_.counters.pages_entered, run.pages());
+  wired_ = WiredPage{*context_.pmap.harvest_page(page_), nullptr, 0};
+  entered_ = run;
+  return Next::Done;
+}
+
+/// Chooses what to read; with the bytes read, puts them in place.
+Result<Fault::Next> Fault::page_in(const Entry& entry, LockedAmap& amap, const FaultPlan& plan) {
+  if (!page_in_) {
+    const bool alone = entry.advice == Advice::Random;
+    page_in_.emplace(context_.pmap);
+    page_in_->choose(entry, amap, page_, alone ? GpaRange::page_of(page_) : cluster_of(page_));
+    return Next::ReadSwap;
+  }
+  UVMM_TRY(const GpaRange in, page_in_->finish(entry, amap, plan));
+  if (limited_ && !in.empty()) context_.reclaim.add(in, room_);
+  count(context_.counters.paged_in, in.pages());
+  return Next::EndBusy;
+}
+
 /// 1B, and 2B where the host may not do it.
 Result<Fault::Next> Fault::copy_page(const Entry& entry, LockedAmap& amap, const FaultPlan& plan) {
   const std::uint64_t slot = entry.slot_of(page_);
@@ -265,19 +333,22 @@ Result<Fault::Next> Fault::copy_page(const Entry& entry, LockedAmap& amap, const
   } else if (plan.what == FaultCase::CopyAnon) {
     promotion.source = private_frame(entry, amap);
   }
+  if (limited_ && !context_.reclaim.take(room_, GpaRange::page_of(page_))) return Next::MakeRoom;
   // In place, the pmap flushes the one space there is. Others are ours to flush, if they can see an old page.
   if (plan.placement == Placement::Shareable && promotion.source && !busy_) {
     return take_away(entry, amap, slot);
   }
   UVMM_TRY(const Frame frame, promote_slot(context_.pmap, amap, slot, promotion));
   if (plan.placement == Placement::InPlace) count(context_.counters.made_in_place);
+  if (limited_) context_.reclaim.add(GpaRange::page_of(page_), room_);
   if (visits()) return visit(frame);
-  return enter({GpaRange::page_of(page_), frame, Fill::Exact, plan.rights});
+  return enter_in_place(GpaRange::page_of(page_), frame, plan);
 }
 
 GpaRange Fault::run_around(const Entry& entry, const LockedAmap& amap, const FaultPlan& plan) const {
   if (kind_ != FaultKind::Plain || entry.advice == Advice::Random) return GpaRange::page_of(page_);
   GpaRange run = within_ ? entry.range.intersection(*within_) : entry.range;
+  if (limited_ && entry.has_layer()) run = run.intersection(cluster_of(page_));
   if (slot_ == SlotState::Alone || slot_ == SlotState::Borrowed) {
     return context_.pmap.unserved(page_, run, plan.rights);
   }
@@ -289,13 +360,27 @@ GpaRange Fault::run_around(const Entry& entry, const LockedAmap& amap, const Fau
     run = run.before(entry.page_of_slot(*above));
   }
   run = context_.pmap.unserved(page_, run, plan.rights);
-  if (plan.fill != Fill::Exact || !entry.is_private()) return run;
+  if (plan.fill == Fill::CopyOnWrite || plan.fill == Fill::Zero || !entry.is_private()) return run;
   // An exact mapping would hide private pages that the host made.
   context_.pmap.harvest(run, [&](GpaRange found, Frame) {
     if (found.end() <= page_) run = run.from(found.end());
     if (found.begin() > page_) run = run.before(found.begin());
   });
   return run;
+}
+
+GpaRange Fault::run_in_place(const Entry& entry, const LockedAmap& amap) const {
+  const GpaRange page = GpaRange::page_of(page_);
+  if (kind_ != FaultKind::Plain || entry.advice == Advice::Random) return page;
+  const GpaRange most = entry.range.intersection(cluster_of(page_));
+  const auto belongs = [&](Gpa at) {
+    return amap.find(entry.slot_of(at)) == nullptr && !amap.is_busy(entry.slot_of(at));
+  };
+  Gpa begin = page.begin();
+  while (begin > most.begin() && belongs(begin - kPageSize)) begin = begin - kPageSize;
+  Gpa end = page.end();
+  while (end < most.end() && belongs(end)) end += kPageSize;
+  return *GpaRange::from_bounds(begin, end);
 }
 
 Fault::Next Fault::ask(const Entry& entry, std::uint64_t pages, std::uint64_t pages_before,
@@ -348,6 +433,21 @@ void Fault::copy_amap() {
   count(context_.counters.amap_copies);
 }
 
+Status Fault::read_swap() {
+  Reclaim& reclaim = context_.reclaim;
+  if (limited_) {
+    auto made = reclaim.make_room(room_, page_in_->pages());
+    if (!made && page_in_->pages() > 1) {
+      page_in_->only_wanted();
+      made = reclaim.make_room(room_, 1);
+    }
+    UVMM_CHECK(std::move(made));
+  }
+  auto read = page_in_->read();
+  reclaim.count_in(read, page_in_->pages());
+  return read;
+}
+
 /// The first half of a promotion that others share: the slot is busy from here on and the old page has no
 /// translation anywhere. flush_sharers() waits, without a lock, until no vCPU uses one.
 Fault::Next Fault::take_away(const Entry& entry, LockedAmap& amap, std::uint64_t slot) {
@@ -366,6 +466,7 @@ void Fault::flush_sharers() {
 }
 
 void Fault::end_busy() {
+  page_in_.reset();
   if (!busy_) return;
   busy_->amap->clear_busy(busy_->slot);
   busy_.reset();

@@ -1,11 +1,11 @@
 // The fault driver: look up, decide, resolve; look again after every sleep.
 //
 // One Fault object is one fault. It holds the map lock shared and the entry's amap lock from the look at the
-// facts to the entered translation. Three things cannot be done under them: asking a pager (it sleeps),
-// copying an amap (it changes the map), and flushing other spaces. For these attempt() lets go of everything
-// and says what to do next; afterwards nothing that was seen before is trusted: the entry is looked up again,
-// the facts gathered again, and only the pager's answer is kept, as long as entry and object still want that
-// very page and the object was not invalidated.
+// facts to the entered translation. Some things cannot be done under them: asking a pager (it sleeps),
+// copying an amap (it changes the map), flushing other spaces, and making room or reading swap (see
+// reclaim.h). For these attempt() lets go of everything and says what to do next; afterwards nothing that was
+// seen before is trusted: the entry is looked up again, the facts gathered again, and only the pager's answer
+// is kept, as long as entry and object still want that very page and the object was not invalidated.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,9 @@
 #include "uvm/locked_amap.h"
 #include "uvm/map.h"
 #include "uvm/object.h"
+#include "uvm/page_in.h"
 #include "uvm/pmap.h"
+#include "uvm/reclaim.h"
 #include "uvm/statistics.h"
 
 namespace uvm {
@@ -34,6 +36,7 @@ struct FaultContext {
   Map& map;
   Pmap& pmap;
   FaultCounters& counters;
+  Reclaim& reclaim;
 };
 
 /// Pages a fault on an anon looks ahead.
@@ -71,7 +74,17 @@ class Fault {
   [[nodiscard]] const std::optional<WiredPage>& wired() const { return wired_; }
 
  private:
-  enum class Next : std::uint8_t { Done, Again, AskPager, CopyAmap, Flush, EndBusy, Wait };
+  enum class Next : std::uint8_t {
+    Done,
+    Again,
+    AskPager,
+    CopyAmap,
+    Flush,
+    MakeRoom,
+    ReadSwap,
+    EndBusy,
+    Wait
+  };
   /// What to ask the object for: pages from the faulting one on, and how many before it are wanted as well.
   struct Question {
     std::shared_ptr<Object> object;
@@ -98,9 +111,11 @@ class Fault {
   [[nodiscard]] bool is_resolved() const;
 
   [[nodiscard]] Result<Next> use_anon(const Entry& entry, const LockedAmap& amap, const FaultPlan& plan);
-  [[nodiscard]] Result<Next> use_in_place(const FaultPlan& plan);
+  [[nodiscard]] Result<Next> use_in_place(const Entry& entry, const LockedAmap& amap, const FaultPlan& plan);
   [[nodiscard]] Result<Next> use_object(const Entry& entry, const LockedAmap& amap, const FaultPlan& plan);
   [[nodiscard]] Result<Next> fill_zeros(const Entry& entry, const LockedAmap& amap, const FaultPlan& plan);
+  [[nodiscard]] Result<Next> make_zeros(const Entry& entry, const LockedAmap& amap, const FaultPlan& plan);
+  [[nodiscard]] Result<Next> page_in(const Entry& entry, LockedAmap& amap, const FaultPlan& plan);
   [[nodiscard]] Result<Next> copy_page(const Entry& entry, LockedAmap& amap, const FaultPlan& plan);
 
   [[nodiscard]] bool is_wiring() const { return kind_ == FaultKind::Wire || kind_ == FaultKind::WireMax; }
@@ -113,16 +128,21 @@ class Fault {
 
   /// The pages around the faulting one that can be entered together with it.
   [[nodiscard]] GpaRange run_around(const Entry& entry, const LockedAmap& amap, const FaultPlan& plan) const;
+  /// The same for private pages in place: those of the cluster whose slots are empty and not busy.
+  [[nodiscard]] GpaRange run_in_place(const Entry& entry, const LockedAmap& amap) const;
   [[nodiscard]] Frame frame_in(const Mapping& mapping) const;
   [[nodiscard]] bool is_entered(const Mapping& mapping) const;
   void count_entered(GpaRange run);
   [[nodiscard]] Result<Next> enter(const Mapping& mapping);
+  /// Enters private pages in place, of which `frame` is the one of the faulting page.
+  [[nodiscard]] Result<Next> enter_in_place(GpaRange run, Frame frame, const FaultPlan& plan);
 
   [[nodiscard]] Next ask(const Entry& entry, std::uint64_t pages, std::uint64_t pages_before,
                          const FaultPlan& plan);
   [[nodiscard]] bool is_answered(const Entry& entry) const;
   [[nodiscard]] Status ask_pager();
   void copy_amap();
+  [[nodiscard]] Status read_swap();
   [[nodiscard]] Next take_away(const Entry& entry, LockedAmap& amap, std::uint64_t slot);
   void flush_sharers();
   void end_busy();
@@ -142,6 +162,9 @@ class Fault {
   std::optional<Answer> answer_;
   std::optional<std::uint64_t> version_asked_;  // of the map, when the pager was asked
   std::optional<Busy> busy_;
+  bool limited_ = false;  // as the last attempt found it
+  Room room_;             // for pages to be made
+  std::optional<PageIn> page_in_;
   std::shared_ptr<Amap> wait_amap_;
   std::uint64_t wait_slot_ = 0;
   GpaRange entered_;

@@ -37,9 +37,15 @@ bool prepares_for_write(const FaultFacts& facts) {
 }
 
 /// Whether the host may break copy-on-write or fill zeros in this mapping: the page it makes belongs to one
-/// address of one space, so nobody else may have to see it, and a wiring fault has to know the frame.
+/// address of one space, so nobody else may have to see it, a wiring fault has to know the frame, and a
+/// memory limit counts it before it is there.
 bool host_may_finish(const FaultFacts& facts) {
-  return facts.kind == FaultKind::Plain && !facts.amap_shared && !facts.needs_copy;
+  return facts.kind == FaultKind::Plain && !facts.amap_shared && !facts.needs_copy && !facts.limited;
+}
+
+/// How a private page is entered that is not left to the host.
+Fill fill_of_own_page(const FaultFacts& facts) {
+  return facts.limited && !facts.amap_shared ? Fill::Present : Fill::Exact;
 }
 
 FaultPlan plan_upper(const FaultFacts& facts, bool writes, FaultPlan plan) {
@@ -47,6 +53,7 @@ FaultPlan plan_upper(const FaultFacts& facts, bool writes, FaultPlan plan) {
     case SlotState::Borrowed:
       if (writes) {
         plan.what = FaultCase::CopyAnon;
+        plan.fill = fill_of_own_page(facts);
         return plan;
       }
       plan.what = FaultCase::UseAnon;
@@ -56,9 +63,14 @@ FaultPlan plan_upper(const FaultFacts& facts, bool writes, FaultPlan plan) {
       // Sharers could not see it there. Fork moves such pages first; one that is found all the same moves
       // now.
       plan.what = facts.amap_shared ? FaultCase::CopyAnon : FaultCase::UseAnon;
+      plan.fill = fill_of_own_page(facts);
       if (!host_may_finish(facts)) return plan;
       if (!facts.has_object) plan.fill = Fill::Zero;
       if (facts.has_object && includes(plan.rights, Protection::Write)) plan.fill = Fill::CopyOnWrite;
+      return plan;
+    case SlotState::Swapped:
+      plan.what = FaultCase::PageIn;
+      plan.fill = fill_of_own_page(facts);
       return plan;
     case SlotState::Alone:
     case SlotState::Empty:
@@ -71,7 +83,7 @@ FaultPlan plan_upper(const FaultFacts& facts, bool writes, FaultPlan plan) {
 FaultPlan plan_lower(const FaultFacts& facts, bool writes, FaultPlan plan) {
   if (!facts.has_object) {
     plan.what = FaultCase::ZeroFill;
-    if (host_may_finish(facts)) plan.fill = Fill::Zero;
+    plan.fill = host_may_finish(facts) ? Fill::Zero : fill_of_own_page(facts);
     return plan;
   }
   plan.what = FaultCase::UseObject;
@@ -82,6 +94,7 @@ FaultPlan plan_lower(const FaultFacts& facts, bool writes, FaultPlan plan) {
   }
   if (writes) {
     plan.what = FaultCase::CopyObject;
+    plan.fill = fill_of_own_page(facts);
     return plan;
   }
   plan.rights = without(plan.rights, Protection::Write);
@@ -98,8 +111,9 @@ FaultPlan plan_fault(const FaultFacts& facts) {
 
   const bool writes = prepares_for_write(facts);
   // Zeros cannot be shown without a page to hold them, so an entry without object copies its amap for a read
-  // as well, unless the page is there.
-  const bool makes_page = writes || (!facts.has_object && facts.slot == SlotState::Empty);
+  // as well, unless the page is there. What comes from swap is a new page.
+  const bool makes_page =
+      writes || facts.slot == SlotState::Swapped || (!facts.has_object && facts.slot == SlotState::Empty);
   if (facts.needs_copy && makes_page) {
     plan.what = FaultCase::CopyAmap;
     return plan;

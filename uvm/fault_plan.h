@@ -11,7 +11,8 @@
 //                   +------------------------------+------------------------------+
 //
 // What NetBSD has not: the host can resolve 2B, and 1A of what it made, without us. Wherever that is right
-// the plan says so with `fill`, and the driver enters a whole run instead of handling one page.
+// the plan says so with `fill`, and the driver enters a whole run instead of handling one page. A space with
+// a memory limit must see every page that is made, so there the host is left nothing.
 #pragma once
 
 #include <cstdint>
@@ -23,10 +24,11 @@ namespace uvm {
 
 /// Who holds the private page of a slot.
 enum class SlotState : std::uint8_t {
-  Empty,    // there is none
-  InPlace,  // a private frame at this address of this space, known to the pmap
-  Alone,    // an anon that only this amap holds
-  Borrowed  // an anon that other amaps (or pins) hold too
+  Empty,     // there is none
+  InPlace,   // a private frame at this address of this space, known to the pmap
+  Alone,     // an anon that only this amap holds
+  Borrowed,  // an anon that other amaps (or pins) hold too
+  Swapped,   // an anon whose bytes are in swap
 };
 
 struct FaultFacts {
@@ -40,6 +42,7 @@ struct FaultFacts {
   bool has_amap = false;
   bool needs_copy = false;   // the amap is another mapping's too (implies has_amap)
   bool amap_shared = false;  // the amap appears at several places that see each other's writes
+  bool limited = false;      // the space counts its private pages
   SlotState slot = SlotState::Empty;
 };
 
@@ -51,6 +54,7 @@ enum class FaultCase : std::uint8_t {
   UseObject,   // 2A
   CopyObject,  // 2B over an object
   ZeroFill,    // 2B without one
+  PageIn,      // bring the bytes back from swap, then look again
 };
 
 struct FaultPlan {
@@ -58,6 +62,7 @@ struct FaultPlan {
   /// What to enter with: never more than today's protection, even for WireMax, so that text stays text.
   Protection rights = Protection::None;
   /// CopyOnWrite or Zero: enter a run and leave the page to the host. Exact: this page is ours to make.
+  /// Present: the same in a space that counts, where the page is, or will be, private in place.
   Fill fill = Fill::Exact;
   /// For the copying cases.
   Placement placement = Placement::InPlace;

@@ -65,14 +65,20 @@ Status Space::map(const MapRequest& request) try {
   Map::Entries replaced;
   {
     const ExclusiveLock lock(map_.lock());
+    Entry entry = entry_of(request);
+    if (reclaim_.is_limited()) {
+      UVMM_CHECK(check_limit_allows(request.range, request.object, request.sharing, request.max_protection));
+      if (entry.has_layer()) entry.amap = std::make_shared<Amap>();
+    }
     if (auto is_free = check_free(request.range, "map"); !is_free) {
       if (request.overlap == Overlap::Refuse) return is_free;
       UVMM_CHECK(check_not_open(request.range, "map"));
       UVMM_CHECK(check_not_pinned(request.range, "map"));
-      replaced = map_.replace(entry_of(request));
+      replaced = map_.replace(std::move(entry));
       pmap_.discard(request.range);
+      reclaim_.remove(request.range);
     } else {
-      map_.insert(entry_of(request));
+      map_.insert(std::move(entry));
     }
   }
   detach(replaced);
@@ -106,6 +112,8 @@ void Space::detach(const Map::Entries& taken) {
 /// that the host has no room for the mapping has to be known now.
 Status Space::enter_ahead(const MapRequest& request) {
   if (request.protection == Protection::None || request.advice == Advice::Random) return ok();
+  // Under a limit, zeros are made when somebody wants them.
+  if (reclaim_.is_limited() && !request.object) return ok();
   const GpaRange range = request.range;
   auto entered = fault_within(range.begin(), AccessKind::Read, FaultKind::Plain, range);
   if (!entered && entered.error().kind() == ErrorKind::NoMemory) {
@@ -122,7 +130,10 @@ Status Space::unmap(GpaRange range) try {
     UVMM_CHECK(check_not_open(range, "unmap"));
     UVMM_CHECK(check_not_pinned(range, "unmap"));
     taken = map_.take(range);
-    if (!taken.empty()) pmap_.discard(range);
+    if (!taken.empty()) {
+      pmap_.discard(range);
+      reclaim_.remove(range);
+    }
   }
   detach(taken);
   return ok();

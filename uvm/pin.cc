@@ -35,6 +35,7 @@ Result<Pin> Pin::create(Space& space, GpaRange range, PinAccess access, std::sha
     pin.id_ = *id;
     pin.table_ = space.pins_;
   }
+  UVMM_CHECK(space.reclaim_.check_pins(range, space.pins_->statistics().bytes));
   auto wired = Wiring::create(space.fault_context(), range, fault_access(access));
   if (!wired) return std::move(wired).error().with_context(context);
   pin.wiring_ = std::move(wired).value();

@@ -21,7 +21,11 @@ Result<std::unique_ptr<Space>> Space::create(std::string name, Pmap& pmap, GpaRa
 }
 
 Space::Space(std::string name, Pmap& pmap, GpaRange limits)
-    : name_(std::move(name)), pmap_(pmap), limits_(limits), map_(pmap, pins_.get()) {}
+    : name_(std::move(name)),
+      pmap_(pmap),
+      limits_(limits),
+      map_(pmap, pins_.get()),
+      reclaim_({name_, map_, pmap_, *pins_, open_}) {}
 
 Space::~Space() {
   unwire_all();
@@ -68,7 +72,7 @@ Status Space::check_not_open(GpaRange range, const char* operation) const {
 }
 
 FaultContext Space::fault_context() {
-  return {name_, map_, pmap_, counters_};
+  return {name_, map_, pmap_, counters_, reclaim_};
 }
 
 Status Space::fault(Gpa address, AccessKind access, FaultKind kind) {
@@ -141,7 +145,7 @@ std::vector<EntryInfo> Space::entries(GpaRange range) const {
 std::uint64_t Space::metadata_bytes() const {
   const SharedLock lock(map_.lock());
   return sizeof(Space) - sizeof(Map) + sizeof(PinTable) + pins_->metadata_bytes() + map_.metadata_bytes() +
-         pmap_.metadata_bytes();
+         reclaim_.metadata_bytes() - sizeof(Reclaim) + pmap_.metadata_bytes();
 }
 
 std::uint64_t Space::version() const {

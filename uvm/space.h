@@ -21,6 +21,7 @@
 #include "uvm/pin_table.h"
 #include "uvm/pmap.h"
 #include "uvm/protection.h"
+#include "uvm/reclaim.h"
 #include "uvm/statistics.h"
 
 namespace uvm {
@@ -138,6 +139,21 @@ class Space {
   [[nodiscard]] PinStatistics pin_statistics() const { return pins_->statistics(); }
   /// The most bytes that may be pinned at once; pins that exist stay.
   void limit_pins(std::uint64_t bytes) { pins_->set_limit(bytes); }
+  /// From here on the space keeps its private pages in memory within the limit, and what is too much goes to
+  /// swap (reclaim.h; set it before guests run, because everything entered until now is forgotten once).
+  /// Again: changes the bytes. Pages over a lowered limit go with the next faults, or reclaim(). A fork has
+  /// no limit until it gets one. Errors: Invalid (too small, another swap), Unsupported (a writable shared
+  /// mapping of an object, now or in a later map()), Busy (an Access is open), NoMemory.
+  [[nodiscard]] Status set_limit(const MemoryLimit& limit);
+  /// Moves up to so many bytes out of memory, in clusters, and says how many went: 0 when nothing can, which
+  /// is no error. For a thread that MemoryLimit::low wakes; sleeps in swap. Errors, when nothing went: those
+  /// of Swap::write.
+  [[nodiscard]] Result<std::uint64_t> reclaim(std::uint64_t bytes);
+  /// `swapped` is counted now, slot by slot.
+  [[nodiscard]] ReclaimStatistics reclaim_statistics() const;
+  /// Why the last attempt to reclaim failed; nothing since something went.
+  [[nodiscard]] std::optional<Error> reclaim_failure() const { return reclaim_.last_failure(); }
+
   /// Host memory spent on describing the space, bytes: entries and amaps here, tables in the pmap.
   [[nodiscard]] std::uint64_t metadata_bytes() const;
   /// Grows with every change of the map.
@@ -181,6 +197,11 @@ class Space {
   [[nodiscard]] Status check_fork_pins() const REQUIRES(map_.lock());
   [[nodiscard]] Status check_fork_of(const Entry& entry, const PinInfo& pin) const;
   [[nodiscard]] FaultContext fault_context();
+  [[nodiscard]] Status check_limit_allows(GpaRange range, const std::shared_ptr<Object>& object,
+                                          Sharing sharing, Protection most) const;
+  /// Where pages go out and come in, a slot can be busy.
+  void give_amaps() REQUIRES(map_.lock());
+  void count_resident() REQUIRES(map_.lock());
   [[nodiscard]] EntryInfo info(const Entry& entry) const;
 
   const std::string name_;
@@ -192,6 +213,7 @@ class Space {
   FaultCounters counters_;
   mutable Mutex wired_lock_{LockRank::Leaf};
   std::shared_ptr<WireAll> wired_ GUARDED_BY(wired_lock_);  // null: not as a whole
+  Reclaim reclaim_;
 };
 
 }  // namespace uvm

@@ -22,6 +22,23 @@ class Rejoin {
   const GpaRange range_;
 };
 
+/// An amap for a child that never gets it is emptied.
+class Abandon {
+ public:
+  Abandon(const std::shared_ptr<Amap>& amap, Pmap& pmap) : amap_(amap), pmap_(pmap) {}
+  ~Abandon() NO_THREAD_SAFETY_ANALYSIS {
+    if (!amap_) return;
+    const MutexLock lock(amap_->lock());
+    if (amap_->uses().empty()) amap_->drop_range(kAllSlots, pmap_);
+  }
+  Abandon(const Abandon&) = delete;
+  Abandon& operator=(const Abandon&) = delete;
+
+ private:
+  const std::shared_ptr<Amap> amap_;
+  Pmap& pmap_;
+};
+
 }  // namespace
 
 Status SpaceFork::entry(Entry& entry) {
@@ -83,27 +100,35 @@ Result<std::shared_ptr<Amap>> SpaceFork::snapshot_of_group(const Entry& entry) {
   }
   std::vector<SlotRange> left_out;
   for (const ObjectRange& part : pinned) {
-    left_out.push_back({part.begin().page(), part.end().page()});
-    UVMM_CHECK(copy_slots(entry, amap, left_out.back()));
+    UVMM_CHECK(copy_slots(entry, amap, {part.begin().page(), part.end().page()}, left_out));
   }
   return amap.copy_without(entry.slots(), left_out, pmap_);
 }
 
-Status SpaceFork::copy_slots(const Entry& entry, Amap& amap, SlotRange slots) {
+Status SpaceFork::copy_slots(const Entry& entry, Amap& amap, SlotRange slots,
+                             std::vector<SlotRange>& copied) {
   while (const auto slot = amap.first_used(slots)) {
+    slots.begin = *slot + 1;
+    // Pinned pages are in memory, but for a pin that is being made: what comes from swap is a copy anyway.
+    if (amap.find(*slot)->is_swapped()) continue;
+    if (copied.empty() || copied.back().end != *slot) copied.push_back({*slot, *slot});
+    ++copied.back().end;
     const Frame frame = amap.find(*slot)->frame();
     UVMM_CHECK(child_pmap_.promote({entry.page_of_slot(*slot), frame, Placement::InPlace}));
-    slots.begin = *slot + 1;
   }
   return ok();
 }
 
 Status SpaceFork::copy_pinned(const Entry& entry) {
+  std::shared_ptr<Amap> in_swap;
   // Slots come before pages in place, as in a fault: a page that is there already is not copied again.
   if (entry.amap) {
     const MutexLock lock(entry.amap->lock());
-    UVMM_CHECK(copy_slots(entry, *entry.amap, entry.slots()));
+    std::vector<SlotRange> copied;
+    UVMM_CHECK(copy_slots(entry, *entry.amap, entry.slots(), copied));
+    in_swap = entry.amap->copy_without(entry.slots(), copied, pmap_);
   }
+  const Abandon abandon(in_swap, pmap_);
   std::vector<std::pair<GpaRange, Frame>> runs;
   pmap_.harvest(entry.range, [&](GpaRange run, Frame first) { runs.emplace_back(run, first); });
   for (const auto& [run, first] : runs) {
@@ -113,8 +138,8 @@ Status SpaceFork::copy_pinned(const Entry& entry) {
   }
   Entry twin = entry;
   twin.sharing = Sharing::Private;
-  twin.amap = nullptr;
-  twin.slot = 0;
+  twin.amap = in_swap;
+  if (!in_swap) twin.slot = 0;
   twin.needs_copy = false;
   child_.insert_unpublished(std::move(twin));
   return ok();

@@ -67,9 +67,10 @@ class SpaceFork {
   /// A pinned entry: copies of its private pages for the child, at once; nothing of the parent changes
   /// (NetBSD uvm_amap.c:amap_cow_now).
   [[nodiscard]] Status copy_pinned(const Entry& entry) REQUIRES(map_.lock());
-  /// Copies the anons of a range of slots into the child, each to where the entry shows it. The amap is
-  /// locked.
-  [[nodiscard]] Status copy_slots(const Entry& entry, Amap& amap, SlotRange slots) REQUIRES(amap.lock());
+  /// Copies the anons of a range of slots that are in memory into the child, each to where the entry shows
+  /// it, and appends which to `copied`, ascending. The amap is locked.
+  [[nodiscard]] Status copy_slots(const Entry& entry, Amap& amap, SlotRange slots,
+                                  std::vector<SlotRange>& copied) REQUIRES(amap.lock());
 
   Map& map_;
   Pmap& pmap_;

@@ -14,6 +14,7 @@ FaultStatistics FaultCounters::snapshot() const {
   seen.object = look(object);
   seen.object_copied = look(object_copied);
   seen.zero_filled = look(zero_filled);
+  seen.paged_in = look(paged_in);
   seen.left_to_host = look(left_to_host);
   seen.pages_entered = look(pages_entered);
   seen.clusters = look(clusters);

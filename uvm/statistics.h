@@ -16,6 +16,7 @@ struct FaultStatistics {
   std::uint64_t object = 0;         // 2A: the object's page
   std::uint64_t object_copied = 0;  // 2B: the object's page, copied
   std::uint64_t zero_filled = 0;    // 2B: no object: zeros
+  std::uint64_t paged_in = 0;       // pages brought back from swap
   std::uint64_t left_to_host = 0;   // of 1A, 2A and 2B: a range was entered and the host does the rest
   std::uint64_t pages_entered = 0;  // pages given a translation, run by run
   std::uint64_t clusters = 0;       // runs of more than one page entered by one fault
@@ -44,6 +45,7 @@ struct FaultCounters {
   std::atomic<std::uint64_t> object{0};
   std::atomic<std::uint64_t> object_copied{0};
   std::atomic<std::uint64_t> zero_filled{0};
+  std::atomic<std::uint64_t> paged_in{0};
   std::atomic<std::uint64_t> left_to_host{0};
   std::atomic<std::uint64_t> pages_entered{0};
   std::atomic<std::uint64_t> clusters{0};

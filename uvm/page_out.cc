@@ -1,0 +1,195 @@
+#include "uvm/page_out.h"
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+#include "uvm/open_ranges.h"
+#include "uvm/pin_table.h"
+
+namespace uvm {
+namespace {
+
+bool is_zero(std::span<const std::byte> bytes) {
+  return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
+}
+
+}  // namespace
+
+bool may_go(const Entry& entry, const LockedAmap& amap) {
+  return entry.has_layer() && amap.exists() && !entry.needs_copy && !amap.is_shared(entry);
+}
+
+std::vector<GpaRange> unpinned(const PinTable& pins, GpaRange range) {
+  std::vector<GpaRange> free;
+  for (const GpaRange& pinned : pins.parts(range)) {
+    if (range.begin() < pinned.begin()) free.push_back(range.before(pinned.begin()));
+    range = range.from(pinned.end());
+  }
+  if (!range.empty()) free.push_back(range);
+  return free;
+}
+
+Result<std::uint64_t> PageOut::run(GpaRange cluster) try {
+  Status status;
+  std::optional<GpaRange> rest = cluster;
+  while (rest && !rest->empty() && status) {
+    GpaRange part;
+    {
+      const SharedLock lock(memory_.map.lock());
+      const Entry* entry = memory_.map.first_from(rest->begin());
+      if (entry != nullptr) part = rest->intersection(entry->range);
+    }
+    if (part.empty()) break;
+    status = run_part(part);
+    rest = rest->from(part.end());
+  }
+  if (!status && gone_ == 0) return std::move(status).error();
+  return gone_;
+} catch (const std::bad_alloc&) {
+  if (gone_ != 0) return gone_;
+  return out_of_memory([&] {
+    return Error(ErrorKind::NoMemory,
+                 "space " + memory_.space + ": reclaiming " + to_string(cluster) + ": out of host memory");
+  });
+}
+
+Status PageOut::run_part(GpaRange part) {
+  auto batch = choose(part);
+  if (!batch) return ok();
+  memory_.pmap.update();
+  const auto finish = [&] { free_unused(*batch); };
+  Status status;
+  try {
+    status = write(*batch);
+    commit(*batch);  // what was written before an error, and zeros
+  } catch (const std::bad_alloc&) {
+    finish();
+    throw;
+  }
+  finish();
+  return status;
+}
+
+std::optional<PageOut::Batch> PageOut::choose(GpaRange part) {
+  // Outlives the locks, whatever is thrown.
+  Batch batch;
+  {
+    const SharedLock lock(memory_.map.lock());
+    const Entry* entry = memory_.map.find(part.begin());
+    if (entry == nullptr || !entry->amap) return std::nullopt;
+    batch.busy = BusySlots(entry->amap);
+    batch.victims.reserve(kClusterPages);
+    const LockedAmap amap(*entry);
+    if (!may_go(*entry, amap)) return std::nullopt;
+    batch.zeros_may_go = entry->object == nullptr;
+    choose_pages(*entry, amap, part.intersection(entry->range), batch);
+  }
+  if (batch.victims.empty()) return std::nullopt;
+  return batch;
+}
+
+void PageOut::choose_pages(const Entry& entry, const LockedAmap& amap, GpaRange part, Batch& batch) {
+  // Whoever opens or pins the part from here on looks at its pages after us, and waits for the busy ones.
+  if (memory_.open.overlapping(part)) return;
+  for (const GpaRange& free : unpinned(memory_.pins, part)) {
+    for (Gpa page = free.begin(); page < free.end(); page += kPageSize) {
+      Victim victim{page, entry.slot_of(page), amap.find(entry.slot_of(page)), {}};
+      if (amap.is_busy(victim.slot)) continue;
+      if (victim.anon != nullptr) {
+        if (victim.anon->is_swapped() || !amap.is_mine_alone(victim.slot)) continue;
+        victim.frame = victim.anon->frame();
+      } else if (const auto frame = memory_.pmap.harvest_page(page)) {
+        victim.frame = *frame;
+      } else {
+        continue;
+      }
+      batch.busy.add(victim.slot);
+      batch.victims.push_back(victim);
+    }
+    memory_.pmap.remove(free);
+  }
+}
+
+Status PageOut::write(Batch& batch) {
+  bytes_.resize(kClusterBytes);
+  std::vector<Victim*> wanted;
+  wanted.reserve(batch.victims.size());
+  for (Victim& victim : batch.victims) {
+    // Those that are left to write come one after the other.
+    const auto page = std::span(bytes_).subspan(wanted.size() << kPageShift, kPageSize);
+    if (!memory_.pmap.read(victim.frame, page)) {
+      victim.is_lost = true;  // unmapped, or moved by a fork, since
+      continue;
+    }
+    if (!batch.zeros_may_go || !is_zero(page)) wanted.push_back(&victim);
+  }
+  if (wanted.empty()) return ok();
+  if (swap_ == nullptr) {
+    for (Victim* victim : wanted) victim->is_lost = true;
+    return Error(ErrorKind::NoMemory, "there is no swap area");
+  }
+  return write_run(wanted, 0);
+}
+
+Status PageOut::write_run(std::span<Victim* const> victims, std::size_t begin) {
+  auto first = swap_->write(std::span(bytes_).subspan(begin << kPageShift, victims.size() << kPageShift));
+  if (first) {
+    for (std::size_t i = 0; i < victims.size(); ++i) {
+      victims[i]->swapped = Frame{swap_, first->number + i};
+    }
+    return ok();
+  }
+  if (first.error().kind() != ErrorKind::NoMemory || victims.size() == 1) {
+    for (Victim* victim : victims) victim->is_lost = true;
+    return std::move(first).error();
+  }
+  const std::size_t half = victims.size() / 2;
+  const Status low = write_run(victims.first(half), begin);
+  const Status high = write_run(victims.subspan(half), begin + half);
+  return low ? high : low;
+}
+
+void PageOut::commit(Batch& batch) {
+  const SharedLock lock(memory_.map.lock());
+  for (Victim& victim : batch.victims) {
+    const Entry* entry = memory_.map.find(victim.page);
+    if (victim.is_lost || entry == nullptr || entry->amap != batch.busy.amap()) continue;
+    LockedAmap amap(*entry);
+    if (!is_unchanged(*entry, amap, victim)) continue;
+    replace(amap, victim);
+    account_.remove(GpaRange::page_of(victim.page));
+    ++gone_;
+  }
+}
+
+bool PageOut::is_unchanged(const Entry& entry, const LockedAmap& amap, const Victim& victim) const {
+  if (!may_go(entry, amap) || entry.slot_of(victim.page) != victim.slot) return false;
+  // A pin that found the page before it became busy, or that takes private pages without a fault.
+  if (memory_.pins.count_at(victim.page) != 0) return false;
+  if (amap.find(victim.slot) != victim.anon) return false;
+  return victim.anon != nullptr ? amap.is_mine_alone(victim.slot)
+                                : memory_.pmap.harvest_page(victim.page).has_value();
+}
+
+void PageOut::replace(LockedAmap& amap, Victim& victim) {
+  if (victim.swapped) {
+    amap.make_room(victim.slot, memory_.pmap);
+    amap.put(victim.slot, Anon::create(*victim.swapped), memory_.pmap);
+    victim.swapped.reset();  // the anon's
+    ++written_;
+  } else if (victim.anon != nullptr) {
+    amap.make_room(victim.slot, memory_.pmap);
+    amap.drop(victim.slot, memory_.pmap);
+  }
+  if (victim.anon == nullptr) memory_.pmap.discard(GpaRange::page_of(victim.page));
+}
+
+void PageOut::free_unused(Batch& batch) {
+  for (Victim& victim : batch.victims) {
+    if (victim.swapped) swap_->free({victim.swapped->index}, 1);
+    victim.swapped.reset();
+  }
+}
+
+}  // namespace uvm
