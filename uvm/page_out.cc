@@ -17,7 +17,7 @@ bool is_zero(std::span<const std::byte> bytes) {
 }  // namespace
 
 bool may_go(const Entry& entry, const LockedAmap& amap) {
-  return entry.has_layer() && amap.exists() && !entry.needs_copy && !amap.is_shared(entry);
+  return entry.has_layer() && amap.exists() && (entry.needs_copy || !amap.is_shared(entry));
 }
 
 std::vector<GpaRange> unpinned(const PinTable& pins, GpaRange range) {
@@ -54,7 +54,18 @@ Result<std::uint64_t> PageOut::run(GpaRange cluster) try {
   });
 }
 
+void PageOut::own_amap(Gpa page) {
+  {
+    const SharedLock lock(memory_.map.lock());
+    const Entry* entry = memory_.map.find(page);
+    if (entry == nullptr || !entry->needs_copy) return;
+  }
+  const ExclusiveLock lock(memory_.map.lock());
+  if (Entry* entry = memory_.map.find_for_change(page)) memory_.map.own_amap(*entry);
+}
+
 Status PageOut::run_part(GpaRange part) {
+  own_amap(part.begin());
   auto batch = choose(part);
   if (!batch) return ok();
   memory_.pmap.update();
@@ -77,7 +88,7 @@ std::optional<PageOut::Batch> PageOut::choose(GpaRange part) {
   {
     const SharedLock lock(memory_.map.lock());
     const Entry* entry = memory_.map.find(part.begin());
-    if (entry == nullptr || !entry->amap) return std::nullopt;
+    if (entry == nullptr || !entry->amap || entry->needs_copy) return std::nullopt;
     batch.busy = BusySlots(entry->amap);
     batch.victims.reserve(kClusterPages);
     const LockedAmap amap(*entry);
@@ -97,7 +108,7 @@ void PageOut::choose_pages(const Entry& entry, const LockedAmap& amap, GpaRange 
       Victim victim{page, entry.slot_of(page), amap.find(entry.slot_of(page)), {}};
       if (amap.is_busy(victim.slot)) continue;
       if (victim.anon != nullptr) {
-        if (victim.anon->is_swapped() || !amap.is_mine_alone(victim.slot)) continue;
+        if (victim.anon->is_swapped()) continue;
         victim.frame = victim.anon->frame();
       } else if (const auto frame = memory_.pmap.harvest_page(page)) {
         victim.frame = *frame;
@@ -164,12 +175,13 @@ void PageOut::commit(Batch& batch) {
 }
 
 bool PageOut::is_unchanged(const Entry& entry, const LockedAmap& amap, const Victim& victim) const {
-  if (!may_go(entry, amap) || entry.slot_of(victim.page) != victim.slot) return false;
+  if (entry.needs_copy || !may_go(entry, amap) || entry.slot_of(victim.page) != victim.slot) return false;
   // A pin that found the page before it became busy, or that takes private pages without a fault.
   if (memory_.pins.count_at(victim.page) != 0) return false;
   if (amap.find(victim.slot) != victim.anon) return false;
-  return victim.anon != nullptr ? amap.is_mine_alone(victim.slot)
-                                : memory_.pmap.harvest_page(victim.page).has_value();
+  // An anon that others hold too is not written by anybody, so each of them may keep its bytes where it
+  // likes.
+  return victim.anon != nullptr || memory_.pmap.harvest_page(victim.page).has_value();
 }
 
 void PageOut::replace(LockedAmap& amap, Victim& victim) {

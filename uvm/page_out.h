@@ -52,6 +52,8 @@ class PageOut {
   };
 
   [[nodiscard]] Status run_part(GpaRange part);
+  /// Resolves needs_copy, as a write would: the slots have to be ours to change.
+  void own_amap(Gpa page);
   /// Makes what can go of the mapping at `part.begin()` busy, and takes its translations away.
   [[nodiscard]] std::optional<Batch> choose(GpaRange part);
   void choose_pages(const Entry& entry, const LockedAmap& amap, GpaRange part, Batch& batch);

@@ -17,7 +17,7 @@ void each_cluster(GpaRange range, F&& visit) {
   }
 }
 
-std::uint64_t count(std::uint32_t bits) {
+std::uint64_t ones(std::uint32_t bits) {
   return static_cast<std::uint64_t>(std::popcount(bits));
 }
 
@@ -30,8 +30,8 @@ GpaRange range_of(std::uint64_t number) {
 void PageQueue::move(Clusters::iterator cluster, Queue& to) {
   Queue& from = *cluster->queue;
   to.clusters.splice(to.clusters.end(), from.clusters, cluster);
-  from.pages -= count(cluster->present);
-  to.pages += count(cluster->present);
+  from.pages -= ones(cluster->present);
+  to.pages += ones(cluster->present);
   cluster->queue = &to;
 }
 
@@ -55,8 +55,8 @@ std::uint64_t PageQueue::add(GpaRange range) {
     const auto cluster = index_.find(number)->second;
     const std::uint32_t fresh = bits & ~cluster->present;
     cluster->present |= fresh;
-    cluster->queue->pages += count(fresh);
-    added += count(fresh);
+    cluster->queue->pages += ones(fresh);
+    added += ones(fresh);
     move(cluster, active_);
   });
   return added;
@@ -67,8 +67,8 @@ std::uint64_t PageQueue::remove(GpaRange range) {
   const auto take = [&](Clusters::iterator cluster, std::uint32_t bits) {
     const std::uint32_t gone = bits & cluster->present;
     cluster->present &= ~gone;
-    cluster->queue->pages -= count(gone);
-    removed += count(gone);
+    cluster->queue->pages -= ones(gone);
+    removed += ones(gone);
     if (cluster->present != 0) return;
     index_.erase(cluster->number);
     Clusters& clusters = cluster->queue->clusters;
@@ -124,6 +124,12 @@ bool PageQueue::has(Gpa page) const {
   const auto found = index_.find(page.value() / kClusterBytes);
   if (found == index_.end()) return false;
   return (found->second->present >> (page.page() % kClusterPages) & 1U) != 0;
+}
+
+std::uint64_t PageQueue::count(GpaRange range) const {
+  std::uint64_t known = 0;
+  for (Gpa page = range.begin(); page < range.end(); page += kPageSize) known += has(page) ? 1U : 0U;
+  return known;
 }
 
 std::uint64_t PageQueue::metadata_bytes() const {

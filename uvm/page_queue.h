@@ -40,6 +40,8 @@ class PageQueue {
   [[nodiscard]] std::optional<GpaRange> next_victim();
 
   [[nodiscard]] bool has(Gpa page) const;
+  /// How many pages of a (short) range are known.
+  [[nodiscard]] std::uint64_t count(GpaRange range) const;
   /// Pages.
   [[nodiscard]] std::uint64_t active() const { return active_.pages; }
   [[nodiscard]] std::uint64_t inactive() const { return inactive_.pages; }

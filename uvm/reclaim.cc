@@ -61,7 +61,7 @@ bool Reclaim::take_locked(Room& room, std::uint64_t pages) {
 bool Reclaim::take(Room& room, GpaRange range) {
   const MutexLock lock(lock_);
   queue_.make_room(range);
-  return take_locked(room, range.pages());
+  return take_locked(room, range.pages() - queue_.count(range));
 }
 
 void Reclaim::give_back(Room& room) {

@@ -5,8 +5,9 @@
 // with a limit is told of every private page before it exists: its memory is entered as Fill::Present, an
 // absent page is an event, and the fault that makes pages first takes room for them (a Room) from what the
 // limit leaves. So the limit is kept, not chased. A page counts when a mapping of the space shows it and it
-// is private: made in place, or an anon, one that other spaces show as well included. The pages of objects
-// (files, read-only images) are the host's cache and do not count.
+// is private: made in place, or an anon. One that a fork left in common counts in each space that shows it,
+// and goes from each by itself. The pages of objects (files, read-only images) are the host's cache and do
+// not count.
 //
 // WHICH PAGES GO. The host gives no accessed bits for a guest. So the oldest active clusters are hidden
 // (their translations go, their bytes stay) and wait in the inactive queue: an access to one of them is a
@@ -32,9 +33,9 @@
 // fine, and so are several of each. One that finds nothing waits for those who are at it before it gives up,
 // holding no room itself.
 //
-// WHAT STAYS IN MEMORY: pinned pages, what an Access has open, memory that several spaces see each other's
-// writes in, and anons that a fork left in common. It refuses a limit for writable shared mappings of objects
-// (Unsupported): their pages are not private to the space, so nobody can say whose they are.
+// WHAT STAYS IN MEMORY: pinned pages, what an Access has open, and memory that several spaces see each
+// other's writes in. It refuses a limit for writable shared mappings of objects (Unsupported): their pages
+// are not private to the space, so nobody can say whose they are.
 //
 // LOCKS. The queues and sums are under one leaf lock, taken by events only (an access that has its
 // translation comes nowhere near it) and never across a pmap call or I/O.
@@ -113,7 +114,8 @@ class Reclaim {
   // ---- for faults, with the map's lock held (shared) and the amap's
   // ----------------------------------------
 
-  /// Makes `room` hold the pages of the range, without waiting; false: not enough is left.
+  /// Makes `room` hold those pages of the range that are not counted yet, without waiting; false: not enough
+  /// is left.
   [[nodiscard]] bool take(Room& room, GpaRange range);
   /// These pages are in memory and in use; those that are new are taken from `room`.
   void add(GpaRange range, Room& room);

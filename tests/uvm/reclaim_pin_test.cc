@@ -90,25 +90,31 @@ TEST_F(ReclaimPinTest, ForkOfAFork) {
   EXPECT_EQ(swap.used(), 0U);
 }
 
-TEST_F(ReclaimPinTest, PagesAreReclaimedAgainWhenTheForkIsGone) {
+TEST_F(ReclaimPinTest, PagesThatAForkLeftInCommonGoFromEachSide) {
   write_pages(0, 64, 1);
-  {
-    Guest child(arena, "child", guest);
-    swap_out_all();
-    EXPECT_EQ(resident(), 64U) << "a fork left them in common";
-    expect_pages(child, 0, 64, 1);
-  }
-  swap_out_all();
-  EXPECT_EQ(resident(), 64U) << "its copy of the amap comes with the first write";
-  for (std::uint64_t n = 0; n < 64; ++n) EXPECT_OK(guest.cpu.write(page(n), pattern(8, n)));
+  Guest child(arena, "child", guest);
+  EXPECT_OK(child.space->set_limit({64 * kPage, &swap, {}}));
+  EXPECT_EQ(arena.live(), 64U);
   swap_out_all();
   EXPECT_EQ(resident(), 0U);
-  for (std::uint64_t n = 0; n < 64; ++n) {
-    auto expected = pattern(kPage, n + 1);
-    const auto start = pattern(8, n);
-    std::copy(start.begin(), start.end(), expected.begin());
-    ASSERT_EQ(guest.page_at(n), expected);
-  }
+  EXPECT_EQ(arena.live(), 64U) << "the child has them";
+  expect_pages(child, 0, 64, 1);
+  EXPECT_OK(child.space->reclaim(64 * kPage));
+  EXPECT_EQ(arena.live(), 0U);
+  EXPECT_EQ(swap.used(), 128U);
+  write_pages(0, 64, 200);
+  expect_pages(child, 0, 64, 1);
+  expect_pages(0, 64, 200);
+}
+
+TEST_F(ReclaimPinTest, CopyOfAPageThatCountsNeedsNoRoom) {
+  write_pages(0, kLimit, 1);
+  Guest child(arena, "child", guest);
+  swap.fail_writes(true);
+  write_pages(0, kLimit, 400);
+  EXPECT_EQ(resident(), kLimit);
+  expect_pages(child, 0, kLimit, 1);
+  expect_pages(0, kLimit, 400);
 }
 
 TEST_F(ReclaimPinTest, ForkCopiesPinnedPages) {
