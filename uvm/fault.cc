@@ -298,13 +298,15 @@ Result<Fault::Next> Fault::make_zeros(const Entry& entry, const LockedAmap& amap
     run = GpaRange::page_of(page_);
     if (!reclaim.take(room_, run)) return Next::MakeRoom;
   }
-  if (plan.rights != Protection::None) {
+  if (plan.rights != Protection::None && !visits()) {
     UVMM_CHECK(context_.pmap.enter({run, std::nullopt, Fill::Present, plan.rights}));
   }
   UVMM_CHECK(context_.pmap.fill(run, {}));
   reclaim.add(run, room_);
+  const Frame frame = *context_.pmap.harvest_page(page_);
+  if (visits()) return visit(frame);
   count(context_.counters.pages_entered, run.pages());
-  wired_ = WiredPage{*context_.pmap.harvest_page(page_), nullptr, 0};
+  wired_ = WiredPage{frame, nullptr, 0};
   entered_ = run;
   return Next::Done;
 }

@@ -10,7 +10,11 @@ bool asks_for_most(FaultKind kind) {
 
 /// What a reader who leaves no trace finds.
 FaultPlan plan_peek(const FaultFacts& facts, FaultPlan plan) {
-  if (facts.slot != SlotState::Empty) {
+  if (facts.slot == SlotState::Swapped) {
+    // The one trace it may leave: the page is in memory afterwards.
+    plan.what = facts.needs_copy ? FaultCase::CopyAmap : FaultCase::PageIn;
+    plan.placement = facts.amap_shared ? Placement::Shareable : Placement::InPlace;
+  } else if (facts.slot != SlotState::Empty) {
     plan.what = FaultCase::UseAnon;
   } else {
     plan.what = facts.has_object ? FaultCase::UseObject : FaultCase::ZeroFill;

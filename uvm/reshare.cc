@@ -52,6 +52,7 @@ Result<Reshared> Space::reshare(Gpa address) try {
     UVMM_CHECK(std::move(read));
   }
   if (!pmap_.discard_equal(page, bytes)) return Reshared::Kept;
+  reclaim_.remove(range);
   count(counters_.reshared);
   return Reshared::Dropped;
 } catch (const std::bad_alloc&) {
