@@ -79,9 +79,12 @@ void Space::count_resident() {
   });
 }
 
-Result<std::uint64_t> Space::reclaim(std::uint64_t bytes) {
-  UVMM_TRY(const std::uint64_t pages, reclaim_.reclaim((bytes + kPageSize - 1) >> kPageShift));
+Result<std::uint64_t> Space::reclaim(std::uint64_t bytes) try {
+  const std::uint64_t wanted = (bytes >> kPageShift) + ((bytes & (kPageSize - 1)) != 0 ? 1 : 0);
+  UVMM_TRY(const std::uint64_t pages, reclaim_.reclaim(wanted));
   return pages << kPageShift;
+} catch (const std::bad_alloc&) {
+  return out_of_memory("reclaim", limits_);
 }
 
 ReclaimStatistics Space::reclaim_statistics() const {

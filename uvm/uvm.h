@@ -36,8 +36,9 @@
 //   D8   a pin is a reference: unmapping is refused (Pinned), a truncated page stays until the pin ends, and
 //        a fork, of this space or of one that shares the memory, copies what is pinned instead of sharing it.
 //   D9   one cause, one ErrorKind; the message names the space, the range and the reason.
-//   D10  reading changes nothing: no clipping, no amap, no needs_copy.
-//   D11  needs_copy laziness, a version check after every sleep, unmap before references are dropped, a
+//   D10  reading changes nothing: no clipping, no amap, no needs_copy (but what is in swap comes into
+//   memory). D11  needs_copy laziness, a version check after every sleep, unmap before references are
+//   dropped, a
 //        promotion is kept when a later step fails.
 // Not every object can keep its pages (Tenure, pager.h): a file's can be cut off by others. A pin copies what
 // it finds of such an object, and drop_lost() makes faults of what went. A device has none, and refuses.
@@ -56,7 +57,11 @@
 // Locks, outermost first (base/lock.h checks the order at run time): map, amap, object, pmap; the
 // maps of two spaces only as an ExclusivePair. A fault holds
 // the map shared. Pins and open accesses are recorded under the map lock and kept under a leaf lock, so that
-// whoever is about to move pages finds them. Pagers and Pmap::update() are called without any of them.
+// whoever is about to move pages finds them. Pagers, swap and Pmap::update() are called without any of them.
+//
+// A space can have a memory limit (reclaim.h). Then the host is left nothing: every private page is counted
+// before it exists, pages that are not missed while hidden go to a swap area in clusters, and faults bring
+// them back. Nothing else changes, and a space without limit pays nothing for it.
 //
 // Memory of the host's that runs out is an error like others (NoMemory) and leaves everything as it was: what
 // an operation needs is allocated before it changes anything, std::bad_alloc ends at the public functions,
@@ -66,11 +71,12 @@
 // It refuses: rights without read; writable shared mappings of what is read-only; changes under an open
 // Access (Busy); unmapping what is pinned, and forks that a pin's policy forbids (Pinned); ranges that are
 // empty, not whole pages, or outside the space. It makes no system call, starts no thread, writes no log,
-// and never waits for anything but locks and pagers.
+// and never waits for anything but locks, pagers and swap.
 //
 // Read in this order: protection.h, frame.h, pager.h and pmap.h (the contracts), map_request.h and space.h
 // (the operations), entry.h, map.h, amap.h, object.h (the structures), fault_plan.h (the table), fault.h (the
-// driver), promote.h, space_fork.h, access.h, pin_table.h, wire.h, pin.h.
+// driver), promote.h, space_fork.h, access.h, pin_table.h, wire.h, pin.h; then reclaim.h, swap.h,
+// page_queue.h, page_out.h, page_in.h.
 #pragma once
 
 #include "uvm/access.h"

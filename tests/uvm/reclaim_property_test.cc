@@ -91,7 +91,9 @@ class ReclaimPropertyTest : public ::testing::Test {
     child.guest = std::make_unique<Guest>(arena, "fork" + std::to_string(step), *subjects[parent].guest);
     child.expected = subjects[parent].expected;
     child.limited = below(2) == 0;
-    if (child.limited) EXPECT_OK(child.guest->space->set_limit({kLimitPages * kPage, &swap, {}}));
+    if (child.limited) {
+      EXPECT_OK(child.guest->space->set_limit({kLimitPages * kPage, &swap, {}}));
+    }
     subjects.push_back(std::move(child));
   }
   void drop() {
@@ -161,7 +163,8 @@ class ReclaimPropertyTest : public ::testing::Test {
       ASSERT_EQ(seen.reserved, 0U);
       ASSERT_LE(subject.guest->mmu.private_pages() * kPage, seen.resident) << "step " << step;
       ASSERT_EQ(seen.active + seen.inactive, seen.resident);
-      if (&subject == &subjects[0]) ASSERT_LE(seen.resident, seen.limit) << "step " << step;
+      if (&subject != &subjects[0]) continue;
+      ASSERT_LE(seen.resident, seen.limit) << "step " << step;
     }
   }
   void check_all() {
