@@ -73,6 +73,13 @@ Status Space::extract_locked(const ExtractRequest& request, Space& target, GpaRa
   const ExclusivePair locks(map_.lock(), target.map_.lock());
   UVMM_CHECK(check_extract(request));
   UVMM_CHECK(target.check_free(at, "extract"));
+  if (target.reclaim_.is_limited()) {
+    Status status;
+    map_.each(from, [&](const Entry& entry) {
+      if (status) status = target.check_limit_allows(at, entry.object, entry.sharing, entry.max_protection);
+    });
+    UVMM_CHECK(std::move(status));
+  }
   const auto name = request.name.empty() ? nullptr : std::make_shared<const std::string>(request.name);
   map_.clip(from);
   // What made it so far is joined again where it is still alike; pages that moved are as good as before.

@@ -303,9 +303,10 @@ Result<Fault::Next> Fault::make_zeros(const Entry& entry, const LockedAmap& amap
   }
   UVMM_CHECK(context_.pmap.fill(run, {}));
   reclaim.add(run, room_);
+  count(context_.counters.made_in_place, run.pages());
   const Frame frame = *context_.pmap.harvest_page(page_);
   if (visits()) return visit(frame);
-  count(context_.counters.pages_entered, run.pages());
+  count_entered(run);
   wired_ = WiredPage{frame, nullptr, 0};
   entered_ = run;
   return Next::Done;
@@ -322,6 +323,7 @@ Result<Fault::Next> Fault::page_in(const Entry& entry, LockedAmap& amap, const F
   UVMM_TRY(const GpaRange in, page_in_->finish(entry, amap, plan));
   if (limited_ && !in.empty()) context_.reclaim.add(in, room_);
   count(context_.counters.paged_in, in.pages());
+  if (plan.placement == Placement::InPlace) count(context_.counters.made_in_place, in.pages());
   return Next::EndBusy;
 }
 
