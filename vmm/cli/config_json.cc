@@ -153,6 +153,29 @@ uvm::Status set_gdb_on_kill(const Member& member, MachineConfig& config) {
   return uvm::ok();
 }
 
+template <auto field>
+uvm::Status set_swap_size(const Member& member, MachineConfig& config) {
+  UVMM_TRY(const std::string text, member.text());
+  UVMM_TRY(config.overcommit.*field, at_path(member, parse_size(text)));
+  return uvm::ok();
+}
+
+uvm::Status set_swap_place(const Member& member, MachineConfig& config) {
+  UVMM_TRY(config.overcommit.swap, member.text());
+  return uvm::ok();
+}
+
+uvm::Status set_swap_compress(const Member& member, MachineConfig& config) {
+  UVMM_TRY(config.overcommit.compress, member.truth());
+  return uvm::ok();
+}
+
+uvm::Status set_swap_error(const Member& member, MachineConfig& config) {
+  UVMM_TRY(const std::string word, member.text());
+  UVMM_TRY(config.overcommit.on_error, at_path(member, parse_swap_error(word)));
+  return uvm::ok();
+}
+
 constexpr std::array kBootKeys = {
     JsonKey{"kernel_image_path", set_boot_text<&BootSource::kernel>},
     JsonKey{"initrd_path", set_boot_text<&BootSource::initrd>},
@@ -173,6 +196,11 @@ constexpr std::array kMachineKeys = {
     JsonKey{"cpu_template", check_cpu_template},
     JsonKey{"gdb_socket_path", set_gdb_socket},
     JsonKey{"memory_backing", set_word<&MachineConfig::backing, parse_backing>},
+    JsonKey{"memory_limit", set_swap_size<&Overcommit::limit>},
+    JsonKey{"swap", set_swap_place},
+    JsonKey{"swap_size", set_swap_size<&Overcommit::swap_size>},
+    JsonKey{"swap_compress", set_swap_compress},
+    JsonKey{"swap_error", set_swap_error},
     JsonKey{"irqchip", set_word<&MachineConfig::irqchip, parse_irqchip>},
     JsonKey{"debug_exit", set_word<&MachineConfig::debug_exit, parse_debug_exit>},
 };

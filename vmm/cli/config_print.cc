@@ -34,6 +34,15 @@ json::object boot_source(const BootSource& boot) {
   return object;
 }
 
+void add_overcommit(const Overcommit& overcommit, json::object& object) {
+  if (overcommit.limit == 0) return;
+  object["memory_limit"] = format_size(overcommit.limit);
+  object["swap"] = text(overcommit.swap);
+  if (overcommit.swap_size != 0) object["swap_size"] = format_size(overcommit.swap_size);
+  object["swap_compress"] = overcommit.compress;
+  object["swap_error"] = text(to_string(overcommit.on_error));
+}
+
 json::object machine_config(const MachineConfig& config) {
   json::object object;
   object["vcpu_count"] = config.vcpus;
@@ -44,6 +53,7 @@ json::object machine_config(const MachineConfig& config) {
   }
   object["memory_backing"] = text(to_string(config.backing));
   object["huge_pages"] = text(to_string(config.huge_pages));
+  add_overcommit(config.overcommit, object);
   object["irqchip"] = text(to_string(config.irqchip));
   object["debug_exit"] = text(to_string(config.debug_exit));
   return object;

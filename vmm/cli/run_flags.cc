@@ -10,6 +10,7 @@ namespace {
 
 constexpr const char* kBoot = "What to boot";
 constexpr const char* kMachine = "The machine";
+constexpr const char* kOvercommit = "Less host memory than the guest has";
 constexpr const char* kConsole = "Console, memory map and log";
 constexpr const char* kDebugger = "Debugger";
 constexpr const char* kConfig = "Configuration";
@@ -35,6 +36,23 @@ uvm::Status set_parsed(std::string_view value, MachineConfig& config) {
 template <auto field, auto parse>
 uvm::Status set_boot_parsed(std::string_view value, MachineConfig& config) {
   UVMM_TRY(config.boot.*field, parse(value));
+  return uvm::ok();
+}
+
+template <auto field>
+uvm::Status set_swap_text(std::string_view value, MachineConfig& config) {
+  config.overcommit.*field = value;
+  return uvm::ok();
+}
+
+template <auto field, auto parse>
+uvm::Status set_swap_parsed(std::string_view value, MachineConfig& config) {
+  UVMM_TRY(config.overcommit.*field, parse(value));
+  return uvm::ok();
+}
+
+uvm::Status set_compress(std::string_view /*nothing*/, MachineConfig& config) {
+  config.overcommit.compress = true;
   return uvm::ok();
 }
 
@@ -65,6 +83,7 @@ uvm::Status set_on_kill(std::string_view value, MachineConfig& config) {
 
 using Boot = BootSource;
 using Config = MachineConfig;
+using Swap = Overcommit;
 
 constexpr std::array kFlags = {
     RunFlag{"-k,--kernel", "--kernel", kBoot, "FILE",
@@ -106,6 +125,22 @@ constexpr std::array kFlags = {
             set_parsed<&Config::debug_exit, parse_debug_exit>},
     RunFlag{"--name,--id", "--name", kMachine, "NAME",
             "a name for messages and the memory map (default: uvmm)", set_text<&Config::name>},
+
+    RunFlag{
+        "--memory-limit", "--memory-limit", kOvercommit, "SIZE",
+        "the most RAM of the guest that is in memory at once; what is\nmore goes to swap (default: no limit)",
+        set_swap_parsed<&Swap::limit, parse_size>},
+    RunFlag{"--swap", "--swap", kOvercommit, "PATH",
+            "a directory for a file that nobody else sees, or a file of\nits own (default: /var/tmp)",
+            set_swap_text<&Swap::swap>},
+    RunFlag{"--swap-size", "--swap-size", kOvercommit, "SIZE",
+            "the most that goes to swap (default: as much as the RAM)",
+            set_swap_parsed<&Swap::swap_size, parse_size>},
+    RunFlag{"--swap-compress", "--swap-compress", kOvercommit, "", "compress it with zstd", set_compress},
+    RunFlag{"--swap-error", "--swap-error", kOvercommit, "MODE",
+            "pause or stop: what a guest does whose swap fails; a paused\none goes on when it works again "
+            "(default: pause)",
+            set_swap_parsed<&Swap::on_error, parse_swap_error>},
 
     RunFlag{"--console", "--console", kConsole, "WHERE",
             "the first serial port: stdio or none (default: stdio)",

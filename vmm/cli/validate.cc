@@ -106,6 +106,48 @@ uvm::Status check_memory(const MachineConfig& config) {
   return uvm::ok();
 }
 
+uvm::Status check_swap_size(const MachineConfig& config) {
+  const Overcommit& overcommit = config.overcommit;
+  if (overcommit.swap_size == 0 || overcommit.limit >= config.memory) return uvm::ok();
+  const std::uint64_t least = config.memory - overcommit.limit;
+  if (overcommit.swap_size % uvm::kPageSize != 0) {
+    return invalid("swap of " + format_size(overcommit.swap_size) + " is not a whole number of 4K pages",
+                   "round --swap-size to a multiple of 4K");
+  }
+  if (overcommit.swap_size >= least || overcommit.compress) return uvm::ok();
+  return invalid("a guest of " + format_size(config.memory) + " with " + format_size(overcommit.limit) +
+                     " in memory does not fit into swap of " + format_size(overcommit.swap_size),
+                 "raise --swap-size to " + format_size(least) +
+                     " or --memory-limit, or compress it with "
+                     "--swap-compress");
+}
+
+uvm::Status check_overcommit(const MachineConfig& config) {
+  const Overcommit& overcommit = config.overcommit;
+  if (overcommit.limit == 0) {
+    if (overcommit == Overcommit{}) return uvm::ok();
+    return invalid("an option of swap is given without --memory-limit",
+                   "say how much RAM may be in memory at once, as in --memory-limit 512M");
+  }
+  const std::string given = "a memory limit of " + format_size(overcommit.limit);
+  if (overcommit.limit < kMinMemoryLimit) {
+    return invalid(given + " is too little for a guest to get anywhere",
+                   "--memory-limit takes " + format_size(kMinMemoryLimit) + " or more");
+  }
+  if (overcommit.limit % uvm::kPageSize != 0) {
+    return invalid(given + " is not a whole number of 4K pages", "round it to a multiple of 4K");
+  }
+  if (config.backing == MemoryBacking::Shared) {
+    return invalid(given + " and --memory-backing shared don't go together",
+                   "leave one of them out: only anonymous memory can be swapped");
+  }
+  if (overcommit.swap.empty()) {
+    return invalid("the path of --swap is empty", "leave --swap out for " + Overcommit{}.swap);
+  }
+  UVMM_CHECK(check_text("the swap file's path", overcommit.swap, 4095));
+  return check_swap_size(config);
+}
+
 }  // namespace
 
 uvm::Status validate(const MachineConfig& config) {
@@ -117,6 +159,7 @@ uvm::Status validate(const MachineConfig& config) {
   if (config.gdb.at_start == gdb::AtStart::Wait && !config.gdb.listen) {
     return invalid("-S waits for a debugger, and none can come in", "add -s, or --gdb WHERE");
   }
+  UVMM_CHECK(check_overcommit(config));
   UVMM_CHECK(check_boot(config));
   if (config.name.empty()) return invalid("the machine's name is empty", "leave --name out for 'uvmm'");
   UVMM_CHECK(check_text("the machine's name", config.name, kMaxName));

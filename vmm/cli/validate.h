@@ -16,6 +16,8 @@ namespace vmm::cli {
 inline constexpr std::uint64_t kMinMemory = std::uint64_t{1} << 20;  // bytes
 /// More than any processor's physical width leaves for RAM today; the machine checks the real one.
 inline constexpr std::uint64_t kMaxMemory = std::uint64_t{1} << 46;  // bytes
+/// A guest with less in memory does little but wait for its swap.
+inline constexpr std::uint64_t kMinMemoryLimit = std::uint64_t{8} << 20;  // bytes
 /// What every boot protocol can carry; a kernel's own limit (often 2047) is checked when it is loaded.
 inline constexpr std::size_t kMaxCmdline = 65535;  // bytes
 inline constexpr std::size_t kMaxName = 64;        // bytes

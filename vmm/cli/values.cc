@@ -19,6 +19,7 @@ constexpr std::array<std::string_view, 3> kBackings = {"auto", "anonymous", "sha
 constexpr std::array<std::string_view, 2> kHugePages = {"auto", "never"};
 constexpr std::array<std::string_view, 3> kIrqChips = {"auto", "split", "full"};
 constexpr std::array<std::string_view, 3> kDebugExits = {"auto", "qemu", "plain"};
+constexpr std::array<std::string_view, 2> kSwapErrors = {"pause", "stop"};
 constexpr std::array<std::string_view, 2> kConsoles = {"stdio", "none"};
 constexpr std::array<std::string_view, 2> kShowMaps = {"on-signal", "at-exit"};
 constexpr std::array<std::string_view, 2> kOnKills = {"detach", "kill"};
@@ -151,6 +152,9 @@ uvm::Result<IrqChip> parse_irqchip(std::string_view name) {
 uvm::Result<DebugExitStatus> parse_debug_exit(std::string_view name) {
   return parse_enum<DebugExitStatus>(name, kDebugExits);
 }
+uvm::Result<SwapError> parse_swap_error(std::string_view name) {
+  return parse_enum<SwapError>(name, kSwapErrors);
+}
 uvm::Result<ConsoleMode> parse_console(std::string_view name) {
   return parse_enum<ConsoleMode>(name, kConsoles);
 }
@@ -187,6 +191,9 @@ std::string_view to_string(IrqChip value) {
 }
 std::string_view to_string(DebugExitStatus value) {
   return kDebugExits[static_cast<std::size_t>(value)];
+}
+std::string_view to_string(SwapError value) {
+  return kSwapErrors[static_cast<std::size_t>(value)];
 }
 std::string_view to_string(ConsoleMode value) {
   return kConsoles[static_cast<std::size_t>(value)];

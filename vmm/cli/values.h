@@ -30,6 +30,7 @@ namespace vmm::cli {
 [[nodiscard]] uvm::Result<HugePages> parse_huge_pages(std::string_view name);
 [[nodiscard]] uvm::Result<IrqChip> parse_irqchip(std::string_view name);
 [[nodiscard]] uvm::Result<DebugExitStatus> parse_debug_exit(std::string_view name);
+[[nodiscard]] uvm::Result<SwapError> parse_swap_error(std::string_view name);
 [[nodiscard]] uvm::Result<ConsoleMode> parse_console(std::string_view name);
 [[nodiscard]] uvm::Result<ShowMap> parse_show_map(std::string_view name);
 [[nodiscard]] uvm::Result<gdb::OnKill> parse_on_kill(std::string_view name);
@@ -43,6 +44,7 @@ namespace vmm::cli {
 [[nodiscard]] std::string_view to_string(HugePages value);
 [[nodiscard]] std::string_view to_string(IrqChip value);
 [[nodiscard]] std::string_view to_string(DebugExitStatus value);
+[[nodiscard]] std::string_view to_string(SwapError value);
 [[nodiscard]] std::string_view to_string(ConsoleMode value);
 [[nodiscard]] std::string_view to_string(ShowMap value);
 [[nodiscard]] std::string_view to_string(gdb::OnKill value);

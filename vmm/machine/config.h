@@ -30,6 +30,10 @@ enum class DebugExitStatus : std::uint8_t { Auto, Qemu, Plain };
 /// Where the first serial port goes.
 enum class ConsoleMode : std::uint8_t { Stdio, None };
 
+/// What happens when the guest's memory cannot be moved to or from the swap file: it stands still until that
+/// works again, or it ends.
+enum class SwapError : std::uint8_t { Pause, Stop };
+
 /// When to print the memory map of the guest.
 enum class ShowMap : std::uint8_t { OnSignal, AtExit };
 
@@ -43,6 +47,17 @@ struct BootSource {
   std::string builtin_arguments;   // "passes=2 page=2m"
 };
 
+/// Memory that is more than the host shall give.
+struct Overcommit {
+  std::uint64_t limit = 0;        // bytes of guest RAM in memory at once; 0: no limit
+  std::string swap = "/var/tmp";  // a directory, or a file of its own
+  std::uint64_t swap_size = 0;    // bytes; 0: as much as the guest has RAM
+  bool compress = false;          // with zstd
+  SwapError on_error = SwapError::Pause;
+
+  friend bool operator==(const Overcommit&, const Overcommit&) = default;
+};
+
 struct MachineConfig {
   std::string name = "uvmm";
   BootSource boot;
@@ -50,6 +65,7 @@ struct MachineConfig {
   std::uint64_t memory = std::uint64_t{256} << 20;  // bytes
   MemoryBacking backing = MemoryBacking::Auto;
   HugePages huge_pages = HugePages::Auto;
+  Overcommit overcommit;
   IrqChip irqchip = IrqChip::Auto;
   DebugExitStatus debug_exit = DebugExitStatus::Auto;
   ConsoleMode console = ConsoleMode::Stdio;

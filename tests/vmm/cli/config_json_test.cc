@@ -14,6 +14,7 @@ namespace vmm::cli {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 MachineConfig merged(std::string_view text, const MachineConfig& base = {}) {
   const auto config = merge_json(base, text);
@@ -45,6 +46,26 @@ TEST(ConfigJson, TakesFirecrackersKeys) {
   EXPECT_EQ(config.huge_pages, HugePages::Auto);
   EXPECT_EQ(config.log_file, "vm.log");
   EXPECT_EQ(config.log_level, "debug");
+}
+
+TEST(ConfigJson, TakesAndPrintsAMemoryLimit) {
+  const MachineConfig config = merged(R"({
+    "boot-source": {"builtin": "memwalk"},
+    "machine-config": {"mem_size_mib": 2048, "memory_limit": "512M", "swap": "/var/tmp/one.swap",
+                       "swap_size": "1536M", "swap_compress": true, "swap_error": "stop"}
+  })");
+  EXPECT_EQ(config.overcommit.limit, std::uint64_t{512} << 20);
+  EXPECT_EQ(config.overcommit.swap, "/var/tmp/one.swap");
+  EXPECT_EQ(config.overcommit.swap_size, std::uint64_t{1536} << 20);
+  EXPECT_TRUE(config.overcommit.compress);
+  EXPECT_EQ(config.overcommit.on_error, SwapError::Stop);
+  EXPECT_EQ(merged(to_json(config)).overcommit, config.overcommit);
+  EXPECT_THAT(to_json(config), HasSubstr(R"("memory_limit": "512M")"));
+  EXPECT_THAT(to_json(MachineConfig{}), Not(HasSubstr("swap")));
+  EXPECT_THAT(error_of(R"({"machine-config": {"memory_limit": "much"}})"),
+              HasSubstr("machine-config.memory_limit: 'much' is not a size"));
+  EXPECT_THAT(error_of(R"({"machine-config": {"swap_error": "paus"}})"),
+              HasSubstr("machine-config.swap_error: 'paus' is not one of"));
 }
 
 TEST(ConfigJson, TakesOurKeys) {

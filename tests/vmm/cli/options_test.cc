@@ -64,7 +64,7 @@ TEST(RunOptions, FillTheConfiguration) {
                                         "--load-address",
                                         "0x100000",
                                         "--memory-backing",
-                                        "shared",
+                                        "anonymous",
                                         "--irqchip",
                                         "full",
                                         "--debug-exit",
@@ -78,6 +78,15 @@ TEST(RunOptions, FillTheConfiguration) {
                                         "x.log",
                                         "--name",
                                         "vm1",
+                                        "--memory-limit",
+                                        "512M",
+                                        "--swap",
+                                        "/var/tmp/vm1.swap",
+                                        "--swap-size",
+                                        "2G",
+                                        "--swap-compress",
+                                        "--swap-error",
+                                        "stop",
                                         "--huge-pages",
                                         "never"});
   const MachineConfig& config = invocation.config;
@@ -89,7 +98,9 @@ TEST(RunOptions, FillTheConfiguration) {
   EXPECT_EQ(config.vcpus, 4U);
   EXPECT_EQ(config.boot.format, "bzimage");
   EXPECT_EQ(config.boot.load_address, 0x100000U);
-  EXPECT_EQ(config.backing, MemoryBacking::Shared);
+  EXPECT_EQ(config.backing, MemoryBacking::Anonymous);
+  EXPECT_EQ(config.overcommit,
+            (Overcommit{512 * kMiB, "/var/tmp/vm1.swap", 2048 * kMiB, true, SwapError::Stop}));
   EXPECT_EQ(config.huge_pages, HugePages::Never);
   EXPECT_EQ(config.irqchip, IrqChip::Full);
   EXPECT_EQ(config.debug_exit, DebugExitStatus::Plain);
@@ -271,11 +282,13 @@ TEST(WrongFiles, AreNamedWithTheirPath) {
 TEST(Help, IsCompleteForEveryOption) {
   const std::string whole = parsed({"--help"}).text;
   for (const char* name :
-       {"--kernel",       "--initrd",   "--cmdline", "--kernel-format",  "--load-address", "--builtin",
-        "--builtin-args", "--memory",   "--cpus",    "--memory-backing", "--huge-pages",   "--irqchip",
-        "--debug-exit",   "--name",     "--console", "--show-map",       "--gdb",          "--gdb-on-kill",
-        "--log-level",    "--log-file", "--config",  "--dry-run",        "doctor",         "list-builtins",
-        "Exit status",    "Examples",   "Ctrl-A x"}) {
+       {"--kernel",     "--initrd",       "--cmdline",     "--kernel-format", "--load-address",
+        "--builtin",    "--builtin-args", "--memory",      "--cpus",          "--memory-backing",
+        "--huge-pages", "--irqchip",      "--debug-exit",  "--name",          "--console",
+        "--swap-size",  "--memory-limit", "--swap",        "--swap-compress", "--swap-error",
+        "--show-map",   "--gdb",          "--gdb-on-kill", "--log-level",     "--log-file",
+        "--config",     "--dry-run",      "doctor",        "list-builtins",   "Exit status",
+        "Examples",     "Ctrl-A x"}) {
     EXPECT_THAT(whole, HasSubstr(name));
     if (name[0] == '-') {
       EXPECT_THAT(parsed({"run", "--help"}).text, HasSubstr(name));

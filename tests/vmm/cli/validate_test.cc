@@ -35,6 +35,21 @@ TEST(Validate, TakesTheLimitsThemselves) {
   EXPECT_TRUE(validate(config));
 }
 
+TEST(Validate, TakesAMemoryLimit) {
+  MachineConfig config = good();
+  config.memory = std::uint64_t{256} << 20;
+  config.overcommit.limit = kMinMemoryLimit;
+  EXPECT_TRUE(validate(config));
+  config.overcommit.swap_size = std::uint64_t{248} << 20;
+  EXPECT_TRUE(validate(config));
+  config.overcommit.swap_size = std::uint64_t{64} << 20;
+  config.overcommit.compress = true;  // may well fit
+  EXPECT_TRUE(validate(config));
+  config.overcommit = {};
+  config.overcommit.limit = 2 * config.memory;
+  EXPECT_TRUE(validate(config));
+}
+
 struct Row {
   const char* why;
   std::function<void(MachineConfig&)> spoil;
@@ -47,6 +62,40 @@ const Row kWrong[] = {
     {"no memory", [](auto& c) { c.memory = 0; }, "memory of 0 is too little; --memory takes 1M to 64T"},
     {"a page of memory", [](auto& c) { c.memory = 4096; }, "memory of 4K is too little"},
     {"too much", [](auto& c) { c.memory = kMaxMemory + 4096; }, "more than a processor can address"},
+    {"a limit of nothing", [](auto& c) { c.overcommit.limit = 4096; },
+     "a memory limit of 4K is too little for a guest to get anywhere; --memory-limit takes 8M or more"},
+    {"a limit of half a page", [](auto& c) { c.overcommit.limit = (16 << 20) + 2048; },
+     "not a whole number of 4K pages; round it"},
+    {"a limit on shared memory",
+     [](auto& c) {
+       c.overcommit.limit = 16 << 20;
+       c.backing = MemoryBacking::Shared;
+     },
+     "a memory limit of 16M and --memory-backing shared don't go together; leave one of them out"},
+    {"swap without a limit", [](auto& c) { c.overcommit.swap = "/tmp"; },
+     "an option of swap is given without --memory-limit; say how much"},
+    {"a swap size without a limit", [](auto& c) { c.overcommit.swap_size = 16 << 20; },
+     "without --memory-limit"},
+    {"swap nowhere",
+     [](auto& c) {
+       c.overcommit.limit = 16 << 20;
+       c.overcommit.swap = "";
+     },
+     "the path of --swap is empty"},
+    {"too little swap",
+     [](auto& c) {
+       c.memory = 256 << 20;
+       c.overcommit.limit = 64 << 20;
+       c.overcommit.swap_size = 128 << 20;
+     },
+     "a guest of 256M with 64M in memory does not fit into swap of 128M; raise --swap-size to 192M"},
+    {"a swap of half a page",
+     [](auto& c) {
+       c.memory = 256 << 20;
+       c.overcommit.limit = 64 << 20;
+       c.overcommit.swap_size = (256 << 20) + 2048;
+     },
+     "not a whole number of 4K pages; round --swap-size"},
     {"half a page", [](auto& c) { c.memory = (2 << 20) + 2048; }, "not a whole number of 4K pages"},
     {"no kernel", [](auto& c) { c.boot.kernel.clear(); }, "no kernel is given; name one with --kernel"},
     {"both", [](auto& c) { c.boot.builtin = "hello"; },

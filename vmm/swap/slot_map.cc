@@ -1,0 +1,73 @@
+#include "vmm/swap/slot_map.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace vmm {
+namespace {
+
+constexpr std::uint64_t kBits = 64;
+
+}  // namespace
+
+SlotMap::SlotMap(std::uint64_t slots) : size_(slots), words_((slots + kBits - 1) / kBits) {}
+
+std::uint64_t SlotMap::find(std::uint64_t from, std::uint64_t end, bool wanted) const {
+  while (from < end) {
+    const std::uint64_t word = wanted ? words_[from / kBits] : ~words_[from / kBits];
+    const std::uint64_t ahead = word >> (from % kBits);
+    if (ahead != 0) return std::min(end, from + static_cast<std::uint64_t>(std::countr_zero(ahead)));
+    from = (from / kBits + 1) * kBits;
+  }
+  return end;
+}
+
+std::optional<std::uint64_t> SlotMap::search(std::uint64_t begin, std::uint64_t end,
+                                             std::uint64_t count) const {
+  while (begin < end) {
+    const std::uint64_t first = find(begin, end, false);
+    if (end - first < count) return std::nullopt;
+    const std::uint64_t stop = find(first, first + count, true);
+    if (stop == first + count) return first;
+    begin = stop;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::uint64_t> SlotMap::take(std::uint64_t count) {
+  if (count > size_ - used_) return std::nullopt;
+  auto first = search(next_, size_, count);
+  // A run may begin before next_ and reach past it.
+  if (!first) first = search(0, std::min(size_, next_ + count), count);
+  if (!first) return std::nullopt;
+  set(*first, count, true);
+  used_ += count;
+  next_ = *first + count;
+  return first;
+}
+
+void SlotMap::free(std::uint64_t first, std::uint64_t count) {
+  set(first, count, false);
+  used_ -= count;
+}
+
+bool SlotMap::taken(std::uint64_t first, std::uint64_t count) const {
+  if (first > size_ || count > size_ - first) return false;
+  return find(first, first + count, false) == first + count;
+}
+
+void SlotMap::set(std::uint64_t first, std::uint64_t count, bool value) {
+  for (std::uint64_t slot = first; slot < first + count;) {
+    const std::uint64_t bit = slot % kBits;
+    const std::uint64_t here = std::min(kBits - bit, first + count - slot);
+    const std::uint64_t mask = (here == kBits ? ~std::uint64_t{0} : (std::uint64_t{1} << here) - 1) << bit;
+    if (value) {
+      words_[slot / kBits] |= mask;
+    } else {
+      words_[slot / kBits] &= ~mask;
+    }
+    slot += here;
+  }
+}
+
+}  // namespace vmm
