@@ -51,7 +51,8 @@ inline constexpr int kTopLeafLevel = 3;
 
 /// What a leaf says, apart from its place.
 struct Leaf {
-  std::optional<std::uint64_t> frame;  // frame number of the first page, below 2^40; empty: Fill::Zero
+  std::optional<std::uint64_t>
+      frame;  // frame number of the first page, below 2^40; empty: Fill::Zero and Present
   uvm::Fill fill = uvm::Fill::Exact;
   uvm::Protection rights = uvm::Protection::None;
   bool wired = false;

@@ -113,6 +113,8 @@ uvm::Status Loader::show(uvm::GpaRange range, const Shown& what) {
 
 uvm::Status Loader::show_piece(const Run& piece, const Shown& to) {
   Shown from = piece.value;
+  // A page that is not there is an event either way.
+  if (from.guard == Guard::Present && from.same_memory(to)) from.guard = Guard::Armed;
   if (from.same_memory(to) && from.guard != Guard::Armed) {
     UVMM_CHECK(change_guard(piece.range, from, to.guard));
     runs_.assign(piece.range, to);
@@ -120,7 +122,7 @@ uvm::Status Loader::show_piece(const Run& piece, const Shown& to) {
   }
   if (!from.same_memory(to) && shows_private(from) && !private_in_view(piece.range).empty()) {
     UVMM_CHECK(arm_piece(piece));
-    from = shown_at(piece.range.begin());
+    from = shown_at(piece.range.begin()).with(Guard::Armed);
   }
   uvm::GpaRange rest = piece.range;
   // What lies between private pages is mapped or opened as a whole; they are put in their places without a
@@ -147,6 +149,10 @@ uvm::Status Loader::show_piece(const Run& piece, const Shown& to) {
 
 uvm::Status Loader::show_private(uvm::GpaRange range, Guard guard) {
   for (const Run& piece : runs_.in(range)) {
+    if (piece.value.guard == Guard::Present) {
+      UVMM_CHECK(bring_all_back(piece.range));
+      if (guard == Guard::Open) continue;
+    }
     if (shows_private(piece.value)) {
       if (piece.value.guard == guard) continue;
       UVMM_CHECK(check_budget(piece.range));
@@ -259,6 +265,7 @@ void Loader::arm(uvm::GpaRange range) {
 
 uvm::Status Loader::arm_piece(const Run& piece) {
   const auto& [range, shown] = piece;
+  if (shown.guard == Guard::Present) return hide_present(range);
   if (shown.show != Show::SharedFile) return hide_private(piece);
   if (!watched(shown)) {
     UVMM_CHECK(map_hole(range));
@@ -301,7 +308,7 @@ uvm::Status Loader::hide_private(const Run& piece) {
 std::vector<uvm::GpaRange> Loader::forbid_writes(uvm::GpaRange range) {
   std::vector<uvm::GpaRange> armed;
   for (const Run& piece : runs_.in(range)) {
-    if (piece.value.guard != Guard::Open) continue;
+    if (piece.value.guard != Guard::Open && piece.value.guard != Guard::Present) continue;
     if (watched(piece.value)) {
       arm(piece.range);
       armed.push_back(piece.range);
@@ -315,7 +322,17 @@ std::vector<uvm::GpaRange> Loader::forbid_writes(uvm::GpaRange range) {
 }
 
 void Loader::discard(uvm::GpaRange range) {
-  for (const Run& piece : runs_.in(range)) (void)discard_piece(piece);
+  for (const Run& piece : runs_.in(range)) {
+    if (piece.value.guard == Guard::Present) {
+      discard_present(piece.range);
+      continue;
+    }
+    (void)discard_piece(piece);
+    discard_stash(piece.range);
+  }
+}
+
+void Loader::discard_stash(uvm::GpaRange range) {
   if (stash_window_ == nullptr) return;
   for (const Run& piece : stash_.in(range)) (void)stash_window_->unmap(piece.range);
   stash_.erase(range);
@@ -369,11 +386,7 @@ uvm::Status Loader::populate(uvm::Gpa page) {
 uvm::Status Loader::stash_page(uvm::Gpa page, std::span<const std::byte> bytes) {
   const uvm::GpaRange range = uvm::GpaRange::page_of(page);
   UVMM_CHECK(check_budget(range));
-  UVMM_CHECK(make_stash());
-  if (stash_.in(range).empty()) {
-    UVMM_CHECK(stash_window_->map_zero(range, Access::ReadWrite, host::HugePages::Never));
-    stash_.assign(range, Shown{}.with(Guard::Open));
-  }
+  UVMM_CHECK(open_stash(range));
   // Before the bytes, so that a host without memory is an error here and not a signal there.
   UVMM_CHECK(stash_window_->populate_write(range));
   return copy_bytes(stash_window_->bytes(range), bytes, range);
@@ -516,17 +529,26 @@ bool Loader::is_private(uvm::Gpa page) const {
 }
 
 uvm::Status Loader::read_private(uvm::Gpa page, std::span<std::byte> to) const {
-  const uvm::GpaRange range = uvm::GpaRange::page_of(page);
-  const host::Window* holder = nullptr;
-  if (!private_in_view(range).empty()) {
-    holder = window_.get();
-  } else if (!stashed(range).empty()) {
-    holder = stash_window_.get();
-  } else {
-    return uvm::Error(uvm::ErrorKind::NoMapping, "guest page " + uvm::to_string(page) + " is not private");
+  const auto range = uvm::GpaRange::from_size(page, to.size());
+  std::uint64_t read = 0;
+  const auto copy_from = [&](const host::Window& holder,
+                             const std::vector<uvm::GpaRange>& runs) -> uvm::Status {
+    for (const uvm::GpaRange run : runs) {
+      UVMM_CHECK(copy_bytes(to.subspan(run.begin() - page, run.size()), holder.bytes(run), run));
+      read += run.size();
+    }
+    return uvm::ok();
+  };
+  if (range && window_->covered().contains(*range)) {
+    UVMM_CHECK(copy_from(*window_, private_in_view(*range)));
+    if (read < to.size() && stash_window_ != nullptr) {
+      UVMM_CHECK(copy_from(*stash_window_, stashed(*range)));
+    }
   }
-  const std::size_t size = std::min<std::uint64_t>(to.size(), range.size());
-  return copy_bytes(to.first(size), holder->bytes(range).first(size), range);
+  if (read == to.size()) return uvm::ok();
+  return uvm::Error(uvm::ErrorKind::NoMapping, "guest page " + uvm::to_string(page) + " of " +
+                                                   std::to_string(to.size() >> uvm::kPageShift) +
+                                                   " is not private");
 }
 
 uvm::Status Loader::write_private(uvm::Gpa at, std::span<const std::byte> from) {

@@ -28,6 +28,8 @@ enum class Show : std::uint8_t {
 /// How far an access gets.
 enum class Guard : std::uint8_t {
   Open,      // reads and writes go through
+  Present,   // Show::Zero only: the same where a page is there, and an event where none is; private pages may
+             // be out of view besides
   ReadOnly,  // writes are events (or errors, where they cannot be watched)
   Armed,     // every access is an event (or an error)
 };
@@ -83,6 +85,10 @@ class Loader {
   [[nodiscard]] uvm::Status show(uvm::GpaRange range, const Shown& what);
   /// The range shows its private pages. Errors: NoMemory, Invalid (there is none).
   [[nodiscard]] uvm::Status show_private(uvm::GpaRange range, Guard guard);
+  /// Private pages of the range come into view, and an access to any other page is an event. What the
+  /// range showed before is gone, its private pages excepted. Errors: NoMemory, Unsupported (accesses cannot
+  /// be watched here).
+  [[nodiscard]] uvm::Status show_present(uvm::GpaRange range);
   /// Every access becomes an event; private pages are kept out of view.
   void arm(uvm::GpaRange range);
   /// Writes become events (or errors, where they cannot be watched). The parts of which all accesses became
@@ -104,12 +110,16 @@ class Loader {
   /// A private page with these bytes, out of view. The page must be armed and not private. Errors: NoMemory.
   [[nodiscard]] uvm::Status stash_page(uvm::Gpa page, std::span<const std::byte> bytes);
 
+  /// Private pages with these bytes (as many as the range has; empty: zeros), in view, each as a whole. Only
+  /// where the range is Present and nothing is private. All or nothing. Errors: NoMemory.
+  [[nodiscard]] uvm::Status fill_present(uvm::GpaRange range, std::span<const std::byte> bytes);
+
   /// `page` must be covered.
   [[nodiscard]] Shown shown_at(uvm::Gpa page) const;
   /// Runs of private pages, in view or not, ascending, maximal.
   [[nodiscard]] std::vector<uvm::GpaRange> private_runs(uvm::GpaRange range) const;
   [[nodiscard]] bool is_private(uvm::Gpa page) const;
-  /// Errors: NoMapping.
+  /// Whole pages from `page` on. Errors: NoMapping.
   [[nodiscard]] uvm::Status read_private(uvm::Gpa page, std::span<std::byte> to) const;
   /// Writes bytes of a private page, from `at` on and inside the page, unless the window shows it without the
   /// right to write. Errors: NoMapping, NoMemory (it could not leave the window).
@@ -140,6 +150,14 @@ class Loader {
   [[nodiscard]] uvm::Status arm_piece(const Run& piece);
   [[nodiscard]] uvm::Status hide_private(const Run& piece);
   [[nodiscard]] uvm::Status discard_piece(const Run& piece);
+  void discard_stash(uvm::GpaRange range);
+
+  [[nodiscard]] uvm::Status make_present(const Run& piece);
+  [[nodiscard]] uvm::Status bring_all_back(uvm::GpaRange range);
+  [[nodiscard]] uvm::Status hide_present(uvm::GpaRange range);
+  [[nodiscard]] uvm::Status hide_part(uvm::GpaRange part, const std::vector<uvm::GpaRange>& private_runs);
+  [[nodiscard]] uvm::Status open_stash(uvm::GpaRange range);
+  void discard_present(uvm::GpaRange range);
 
   [[nodiscard]] uvm::Status bring_back(uvm::GpaRange range, const Shown& from, const Shown& to);
   /// Where the private pages out of view go that come into view in a range that is to show `to`.
@@ -151,12 +169,13 @@ class Loader {
   // On the heap: the event source keeps a reference to the userfaultfd while the loader is moved into place.
   std::unique_ptr<host::Window> window_;
   std::unique_ptr<host::Window> stash_window_;  // made when it is first needed
+  std::unique_ptr<host::Window> scratch_;       // pages on their way to the stash; empty between calls
   std::unique_ptr<host::Uffd> uffd_;
   std::string watch_reason_;
   host::WindowOptions options_;
   RunMap<Shown> runs_;  // all of covered()
   // What of the stash is mapped, as what. Pages of it that are private are the ones kept out of view: the
-  // window is Armed or SharedFile wherever there is one.
+  // window is Armed or SharedFile wherever there is one, or Present without a page there.
   RunMap<Shown> stash_;
 };
 

@@ -42,8 +42,9 @@ uvm::Status check_form(const uvm::Mapping& mapping) {
   if (!uvm::includes(mapping.rights, Protection::Read)) {
     return refused(mapping, ErrorKind::Invalid, "rights " + uvm::to_string(mapping.rights) + " without read");
   }
-  if (mapping.first.has_value() == (mapping.fill == Fill::Zero)) {
-    return refused(mapping, ErrorKind::Invalid, "a frame goes with every fill but Zero");
+  const bool has_frames = mapping.fill != Fill::Zero && mapping.fill != Fill::Present;
+  if (mapping.first.has_value() != has_frames) {
+    return refused(mapping, ErrorKind::Invalid, "a frame goes with every fill but Zero and Present");
   }
   if (mapping.fill == Fill::CopyOnWrite && !uvm::includes(mapping.rights, Protection::Write)) {
     return refused(mapping, ErrorKind::Invalid, "copy-on-write without the right to write");
@@ -134,6 +135,7 @@ uvm::Status Pmap::load_locked(const uvm::Mapping& mapping) {
   if (mapping.fill == Fill::Zero) {
     return loader_.show(mapping.range, Shown{}.with(guard_for(mapping.rights)));
   }
+  if (mapping.fill == Fill::Present) return load_present_locked(mapping.range, guard_for(mapping.rights));
   const uvm::Frame first = *mapping.first;
   if (first.store == &private_) {
     if (mapping.fill != Fill::Exact || first.index != mapping.range.begin().page()) {
@@ -151,6 +153,16 @@ uvm::Status Pmap::load_locked(const uvm::Mapping& mapping) {
     return refused(mapping, ErrorKind::Protection, std::string(backing->name()) + " is never written");
   }
   return loader_.show(mapping.range, shown_frames(*backing, first.index, mapping));
+}
+
+uvm::Status Pmap::load_present_locked(uvm::GpaRange range, Guard guard) {
+  if (guard == Guard::Open) return loader_.show_present(range);
+  // What is there can be protected, what is not there need not be.
+  loader_.arm(range);
+  for (const uvm::GpaRange run : loader_.private_runs(range)) {
+    UVMM_CHECK(loader_.show_private(run, guard));
+  }
+  return uvm::ok();
 }
 
 uvm::Result<std::uint64_t> Pmap::encode_locked(uvm::Frame first, std::uint64_t pages) {
@@ -231,7 +243,7 @@ uvm::Result<uvm::Frame> Pmap::promote(const uvm::Promotion& promotion) noexcept 
 
 bool Pmap::host_can_promote_locked(const uvm::Promotion& promotion) const {
   const Shown shown = loader_.shown_at(promotion.page);
-  if (shown.guard != Guard::Open) return false;
+  if (shown.guard != Guard::Open || !promotion.content.empty()) return false;
   if (shown.show == Show::Zero) return !promotion.source;
   return shown.show == Show::PrivateFile && promotion.source && promotion.source->store == shown.backing &&
          promotion.source->index == shown.first_page;
@@ -253,7 +265,7 @@ uvm::Result<uvm::Frame> Pmap::promote_in_place(const uvm::Promotion& promotion) 
   }
   // The source may be a page of another space: its lock must not be taken inside ours.
   std::array<std::byte, uvm::kPageSize> bytes;
-  UVMM_CHECK(read_source(promotion.source, bytes));
+  UVMM_CHECK(read_content(promotion, bytes));
   uvm::MutexLock lock(mutex_);
   if (loader_.is_private(promotion.page)) return frame;  // by a write that was under way above
   forget_locked(uvm::GpaRange::page_of(promotion.page));
@@ -274,7 +286,7 @@ uvm::Result<uvm::Frame> Pmap::promote_shareable(const uvm::Promotion& promotion)
       forget_locked(page);
       moves = loader_.is_private(promotion.page) && promotion.source != mine;
     }
-    UVMM_CHECK(read_source(moves ? mine : promotion.source, bytes));
+    UVMM_CHECK(moves ? read_source(mine, bytes) : read_content(promotion, bytes));
     UVMM_CHECK(arena->write_page(frame.index, bytes));
     if (moves) {
       // The host made the page; nobody knows the frame it had.
@@ -288,6 +300,12 @@ uvm::Result<uvm::Frame> Pmap::promote_shareable(const uvm::Promotion& promotion)
     return std::move(status).error();
   }
   return frame;
+}
+
+uvm::Status Pmap::read_content(const uvm::Promotion& promotion, std::span<std::byte> to) const {
+  if (promotion.content.empty()) return read_source(promotion.source, to);
+  std::copy_n(promotion.content.begin(), std::min(promotion.content.size(), to.size()), to.begin());
+  return uvm::ok();
 }
 
 uvm::Status Pmap::read_source(std::optional<uvm::Frame> source, std::span<std::byte> to) const {
@@ -306,6 +324,65 @@ uvm::Status Pmap::read_source(std::optional<uvm::Frame> source, std::span<std::b
   }
   if (status) return status;
   return uvm::Error(ErrorKind::PagerIo, "the page is gone: " + status.error().text());
+}
+
+uvm::Status Pmap::fill(uvm::GpaRange range, std::span<const std::byte> bytes) {
+  UVMM_CHECK(check(range));
+  if (!bytes.empty() && bytes.size() != range.size()) {
+    return uvm::Error(ErrorKind::Invalid, "filling guest range " + uvm::to_string(range) + " with " +
+                                              std::to_string(bytes.size()) + " bytes");
+  }
+  uvm::MutexLock lock(mutex_);
+  auto status = fill_locked(range, bytes);
+  if (!status) loader_.free_private(range);
+  return status;
+}
+
+uvm::Status Pmap::fill_locked(uvm::GpaRange range, std::span<const std::byte> bytes) {
+  std::vector<std::pair<uvm::GpaRange, Guard>> in_view;
+  table_.for_each(range, [&](uvm::GpaRange leaf_range, const Leaf& leaf) {
+    const uvm::GpaRange part = leaf_range.intersection(range);
+    if (leaf.fill == Fill::Present && !part.empty()) in_view.emplace_back(part, guard_for(leaf.rights));
+  });
+  const auto bytes_of = [&](uvm::GpaRange part) {
+    return bytes.empty() ? bytes : bytes.subspan(part.begin() - range.begin(), part.size());
+  };
+  uvm::GpaRange rest = range;
+  for (const auto& [part, guard] : in_view) {
+    UVMM_CHECK(stash_locked(rest.before(part.begin()), bytes_of(rest.before(part.begin()))));
+    if (guard == Guard::Open) {
+      UVMM_CHECK(loader_.fill_present(part, bytes_of(part)));
+    } else {
+      UVMM_CHECK(stash_locked(part, bytes_of(part)));
+      UVMM_CHECK(loader_.show_private(part, guard));
+    }
+    rest = rest.from(part.end());
+  }
+  return stash_locked(rest, bytes_of(rest));
+}
+
+uvm::Status Pmap::stash_locked(uvm::GpaRange range, std::span<const std::byte> bytes) {
+  static constexpr std::array<std::byte, uvm::kPageSize> kZeroPage{};
+  for (std::uint64_t done = 0; done < range.size(); done += uvm::kPageSize) {
+    const std::span<const std::byte> page =
+        bytes.empty() ? std::span<const std::byte>(kZeroPage) : bytes.subspan(done, uvm::kPageSize);
+    UVMM_CHECK(loader_.stash_page(range.begin() + done, page));
+  }
+  return uvm::ok();
+}
+
+uvm::Status Pmap::read(uvm::Frame first, std::span<std::byte> to) const {
+  if (const auto* space = dynamic_cast<const PrivateStore*>(first.store)) {
+    const uvm::Gpa begin(first.index << uvm::kPageShift);
+    const Pmap& owner = space->owner();
+    uvm::MutexLock lock(owner.mutex_);
+    return owner.loader_.read_private(begin, to);
+  }
+  for (std::size_t done = 0; done < to.size(); done += uvm::kPageSize) {
+    const uvm::Frame frame = first + (done >> uvm::kPageShift);
+    UVMM_CHECK(read_source(frame, to.subspan(done, uvm::kPageSize)));
+  }
+  return uvm::ok();
 }
 
 uvm::Status Pmap::read_private(uvm::Gpa page, std::span<std::byte> to) const {
@@ -365,6 +442,8 @@ std::optional<uvm::Translation> Pmap::extract(uvm::Gpa address) const {
   const Shown shown = loader_.shown_at(address.page_down());
   if (shown.show != Show::SharedFile && loader_.is_private(address.page_down())) {
     translation.frame = private_frame(address);
+  } else if (hit->leaf.fill == Fill::Present) {
+    return std::nullopt;
   }
   return translation;
 }

@@ -81,6 +81,8 @@ class Pmap final : public uvm::Pmap {
   [[nodiscard]] uvm::Status copy_out(uvm::GpaRange from, std::span<std::byte> to) override;
   [[nodiscard]] uvm::Status copy_in(uvm::GpaRange to, std::span<const std::byte> from) override;
   [[nodiscard]] uvm::Status settle(uvm::GpaRange range) override;
+  [[nodiscard]] uvm::Status fill(uvm::GpaRange range, std::span<const std::byte> bytes) override;
+  [[nodiscard]] uvm::Status read(uvm::Frame first, std::span<std::byte> to) const override;
   [[nodiscard]] uvm::Residency residency(uvm::GpaRange range) const override;
   [[nodiscard]] std::uint64_t metadata_bytes() const override;
 
@@ -106,6 +108,12 @@ class Pmap final : public uvm::Pmap {
   [[nodiscard]] uvm::Status check(uvm::GpaRange range) const;
   [[nodiscard]] uvm::Frame private_frame(uvm::Gpa page) const { return {&private_, page.page()}; }
   [[nodiscard]] uvm::Status load_locked(const uvm::Mapping& mapping) REQUIRES(mutex_);
+  [[nodiscard]] uvm::Status load_present_locked(uvm::GpaRange range, Guard guard) REQUIRES(mutex_);
+  [[nodiscard]] uvm::Status fill_locked(uvm::GpaRange range, std::span<const std::byte> bytes)
+      REQUIRES(mutex_);
+  /// Private pages with these bytes (empty: zeros), without translation.
+  [[nodiscard]] uvm::Status stash_locked(uvm::GpaRange range, std::span<const std::byte> bytes)
+      REQUIRES(mutex_);
   [[nodiscard]] uvm::Result<std::uint64_t> encode_locked(uvm::Frame first, std::uint64_t pages)
       REQUIRES(mutex_);
   /// Tables, reverse maps and window lose the range; private frames stay.
@@ -115,6 +123,7 @@ class Pmap final : public uvm::Pmap {
                                        std::span<const std::byte> from) const;
   [[nodiscard]] uvm::Error untouchable_locked(uvm::Gpa page) const REQUIRES(mutex_);
   [[nodiscard]] uvm::Status read_source(std::optional<uvm::Frame> source, std::span<std::byte> to) const;
+  [[nodiscard]] uvm::Status read_content(const uvm::Promotion& promotion, std::span<std::byte> to) const;
   [[nodiscard]] uvm::Result<uvm::Frame> promote_in_place(const uvm::Promotion& promotion);
   [[nodiscard]] uvm::Result<uvm::Frame> promote_shareable(const uvm::Promotion& promotion);
   [[nodiscard]] bool host_can_promote_locked(const uvm::Promotion& promotion) const REQUIRES(mutex_);
