@@ -47,6 +47,8 @@ ExitStatus status_of(const uvm::Error& error) {
 int run_command(const MachineConfig& config) {
   // A console or log whose reader has gone is an error of that write, not the end of the guest.
   static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
+  // The same for a swap file or log that outgrows a limit.
+  static_cast<void>(std::signal(SIGXFSZ, SIG_IGN));
   log::Settings settings;
   settings.level = log::parse_level(config.log_level).value_or(log::Level::Warning);
   settings.file = config.log_file;

@@ -84,6 +84,7 @@ uvm::Status build_vcpus(Machine::Parts& parts, const std::vector<kvm_cpuid_entry
   parts.target = std::make_unique<gdb::MachineTarget>(
       *parts.inferior, gdb::MachineTarget::Machine{[&parts] { parts.ending.end(ExitStatus::Ok); }});
   parts.memory->set_vcpus(parts.vcpus.get());
+  parts.trouble = std::make_unique<SwapTrouble>(parts.config.overcommit, *parts.vcpus, parts.ending);
   return uvm::ok();
 }
 

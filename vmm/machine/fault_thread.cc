@@ -10,11 +10,17 @@
 
 namespace vmm {
 
-uvm::Result<std::unique_ptr<FaultThread>> FaultThread::start(GuestMemory& memory, Failed failed) {
+namespace {
+
+constexpr int kRetryMilliseconds = 1000;
+
+}  // namespace
+
+uvm::Result<std::unique_ptr<FaultThread>> FaultThread::start(GuestMemory& memory, Callbacks callbacks) {
   Fd stop(::eventfd(0, EFD_CLOEXEC));
   if (!stop) return uvm::Error::from_errno(errno, "creating an eventfd for the fault thread");
   auto fault_thread =
-      std::unique_ptr<FaultThread>(new FaultThread(memory, std::move(failed), std::move(stop)));
+      std::unique_ptr<FaultThread>(new FaultThread(memory, std::move(callbacks), std::move(stop)));
   if (memory.pmap().events() != nullptr) {
     fault_thread->thread_ = std::thread([self = fault_thread.get()] { self->loop(); });
     pthread_setname_np(fault_thread->thread_.native_handle(), "faults");
@@ -22,8 +28,8 @@ uvm::Result<std::unique_ptr<FaultThread>> FaultThread::start(GuestMemory& memory
   return fault_thread;
 }
 
-FaultThread::FaultThread(GuestMemory& memory, Failed failed, Fd stop)
-    : memory_(memory), failed_(std::move(failed)), stop_(std::move(stop)) {}
+FaultThread::FaultThread(GuestMemory& memory, Callbacks callbacks, Fd stop)
+    : memory_(memory), callbacks_(std::move(callbacks)), stop_(std::move(stop)) {}
 
 FaultThread::~FaultThread() {
   if (!thread_.joinable()) return;
@@ -36,21 +42,32 @@ void FaultThread::loop() {
   waits[0] = {memory_.pmap().events()->fd(), POLLIN, 0};
   waits[1] = {stop_.get(), POLLIN, 0};
   while (true) {
-    const int ready = ::poll(waits.data(), waits.size(), -1);
+    const int ready = ::poll(waits.data(), waits.size(), unresolved_.empty() ? -1 : kRetryMilliseconds);
     if (ready < 0 && errno != EINTR) return;
     if (ready < 0) continue;
     if (waits[1].revents != 0) return;
     if (waits[0].revents != 0) drain();
+    if (ready == 0) retry();
   }
 }
 
 void FaultThread::drain() {
   while (const auto event = memory_.pmap().events()->next()) {
-    const auto resolved = memory_.space().fault(event->address, event->access);
-    if (resolved) continue;
-    failed_(event->address, resolved.error());
-    memory_.pmap().wake(event->address.page_down());
+    if (!resolve(*event)) unresolved_.push_back(*event);
   }
+}
+
+bool FaultThread::resolve(const ept::StageTwoEvent& event) {
+  const auto resolved = memory_.space().fault(event.address, event.access);
+  if (resolved) return true;
+  if (callbacks_.failed(event.address, resolved.error()) == Unresolved::TryAgain) return false;
+  memory_.pmap().wake(event.address.page_down());
+  return true;
+}
+
+void FaultThread::retry() {
+  std::erase_if(unresolved_, [this](const auto& event) { return resolve(event); });
+  if (unresolved_.empty()) callbacks_.recovered();
 }
 
 }  // namespace vmm

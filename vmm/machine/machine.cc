@@ -81,10 +81,12 @@ uvm::Result<RunReport> Machine::run() {
   signals.add(SIGHUP);
   wait_for_signal(signals, parts);
   start_console(parts);
-  UVMM_TRY(parts.faults, FaultThread::start(*parts.memory, [&parts](uvm::Gpa gpa, const uvm::Error& error) {
-             parts.ending.end(ExitStatus::Internal, "guest memory at " + uvm::to_string(gpa) +
-                                                        " cannot be brought in: " + error.text());
-           }));
+  SwapTrouble& trouble = *parts.trouble;
+  UVMM_TRY(parts.faults,
+           FaultThread::start(*parts.memory, {[&trouble](uvm::Gpa gpa, const uvm::Error& error) {
+                                                return trouble.failed(gpa, error);
+                                              },
+                                              [&trouble] { trouble.recovered(); }}));
   UVMM_CHECK(parts.vcpus->start());
   start_debugger(parts);
   const auto idle = boost::asio::make_work_guard(parts.io);
