@@ -1,6 +1,6 @@
 // Swap: where a guest's pages are that do not fit under its memory limit.
 //
-// uvm decides which pages go and when they come back (uvm/reclaim.h); here they become bytes on a disk. The
+// uvm decides which pages go and when they come back; here they become bytes on a disk. The
 // whole contract is uvm/swap.h: write pages, get slots, read slots, free slots.
 //
 //   SwapFile      uvm::Swap: a sum for each page, over one of the areas

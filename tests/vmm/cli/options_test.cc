@@ -47,6 +47,14 @@ class ConfigFileForTest {
   std::string path_;
 };
 
+TEST(RunOptions, SetAMemoryLimit) {
+  const Invocation invocation =
+      parsed({"run", "-k", "bzImage", "-m", "2G", "--memory-limit", "512M", "--swap", "/var/tmp/vm1.swap",
+              "--swap-size=2G", "--swap-compress", "--swap-error", "stop"});
+  EXPECT_EQ(invocation.config.overcommit,
+            (Overcommit{512 * kMiB, "/var/tmp/vm1.swap", 2048 * kMiB, true, SwapError::Stop}));
+}
+
 TEST(RunOptions, FillTheConfiguration) {
   const Invocation invocation = parsed({"run",
                                         "-k",
@@ -64,7 +72,7 @@ TEST(RunOptions, FillTheConfiguration) {
                                         "--load-address",
                                         "0x100000",
                                         "--memory-backing",
-                                        "anonymous",
+                                        "shared",
                                         "--irqchip",
                                         "full",
                                         "--debug-exit",
@@ -78,15 +86,6 @@ TEST(RunOptions, FillTheConfiguration) {
                                         "x.log",
                                         "--name",
                                         "vm1",
-                                        "--memory-limit",
-                                        "512M",
-                                        "--swap",
-                                        "/var/tmp/vm1.swap",
-                                        "--swap-size",
-                                        "2G",
-                                        "--swap-compress",
-                                        "--swap-error",
-                                        "stop",
                                         "--huge-pages",
                                         "never"});
   const MachineConfig& config = invocation.config;
@@ -98,9 +97,7 @@ TEST(RunOptions, FillTheConfiguration) {
   EXPECT_EQ(config.vcpus, 4U);
   EXPECT_EQ(config.boot.format, "bzimage");
   EXPECT_EQ(config.boot.load_address, 0x100000U);
-  EXPECT_EQ(config.backing, MemoryBacking::Anonymous);
-  EXPECT_EQ(config.overcommit,
-            (Overcommit{512 * kMiB, "/var/tmp/vm1.swap", 2048 * kMiB, true, SwapError::Stop}));
+  EXPECT_EQ(config.backing, MemoryBacking::Shared);
   EXPECT_EQ(config.huge_pages, HugePages::Never);
   EXPECT_EQ(config.irqchip, IrqChip::Full);
   EXPECT_EQ(config.debug_exit, DebugExitStatus::Plain);
