@@ -558,7 +558,8 @@ uvm::Status Loader::write_private(uvm::Gpa at, std::span<const std::byte> from) 
     holder = stash_window_.get();
   } else if (private_in_view(page).empty()) {
     return uvm::Error(uvm::ErrorKind::NoMapping, "guest page " + uvm::to_string(at) + " is not private");
-  } else if (shown_at(page.begin()).guard == Guard::Open) {
+  } else if (const Guard guard = shown_at(page.begin()).guard;
+             guard == Guard::Open || guard == Guard::Present) {
     holder = window_.get();
   } else {
     return uvm::Error(uvm::ErrorKind::NoMemory,

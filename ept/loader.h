@@ -153,6 +153,8 @@ class Loader {
   void discard_stash(uvm::GpaRange range);
 
   [[nodiscard]] uvm::Status make_present(const Run& piece);
+  /// The whole run that holds the first page of `range`.
+  [[nodiscard]] uvm::GpaRange run_around(uvm::GpaRange range) const;
   [[nodiscard]] uvm::Status bring_all_back(uvm::GpaRange range);
   [[nodiscard]] uvm::Status hide_present(uvm::GpaRange range);
   [[nodiscard]] uvm::Status hide_part(uvm::GpaRange part, const std::vector<uvm::GpaRange>& private_runs);

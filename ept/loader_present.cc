@@ -43,6 +43,12 @@ uvm::Status Loader::show_present(uvm::GpaRange range) {
 
 uvm::Status Loader::make_present(const Run& piece) {
   const auto& [range, shown] = piece;
+  if (shown.show == Show::Zero && shown.guard == Guard::Armed) {
+    // What has no page and is watched is the same by either name. Taken as a whole, pages that are entered in
+    // no order do not cut it up.
+    runs_.assign(run_around(range), Shown{}.with(Guard::Present));
+    return uvm::ok();
+  }
   if (shown.show == Show::Zero && shown.guard == Guard::Open) {
     UVMM_CHECK(uffd_->watch(hva(range), host::Watch::Absent));
   } else if (shown.guard != Guard::Armed) {
@@ -54,6 +60,13 @@ uvm::Status Loader::make_present(const Run& piece) {
   }
   runs_.assign(range, Shown{}.with(Guard::Present));
   return uvm::ok();
+}
+
+uvm::GpaRange Loader::run_around(uvm::GpaRange range) const {
+  for (const Run& run : runs_.in(window_->covered())) {
+    if (run.range.contains(range.begin())) return run.range;
+  }
+  return range;
 }
 
 uvm::Status Loader::bring_all_back(uvm::GpaRange range) {
@@ -114,11 +127,7 @@ uvm::Status Loader::open_stash(uvm::GpaRange range) {
   UVMM_CHECK(make_stash());
   // Where pages come and go one by one, all of their range is opened at once, in one host mapping.
   uvm::GpaRange whole = range;
-  if (const Shown shown = shown_at(range.begin()); shown.guard == Guard::Present) {
-    for (const Run& run : runs_.in(window_->covered())) {
-      if (run.range.contains(range.begin())) whole = run.range;
-    }
-  }
+  if (shown_at(range.begin()).guard == Guard::Present) whole = run_around(range);
   const auto open = [&](uvm::GpaRange gap) -> uvm::Status {
     if (gap.empty()) return uvm::ok();
     UVMM_CHECK(stash_window_->map_zero(gap, Access::ReadWrite, host::HugePages::Never));

@@ -224,6 +224,33 @@ TEST_F(Present, ComingAndGoingCutsNoHostMapping) {
   for (std::uint64_t i = 0; i < kPages; ++i) EXPECT_EQ(load(*pmap, i), pattern_of(i));
 }
 
+/// As a guest that touches its memory at random does it.
+TEST_F(Present, PagesEnteredInNoOrderNeedNoRunEach) {
+  pmap = make_pmap(pages(0, kPages), Events::WhenPossible, {host::HugePages::Never, 12});
+  for (std::uint64_t i = 0; i < kPages; i += 2) {
+    const std::uint64_t number = i * 7 % kPages;
+    ASSERT_OK(pmap->enter(present(pages(number, 1))));
+    ASSERT_OK(pmap->fill(pages(number, 1), pattern_pages(number, 1)));
+    if (i % 8 == 0) pmap->remove(pages(number, 1));
+  }
+  for (std::uint64_t i = 0; i < kPages; i += 2) EXPECT_EQ(private_byte(*pmap, i), pattern_of(i));
+}
+
+TEST_F(Present, AFrameIsReadAndWrittenInViewAndOutOfView) {
+  ASSERT_OK(pmap->enter(present(pages(0, 8))));
+  ASSERT_OK(pmap->fill(pages(0, 2), pattern_pages(0, 2)));
+  pmap->remove(pages(1, 1));
+  for (std::uint64_t i = 0; i < 2; ++i) {
+    const auto frame = pmap->harvest_page(page(i));
+    ASSERT_TRUE(frame);
+    const std::array poked{std::byte{0xcc}};
+    ASSERT_OK(pmap->write_frame(*frame, 5, poked));
+    std::array<std::byte, 2> seen{};
+    ASSERT_OK(pmap->read_frame(*frame, 4, seen));
+    EXPECT_EQ(seen, (std::array{pattern_of(i), std::byte{0xcc}}));
+  }
+}
+
 TEST_F(Present, WritersNeverLoseAStoreWhilePagesComeAndGo) {
   ASSERT_OK(pmap->enter(present(pages(0, 16))));
   ASSERT_OK(pmap->fill(pages(0, 16), {}));
