@@ -4,6 +4,21 @@
 #include <utility>
 
 namespace uvm {
+namespace {
+
+/// How many of `count` ascending keys are not above `address`. Halves without a branch that the processor
+/// would have to guess: half of its guesses would be wrong.
+std::size_t keys_up_to(const Gpa* keys, std::size_t count, Gpa address) {
+  if (count == 0) return 0;
+  const Gpa* base = keys;
+  for (std::size_t half = count / 2; half != 0; half = count / 2) {
+    base += base[half - 1] <= address ? half : 0;
+    count -= half;
+  }
+  return static_cast<std::size_t>(base - keys) + (*base <= address ? 1 : 0);
+}
+
+}  // namespace
 
 void EntryIndex::make_room() {
   if (!spare_) spare_ = std::make_unique<Block>();
@@ -13,13 +28,12 @@ void EntryIndex::make_room() {
 }
 
 std::size_t EntryIndex::block_of(Gpa address) const {
-  const auto above = std::upper_bound(firsts_.begin(), firsts_.end(), address);
-  return above == firsts_.begin() ? 0 : static_cast<std::size_t>(above - firsts_.begin()) - 1;
+  const std::size_t above = keys_up_to(firsts_.data(), firsts_.size(), address);
+  return above == 0 ? 0 : above - 1;
 }
 
 std::size_t EntryIndex::place_above(const Block& block, Gpa address) {
-  const Gpa* first = block.keys.data();
-  return static_cast<std::size_t>(std::upper_bound(first, first + block.used, address) - first);
+  return keys_up_to(block.keys.data(), block.used, address);
 }
 
 void EntryIndex::add_block(std::size_t at, Gpa first) noexcept {

@@ -261,7 +261,10 @@ Result<Fault::Next> Fault::enter_in_place(GpaRange run, Frame frame, const Fault
 }
 
 Result<Fault::Next> Fault::use_object(const Entry& entry, const LockedAmap& amap, const FaultPlan& plan) {
-  const GpaRange run = run_around(entry, amap, plan);
+  // An answer reaches no further than the run that was asked for, and where nothing can lie above the object
+  // nothing can have come between.
+  const bool as_asked = is_answered(entry) && !entry.has_layer();
+  const GpaRange run = as_asked ? whole(entry) : run_around(entry, amap, plan);
   if (!is_answered(entry)) {
     return ask(entry, (run.end() - page_) >> kPageShift, (page_ - run.begin()) >> kPageShift, plan);
   }
@@ -351,7 +354,7 @@ Result<Fault::Next> Fault::copy_page(const Entry& entry, LockedAmap& amap, const
 
 GpaRange Fault::run_around(const Entry& entry, const LockedAmap& amap, const FaultPlan& plan) const {
   if (kind_ != FaultKind::Plain || entry.advice == Advice::Random) return GpaRange::page_of(page_);
-  GpaRange run = within_ ? entry.range.intersection(*within_) : entry.range;
+  GpaRange run = whole(entry);
   if (limited_ && entry.has_layer()) run = run.intersection(cluster_of(page_));
   if (slot_ == SlotState::Alone || slot_ == SlotState::Borrowed) {
     return context_.pmap.unserved(page_, run, plan.rights);
@@ -411,20 +414,21 @@ bool Fault::is_answered(const Entry& entry) const {
 /// Asks for the faulting page and what follows; a pager that gave all of that is asked for what lies before
 /// it as well. One that answers in small pieces (it reads a file) is not made to read pages nobody wants yet.
 Status Fault::ask_pager() {
-  const Question question = *std::exchange(question_, std::nullopt);
+  Question question = *std::exchange(question_, std::nullopt);
   auto frames = question.object->get(question.request);
   if (!frames) {
     if (slot_ != SlotState::InPlace) return std::move(frames).error().with_context(place());
     backing_gone_ = true;
     return ok();
   }
-  answer_ = Answer{question.object, question.request.offset, *frames};
+  answer_ = Answer{std::move(question.object), question.request.offset, *frames};
   if (question.pages_before == 0 || frames->run.count != frames->available) return ok();
   PagerRequest all = question.request;
   all.offset = all.offset - (question.pages_before << kPageShift);
   all.pages += question.pages_before;
-  if (const auto more = question.object->get(all); more && more->run.count > question.pages_before) {
-    answer_ = Answer{question.object, all.offset, *more};
+  if (const auto more = answer_->object->get(all); more && more->run.count > question.pages_before) {
+    answer_->offset = all.offset;
+    answer_->frames = *more;
   }
   return ok();
 }

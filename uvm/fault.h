@@ -126,6 +126,10 @@ class Fault {
   [[nodiscard]] std::optional<Frame> private_frame(const Entry& entry, const LockedAmap& amap) const;
   [[nodiscard]] Frame answered_frame(const Entry& entry) const;
 
+  /// What of the entry may be entered at all.
+  [[nodiscard]] GpaRange whole(const Entry& entry) const {
+    return within_ ? entry.range.intersection(*within_) : entry.range;
+  }
   /// The pages around the faulting one that can be entered together with it.
   [[nodiscard]] GpaRange run_around(const Entry& entry, const LockedAmap& amap, const FaultPlan& plan) const;
   /// The same for private pages in place: those of the cluster whose slots are empty and not busy.

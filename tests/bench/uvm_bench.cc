@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 
 #include <cstring>
+#include <iterator>
+#include <map>
 
 #include "tests/uvm/fixture.h"
 #include "uvm/pin.h"
@@ -107,6 +109,25 @@ void BM_PageCopyAlone(benchmark::State& state) {
 }
 BENCHMARK(BM_PageCopyAlone);
 
+/// What a 2B asks of the simulated MMU, without a fault: the copy is part of it.
+void BM_PmapPromoteAlone(benchmark::State& state) {
+  SimMmu mmu(Guest::kBytes);
+  SimStore store("o", kCount);
+  std::uint64_t at = 0;
+  for ([[maybe_unused]] auto _ : state) {
+    const auto frame = mmu.promote({page(kAt + at), store.frame(at), uvm::Placement::InPlace, {}});
+    must(mmu.enter({pages(kAt + at, 1), *frame, uvm::Fill::Exact, uvm::Protection::All}), state);
+    if (++at == kCount) {
+      state.PauseTiming();
+      at = 0;
+      mmu.discard(pages(kAt, kCount));
+      state.ResumeTiming();
+    }
+  }
+  mmu.discard(pages(kAt, kCount));
+}
+BENCHMARK(BM_PmapPromoteAlone);
+
 /// 2B by ourselves (a wiring fault): promotion of one page, copied.
 void BM_Fault2B(benchmark::State& state) {
   Bench bench(state);
@@ -133,6 +154,20 @@ void BM_LockAlone(benchmark::State& state) {
   for ([[maybe_unused]] auto _ : state) benchmark::DoNotOptimize(bench.space.version());
 }
 BENCHMARK(BM_LockAlone);
+
+/// The same look-ups in the tree that owns the entries, without a lock: what the index is held against.
+void BM_TreeLookup(benchmark::State& state) {
+  std::map<uvm::Gpa, uvm::Entry> tree;
+  const auto count = static_cast<std::uint64_t>(state.range(0));
+  for (std::uint64_t i = 0; i < count; ++i) tree[page(2 * i)].range = pages(2 * i, 1);
+  std::uint64_t at = 0;
+  for ([[maybe_unused]] auto _ : state) {
+    const auto above = tree.upper_bound(page(2 * at + 1));
+    benchmark::DoNotOptimize(std::prev(above)->second.range.end() > page(2 * at + 1));
+    at = (at + 7919) % count;
+  }
+}
+BENCHMARK(BM_TreeLookup)->Apply(entries);
 
 /// Look-ups (entry_at of a hole costs the same search without making an answer).
 void BM_Lookup(benchmark::State& state) {
@@ -221,6 +256,7 @@ void BM_Metadata(benchmark::State& state) {
   Guest guest(arena);
   must(guest.space->map(ram(pages(0, kWired))), state);
   for (std::uint64_t i = 0; i < kWired; ++i) must(guest.cpu.store(page(i), i), state);
+  guest.mmu.update();  // the simulated vCPU's translations cost time only
   double bytes = 0;
   for ([[maybe_unused]] auto _ : state) {
     if (state.range(0) == 0) {
