@@ -41,10 +41,10 @@
 // size. A file's do not: who may write it may cut it, and Linux then takes the lost pages out of every
 // mapping, private copies included. So every touch of guest memory by this process is a guarded copy
 // (host/guarded_copy.h): a signal becomes PagerIo with file and offset. A vCPU's touch is EFAULT without an
-// address; uvm::Space::drop_lost() turns what was lost into events, which have one. And no pin rests on such
-// a mapping: settle() moves private pages into anonymous memory, where they stay, before the pin is handed
-// out. A device's range has no pages, no window and no memory slot: an access by a vCPU is an exit to the
-// bus.
+// address; uvm::Space::drop_lost() turns what was lost into events, which have one. And no pin of a private
+// mapping rests on a file: settle() moves private pages into anonymous memory, where they stay, before the
+// pin is handed out. A device's range has no pages, no window and no memory slot: an access by a vCPU is an
+// exit to the bus.
 //
 // LOCKS. Pmap (tables, codec, loader with window and stash) > PvList. No lock is held while another space's
 // page is read, nor during StageTwo::zap(), which waits for vCPUs that may sleep on an event. The userfaultfd
@@ -57,7 +57,7 @@
 // WHAT IT REFUSES: GPAs from 2^48 on (four levels); frames past the first TiB of a store and more than 2047
 // stores at once (40 bits of frame in an entry); more host mappings than WindowOptions::max_runs (NoMemory,
 // the budget is named; a process has 65530); a private frame at any place but its own; writing what was
-// opened or frozen for reading; pins of devices, and of shared mappings of files.
+// opened or frozen for reading; pins of devices.
 #pragma once
 
 #include "ept/pmap.h"  // IWYU pragma: export

@@ -46,7 +46,7 @@ class Pager {
   [[nodiscard]] virtual bool hold(Frame /*frame*/) { return true; }
   virtual void let_go(Frame /*frame*/) {}
 
-  /// Pins keep private copies of Revocable pages, and are refused where a mapping shares them.
+  /// Pins keep private copies of Revocable pages; of a shared mapping they hold what the file has.
   [[nodiscard]] virtual Tenure tenure() const { return Tenure::Kept; }
 
   /// Bytes; rounded up to pages by the caller.

@@ -41,8 +41,9 @@
 //   dropped, a
 //        promotion is kept when a later step fails.
 // Not every object can keep its pages (Tenure, pager.h): a file's can be cut off by others. A pin copies what
-// it finds of such an object, and drop_lost() makes faults of what went. A device has none, and refuses.
-// A wiring fault alone only prepares a page; a Pin makes one for each page and holds what it found.
+// it finds of such an object in a private mapping, and drop_lost() makes faults of what went. A device has
+// none, and refuses. A wiring fault alone only prepares a page; a Pin makes one for each page and holds what
+// it found.
 //
 // The debugger's door: an Access with AccessRights::Maximum is held against what a mapping could ever allow.
 // It uses the frame, not a translation: a Peek leaves no trace; a Poke makes the page private first, gives

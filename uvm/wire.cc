@@ -62,12 +62,6 @@ Status Wiring::wire_page(const FaultContext& context, Gpa page, AccessKind acces
       return std::move(resolved).error();
     }
     const WiredPage& wired = *fault.wired();
-    if (wired.object && wired.object->tenure() == Tenure::Revocable) {
-      return Error(ErrorKind::Unsupported,
-                   "space " + context.space + ": page at " + to_string(page) + ": whoever can write " +
-                       std::string(wired.object->name()) + " can take it away",
-                   "map it privately, or map a frozen copy");
-    }
     // A private page stays because the range is pinned; an object's page because its pager is told.
     if (!wired.object || wired.object->hold(wired.frame, wired.generation) == Freshness::Current) {
       try {

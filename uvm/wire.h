@@ -39,8 +39,8 @@ class Wiring {
   /// allow, and holds all of them. All
   /// or nothing: on an error no page is held; private pages that were made stay. May sleep in pagers. The
   /// caller has made sure that nobody unmaps or moves the pages meanwhile. Errors: those of Space::fault;
-  /// Busy (a page of the object went away again and again); Unsupported (a shared page that others can take
-  /// away).
+  /// Busy (a page of the object went away again and again). Pages that others can take away are copied where
+  /// the mapping is private.
   [[nodiscard]] static Result<Wiring> create(const FaultContext& context, GpaRange range, AccessKind access);
 
   /// Ascending, without holes.

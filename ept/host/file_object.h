@@ -8,7 +8,7 @@
 //   - a guest's access is an event or an exit that the same error explains;
 //   - pages before the new end go on working;
 //   - what a pin holds stays, bytes and frame: pins hold copies in memory of ours (Tenure::Revocable), made
-//     before the pin is handed out. Pins of a shared mapping of a file are refused.
+//     before the pin is handed out. Not so in a shared mapping, which has no copies: see the first line.
 // Replacing a file by renaming another one over it takes nothing from anybody.
 #pragma once
 

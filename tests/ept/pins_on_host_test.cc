@@ -135,16 +135,20 @@ TEST_F(PinsOnHost, PinnedTextIsACopyOfTheFile) {
   EXPECT_EQ(kind_of(Access::write_value(*space_, page(3), 1)), ErrorKind::Protection);
 }
 
-TEST_F(PinsOnHost, ASharedMappingOfAFileIsNotPinned) {
+TEST_F(PinsOnHost, APinOfASharedMappingOfAFileIsAsGoodAsTheFile) {
   auto shared = request(pages(0, kPages), file_object(), uvm::Sharing::Shared);
   shared.protection = shared.max_protection = uvm::Protection::ReadExecute;
   ASSERT_OK(space_->map(shared));
-  const auto refused = Pin::create(*space_, pages(0, 4), PinAccess::Read, owner_);
-  ASSERT_EQ(kind_of(refused), ErrorKind::Unsupported);
-  EXPECT_NE(refused.error().text().find("file " + file_.path()), std::string::npos) << refused.error().text();
+  {
+    auto held = pin(pages(0, 4), PinAccess::Read);
+    EXPECT_EQ(held.frame_at(page(3)).index, 3U);
+    EXPECT_EQ(read(3), pattern_of(3));
+    file_.resize(kPage);
+    EXPECT_EQ(read(0), pattern_of(0));
+    EXPECT_EQ(kind_of(Access::read_value<std::byte>(*space_, page(3))), ErrorKind::PagerIo);
+  }
   EXPECT_TRUE(space_->pins().empty());
   EXPECT_EQ(owner_->pinned(), 0U);
-  EXPECT_EQ(read(1), pattern_of(1));
 }
 
 TEST_F(PinsOnHost, ARamObjectsPagesStayAndAreTheObjects) {
