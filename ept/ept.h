@@ -12,6 +12,7 @@
 //
 //   Fill::Zero          anonymous memory           the kernel fills zeros        0.15-2 us a page
 //   Fill::CopyOnWrite   private mapping of a file  the kernel breaks the copy    2 us a page, 5-10 in a guest
+//   Fill::Present       anonymous memory, watched  an event for each absent page: somebody counts them
 //   Fill::Exact         shared mapping of a file   nothing to do                 0.5 us a page, 6 us for 2M
 //   promote, in place   MADV_POPULATE_WRITE        kernel, without a guest       2 us a page
 //   promote, elsewhere  bytes into the stash, then the page replaced             10-20 us, two host mappings

@@ -156,6 +156,8 @@ class Space {
 
   /// Host memory spent on describing the space, bytes: entries and amaps here, tables in the pmap.
   [[nodiscard]] std::uint64_t metadata_bytes() const;
+  /// Bytes of the range that are in swap; counted now, slot by slot.
+  [[nodiscard]] std::uint64_t swapped(GpaRange range) const;
   /// Grows with every change of the map.
   [[nodiscard]] std::uint64_t version() const;
 

@@ -3,8 +3,9 @@
 // Read in this order: machine/machine.h (a machine's life in one class), machine/parts.h (what it is made of,
 // in the order it is built), machine/builder.cc (configuration to parts), machine/exits.h (what a vCPU's exit
 // leads to), machine/guest_memory.h (where RAM meets uvm and ept). Then by need: kvm/kvm.h (descriptors, run
-// page, slots), devices/devices.h (a device's contract), debug/debug.h (what a debugger does to a machine),
-// gdb/gdb.h (how it asks for it), cli/cli.h (words to configuration), log.h (the only logger).
+// page, slots), swap/swap.h (where pages go that a memory limit leaves no room for), devices/devices.h (a
+// device's contract), debug/debug.h (what a debugger does to a machine), gdb/gdb.h (how it asks for it),
+// cli/cli.h (words to configuration), log.h (the only logger).
 //
 // Who may know whom
 //   cli → machine → {devices, debug, gdb, kvm}; debug → kvm and the group of vCPUs; gdb → its Target, which
@@ -19,6 +20,7 @@
 //     touched such a page sleeps in the kernel until it is there, so this thread never waits for a vCPU and
 //     never holds a lock while it waits for the next event.
 //   - With --gdb, the debugger's (gdb/server.h): its sockets, and all that it asks of the machine.
+//   - With a memory limit, one that moves pages to swap before it is reached (machine/reclaim_thread.h).
 //   Devices are entered from every vCPU thread and from the I/O thread, and guard their registers themselves.
 //   The order of locks is uvm/base/lock.h's LockRank: machine, bus, device, then the VM system's own.
 //
@@ -31,7 +33,7 @@
 //   4. The end has one door, machine/ending.h: the first report wins, whoever brings it (a device, a vCPU, a
 //      signal, the console, a debugger), and stops the loop.
 //   5. Shutdown, each step needed by the next: a debugger is told and left, vCPU threads stop (while the
-//      fault thread still answers: a vCPU may sleep on a page), fault thread stops, the console gets what the
+//      fault thread still answers: a vCPU may sleep on a page), fault and reclaim threads stop, the console gets what the
 //      guest said last (bounded: nobody may read it), the terminal is restored, the parts are destroyed in
 //      the reverse of their order.
 //

@@ -73,6 +73,33 @@ TEST(GuestMemory, ShowsDevicesWithoutTakingThemForMemory) {
   EXPECT_EQ(read.error().kind(), uvm::ErrorKind::NoBacking) << read.error().text();
 }
 
+TEST(MemoryMap, ShowsWhatALimitSentToSwap) {
+  GuestMemory::Request request;
+  request.name = "test";
+  request.ram = {*uvm::GpaRange::from_bounds(uvm::Gpa(0), uvm::Gpa(16 * kMiB))};
+  request.overcommit.limit = 8 * kMiB;
+  request.overcommit.swap = ::testing::TempDir();
+  const auto memory = GuestMemory::create(request);
+  if (!memory && memory.error().kind() == uvm::ErrorKind::Unsupported) GTEST_SKIP() << memory.error().text();
+  ASSERT_TRUE(memory) << memory.error().text();
+  EXPECT_EQ((*memory)->limit(), 8 * kMiB);
+  uvm::Space& space = (*memory)->space();
+  for (std::uint64_t at = 0; at < 12 * kMiB; at += uvm::kPageSize) {
+    ASSERT_TRUE(uvm::Access::write_value(space, uvm::Gpa(at), at + 1));
+  }
+  const std::string map = format_memory_map(space);
+  EXPECT_NE(map.find("wired swapped  pages"), std::string::npos) << map;
+  EXPECT_NE(map.find("limit 8M"), std::string::npos) << map;
+  EXPECT_EQ(map.find("swapped 0"), std::string::npos) << map;
+  EXPECT_GE(space.swapped(space.limits()), 4 * kMiB);
+  EXPECT_GE((*memory)->swap()->used(), 4 * kMiB);
+  for (std::uint64_t at = 0; at < 12 * kMiB; at += uvm::kPageSize) {
+    const auto value = uvm::Access::read_value<std::uint64_t>(space, uvm::Gpa(at));
+    ASSERT_TRUE(value) << value.error().text();
+    ASSERT_EQ(*value, at + 1);
+  }
+}
+
 TEST(GuestMemory, HoldsExactlyItsRanges) {
   const auto memory = memory_of(MemoryBacking::Anonymous);
   ASSERT_NE(memory, nullptr);

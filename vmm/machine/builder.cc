@@ -17,10 +17,11 @@ IrqChip choose_irqchip(const kvm::System& system, IrqChip wanted) {
 }
 
 uvm::Status build_memory(Machine::Parts& parts, const guest::MemoryLayout& layout, const BootPlan& plan) {
-  UVMM_TRY(parts.memory, GuestMemory::create(
-                             {parts.config.name, layout.ram, parts.config.backing, parts.config.huge_pages}));
-  UVMM_CHECK(load(parts.memory->space(), plan.tables, plan.sources()));
-  UVMM_CHECK(load(parts.memory->space(), plan.load.segments, plan.sources()));
+  UVMM_TRY(parts.memory, GuestMemory::create({parts.config.name, layout.ram, parts.config.backing,
+                                              parts.config.huge_pages, parts.config.overcommit}));
+  const FilePages file_pages = parts.memory->limit() != 0 ? FilePages::Copied : FilePages::Mapped;
+  UVMM_CHECK(load(parts.memory->space(), plan.tables, plan.sources(), file_pages));
+  UVMM_CHECK(load(parts.memory->space(), plan.load.segments, plan.sources(), file_pages));
   return parts.memory->attach(parts.vm);
 }
 

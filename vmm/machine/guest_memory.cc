@@ -1,6 +1,9 @@
 #include "vmm/machine/guest_memory.h"
 
+#include <sys/eventfd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <optional>
 #include <utility>
 
@@ -29,6 +32,10 @@ GuestMemory::~GuestMemory() {
 /// pages its faults cost a quarter more than anonymous ones, so Auto takes it only where the host gives it
 /// huge pages.
 uvm::Result<std::shared_ptr<uvm::Object>> GuestMemory::ram_object() {
+  if (limit() != 0) {
+    backing_text_ = "anonymous memory within a limit";
+    return std::shared_ptr<uvm::Object>();
+  }
   if (request_.backing == MemoryBacking::Anonymous) {
     backing_text_ = "anonymous memory";
     return std::shared_ptr<uvm::Object>();
@@ -49,7 +56,41 @@ uvm::Result<std::shared_ptr<uvm::Object>> GuestMemory::ram_object() {
 }
 
 ept::host::HugePages GuestMemory::host_pages() const {
-  return request_.huge_pages == HugePages::Never ? ept::host::HugePages::Never : ept::host::HugePages::Want;
+  // Within a limit every page counts, and goes, by itself.
+  return request_.huge_pages == HugePages::Never || limit() != 0 ? ept::host::HugePages::Never
+                                                                 : ept::host::HugePages::Want;
+}
+
+std::uint64_t GuestMemory::limit() const {
+  std::uint64_t ram = 0;
+  for (const auto& range : request_.ram) ram += range.size();
+  return request_.overcommit.limit < ram ? request_.overcommit.limit : 0;
+}
+
+uvm::Status GuestMemory::build_limit() {
+  const Overcommit& overcommit = request_.overcommit;
+  SwapSettings settings;
+  settings.disk.place = overcommit.swap;
+  settings.disk.bytes = overcommit.swap_size != 0 ? overcommit.swap_size : request_.ram.back().end().value();
+  settings.compression = overcommit.compress ? SwapCompression::Zstd : SwapCompression::Off;
+  UVMM_TRY(swap_, SwapFile::create(settings));
+  const SwapDisk& disk = swap_->disk();
+  log::event(log::Level::Info, "swap is ready",
+             {{"file", disk.name()}, {"size", disk.bytes()}, {"how", disk.how()}});
+  if (!disk.engine_reason().empty()) {
+    log::event(log::Level::Warning, "swap does without io_uring", {{"reason", disk.engine_reason()}});
+  }
+  if (disk.in_memory()) {
+    log::event(log::Level::Warning, "swap is in memory itself",
+               {{"file", disk.name()}, {"way_out", "give --swap a directory on a disk"}});
+  }
+  low_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!low_) return uvm::Error::from_errno(errno, "creating an eventfd for the memory limit");
+  uvm::MemoryLimit limit;
+  limit.bytes = overcommit.limit;
+  limit.swap = swap_.get();
+  limit.low = [fd = low_.get()] { ::eventfd_write(fd, 1); };
+  return space_->set_limit(limit);
 }
 
 uvm::Status GuestMemory::build() {
@@ -72,7 +113,7 @@ uvm::Status GuestMemory::build() {
     ram.name = kRamName;
     UVMM_CHECK(space_->map(ram));
   }
-  return uvm::ok();
+  return limit() != 0 ? build_limit() : uvm::ok();
 }
 
 uvm::Status GuestMemory::attach(const kvm::Vm& vm) {

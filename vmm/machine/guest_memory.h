@@ -11,10 +11,12 @@
 #include "guest/e820.h"
 #include "uvm/object.h"
 #include "uvm/space.h"
+#include "vmm/kvm/fd.h"
 #include "vmm/kvm/memslot.h"
 #include "vmm/kvm/vm.h"
 #include "vmm/machine/config.h"
 #include "vmm/machine/exits.h"
+#include "vmm/swap/swap_file.h"
 
 namespace vmm {
 
@@ -35,8 +37,10 @@ class GuestMemory : public ept::StageTwo, public RamDoor {
     std::vector<uvm::GpaRange> ram;  // ascending, disjoint, page-aligned
     MemoryBacking backing = MemoryBacking::Auto;
     HugePages huge_pages = HugePages::Auto;
+    Overcommit overcommit;
   };
-  /// Reserves address space and makes the mappings; touches no page of it. Errors name the option to change.
+  /// Opens the swap file, if there is a limit, reserves address space and makes the mappings; touches no page
+  /// of it. Errors name the option to change.
   [[nodiscard]] static uvm::Result<std::unique_ptr<GuestMemory>> create(const Request& request);
   ~GuestMemory() override;
 
@@ -50,6 +54,14 @@ class GuestMemory : public ept::StageTwo, public RamDoor {
 
   [[nodiscard]] uvm::Space& space() { return *space_; }
   [[nodiscard]] ept::Pmap& pmap() { return *pmap_; }
+  /// Bytes of RAM that may be in memory at once; 0: there is no limit, or none that a guest of this size
+  /// could reach.
+  [[nodiscard]] std::uint64_t limit() const;
+  /// Readable when little of the limit is left; an eventfd. Only with a limit.
+  [[nodiscard]] int low_fd() const { return low_.get(); }
+  /// Null without a limit.
+  [[nodiscard]] const SwapFile* swap() const { return swap_.get(); }
+
   /// "RAM object with huge pages", for logs.
   [[nodiscard]] const std::string& backing_text() const { return backing_text_; }
 
@@ -65,11 +77,14 @@ class GuestMemory : public ept::StageTwo, public RamDoor {
  private:
   explicit GuestMemory(Request request) : request_(std::move(request)) {}
   [[nodiscard]] uvm::Status build();
+  [[nodiscard]] uvm::Status build_limit();
   [[nodiscard]] ept::host::HugePages host_pages() const;
   [[nodiscard]] uvm::Result<std::shared_ptr<uvm::Object>> ram_object();
 
   const Request request_;
   std::string backing_text_;
+  Fd low_;
+  std::unique_ptr<SwapFile> swap_;  // outlives the space, whose pages are in it
   std::unique_ptr<ept::Pmap> pmap_;
   std::unique_ptr<uvm::Space> space_;
   std::vector<kvm::MemSlot> slots_;

@@ -87,6 +87,7 @@ uvm::Result<RunReport> Machine::run() {
                                                 return trouble.failed(gpa, error);
                                               },
                                               [&trouble] { trouble.recovered(); }}));
+  UVMM_TRY(parts.reclaim, ReclaimThread::start(*parts.memory));
   UVMM_CHECK(parts.vcpus->start());
   start_debugger(parts);
   const auto idle = boost::asio::make_work_guard(parts.io);
@@ -96,6 +97,7 @@ uvm::Result<RunReport> Machine::run() {
   parts.vcpus->stop();
   parts.inferior->run().machine_ended(report.status);
   parts.faults.reset();
+  parts.reclaim.reset();
   drain_console(parts);
   return report;
 }

@@ -43,8 +43,21 @@ void add(uvm::Residency& total, const uvm::Residency& part) {
 
 constexpr const char* kHeading =
     "guest-physical range                  size rights  name     writes            rss    priv  shared   "
-    "wired  pages"
-    "  object\n";
+    "wired %s pages  object\n";
+
+/// A column that only a space with a memory limit has.
+std::string swapped_column(bool is_limited, const std::string& text) {
+  std::string column;
+  if (is_limited) append(column, "%7s ", text.c_str());
+  return column;
+}
+
+/// ", limit 512M (in memory 498M), swapped 1.5G"
+std::string limit_text(const uvm::ReclaimStatistics& reclaim) {
+  if (reclaim.limit == 0) return {};
+  return ", limit " + human_bytes(reclaim.limit) + " (in memory " + human_bytes(reclaim.resident) +
+         ", of these hidden " + human_bytes(reclaim.inactive) + "), swapped " + human_bytes(reclaim.swapped);
+}
 
 }  // namespace
 
@@ -64,7 +77,10 @@ std::string human_bytes(std::uint64_t bytes) {
 
 std::string format_memory_map(uvm::Space& space) {
   const std::vector<uvm::EntryInfo> entries = space.entries();
-  std::string text = kHeading;
+  const uvm::ReclaimStatistics reclaim = space.reclaim_statistics();
+  const bool is_limited = reclaim.limit != 0;
+  std::string text;
+  append(text, kHeading, swapped_column(is_limited, "swapped").c_str());
   uvm::Residency total;
   std::uint64_t mapped = 0;
   std::uint64_t wired = 0;
@@ -78,19 +94,21 @@ std::string format_memory_map(uvm::Space& space) {
       mapped += entry.range.size();
     }
     wired += entry.wired;
-    append(text, "%013" PRIx64 "-%013" PRIx64 " %10s %s/%s %-8s %-13s %7s %7s %7s %7s  %-5s",
+    append(text, "%013" PRIx64 "-%013" PRIx64 " %10s %s/%s %-8s %-13s %7s %7s %7s %7s %s %-5s",
            entry.range.begin().value(), entry.range.end().value(), human_bytes(entry.range.size()).c_str(),
            uvm::to_string(entry.protection).c_str(), uvm::to_string(entry.max_protection).c_str(),
            entry.name.c_str(), kind(entry), human_bytes(residency.resident).c_str(),
            human_bytes(residency.priv).c_str(), human_bytes(residency.shared).c_str(),
-           human_bytes(entry.wired).c_str(), page_sizes(residency).c_str());
+           human_bytes(entry.wired).c_str(),
+           swapped_column(is_limited, human_bytes(space.swapped(entry.range))).c_str(),
+           page_sizes(residency).c_str());
     if (!entry.object.empty()) text += "  " + entry.object + "+" + uvm::to_string(entry.offset);
     text += '\n';
   }
-  append(text, "total: %zu mappings of %s, resident %s (private %s, shared %s), wired %s, tables %s",
+  append(text, "total: %zu mappings of %s, resident %s (private %s, shared %s), wired %s, tables %s%s",
          entries.size() - devices, human_bytes(mapped).c_str(), human_bytes(total.resident).c_str(),
          human_bytes(total.priv).c_str(), human_bytes(total.shared).c_str(), human_bytes(wired).c_str(),
-         human_bytes(space.metadata_bytes()).c_str());
+         human_bytes(space.metadata_bytes()).c_str(), limit_text(reclaim).c_str());
   if (devices > 0) append(text, "; %zu devices", devices);
   return text + '\n';
 }

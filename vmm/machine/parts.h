@@ -21,6 +21,7 @@
 #include "vmm/machine/machine.h"
 #include "vmm/machine/platform.h"
 #include "vmm/machine/power.h"
+#include "vmm/machine/reclaim_thread.h"
 #include "vmm/machine/swap_trouble.h"
 #include "vmm/machine/vcpu_group.h"
 
@@ -57,6 +58,7 @@ struct Machine::Parts {
   std::unique_ptr<gdb::MachineTarget> target;
   std::unique_ptr<SwapTrouble> trouble;
   std::unique_ptr<FaultThread> faults;
+  std::unique_ptr<ReclaimThread> reclaim;
   std::unique_ptr<gdb::Server> debugger;  // null without --gdb
 };
 
