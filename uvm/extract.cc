@@ -94,7 +94,8 @@ Status Space::extract_locked(const ExtractRequest& request, Space& target, GpaRa
     });
     if (!status) {
       give_up();
-      return status;
+      // The pmap's, which knows no space.
+      return std::move(status).error().with_context("space " + name_ + ": extract " + to_string(from));
     }
     map_.each(from, [&](const Entry& entry) NO_THREAD_SAFETY_ANALYSIS {
       Entry twin = entry;

@@ -397,6 +397,7 @@ TEST_P(OutOfMemoryTest, WhatEndsNeedsNoMemory) {
   world->object->invalidate(*uvm::ObjectRange::from_size(uvm::ObjectOffset(0), 64 * kPage));
   world->access.reset();
   while (!world->pins.empty()) world->pins.pop_back();
+  world->space->unwire_all();
   EXPECT_EQ(world->owner->pinned(), 0U);
   EXPECT_EQ(world->pager->held(), 0U);
   world->space.reset();
