@@ -1,6 +1,7 @@
 #include "ept/host/pagemap.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/ioctl.h>
 
 #include <algorithm>
@@ -50,9 +51,16 @@ constexpr std::uint64_t kMapPresent = std::uint64_t{1} << 63;
 enum class Wanted { All, Private };
 using Visit = std::function<void(const PageRun&)>;
 
+UniqueFd open_pagemap() {
+  return UniqueFd(::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
+}
+
 /// /proc/self/pagemap of this process; opened once and kept.
 int pagemap_fd() {
-  static const UniqueFd fd(::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
+  static UniqueFd fd(open_pagemap());
+  // What a child of fork() inherits shows its parent's memory.
+  static const int kReopens = ::pthread_atfork(nullptr, nullptr, [] { fd = open_pagemap(); });
+  (void)kReopens;
   return fd.get();
 }
 
