@@ -35,8 +35,8 @@ class Pin {
   /// `owner` must not be null. All or nothing: after an error nothing is pinned or charged. May sleep in
   /// pagers. Errors: Invalid, NoMapping, Protection, EndOfObject, PagerIo, NoMemory (of the pmap; or over the
   /// limit of the owner or the space, or its memory limit), Busy (an object keeps changing), NoBacking (a
-  /// device's registers). A pin of a shared mapping of a file is as good as the file: who cuts it takes what is
-  /// pinned there.
+  /// device's registers). A pin of a shared mapping of a file is as good as the file: who cuts it takes what
+  /// is pinned there.
   [[nodiscard]] static Result<Pin> create(Space& space, GpaRange range, PinAccess access,
                                           std::shared_ptr<PinOwner> owner,
                                           ForkPolicy policy = ForkPolicy::Copy);

@@ -11,8 +11,9 @@ std::uint64_t Space::swapped(GpaRange range) const {
     const LockedAmap amap(entry);
     const GpaRange part = entry.range.intersection(range);
     SlotRange left{entry.slot_of(part.begin()), entry.slot_of(part.begin()) + part.pages()};
-    for (; const auto slot = amap.first_used(left); left.begin = *slot + 1) {
-      if (amap.find(*slot)->frame().store->as_swap() != nullptr) sum += kPageSize;
+    while (const auto slot = amap.first_used(left)) {
+      if (amap.find(*slot)->is_swapped()) sum += kPageSize;
+      left.begin = *slot + 1;
     }
   });
   return sum;

@@ -33,13 +33,13 @@
 //   4. The end has one door, machine/ending.h: the first report wins, whoever brings it (a device, a vCPU, a
 //      signal, the console, a debugger), and stops the loop.
 //   5. Shutdown, each step needed by the next: a debugger is told and left, vCPU threads stop (while the
-//      fault thread still answers: a vCPU may sleep on a page), fault and reclaim threads stop, the console gets what the
-//      guest said last (bounded: nobody may read it), the terminal is restored, the parts are destroyed in
-//      the reverse of their order.
+//      fault thread still answers: a vCPU may sleep on a page), fault and reclaim threads stop, the console
+//      gets what the guest said last (bounded: nobody may read it), the terminal is restored, the parts are
+//      destroyed in the reverse of their order.
 //
 // What it refuses
 //   A configuration that can't work (before step 2 is done); a second run of one machine; ranges of devices
-//   that overlap, each other or RAM; an access outside RAM and devices reads as ones and is dropped as a write, and the guest
-//   goes on. A guest that triple-faults or runs what KVM can't emulate ends with a status of its own
-//   (ExitStatus) and one line; it never ends uvmm by a signal.
+//   that overlap, each other or RAM; an access outside RAM and devices reads as ones and is dropped as a
+//   write, and the guest goes on. A guest that triple-faults or runs what KVM can't emulate ends with a
+//   status of its own (ExitStatus) and one line; it never ends uvmm by a signal.
 #pragma once
