@@ -1,8 +1,8 @@
 #include "ept/host/pagemap.h"
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -51,16 +51,15 @@ constexpr std::uint64_t kMapPresent = std::uint64_t{1} << 63;
 enum class Wanted { All, Private };
 using Visit = std::function<void(const PageRun&)>;
 
-UniqueFd open_pagemap() {
-  return UniqueFd(::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
-}
-
-/// /proc/self/pagemap of this process; opened once and kept.
+/// /proc/self/pagemap, opened once in a thread and kept; anew in a child of fork(), where what was inherited
+/// shows the parent's memory.
 int pagemap_fd() {
-  static UniqueFd fd(open_pagemap());
-  // What a child of fork() inherits shows its parent's memory.
-  static const int kReopens = ::pthread_atfork(nullptr, nullptr, [] { fd = open_pagemap(); });
-  (void)kReopens;
+  thread_local pid_t owner = 0;
+  thread_local UniqueFd fd;
+  if (owner != ::getpid()) {
+    fd = UniqueFd(::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
+    owner = ::getpid();
+  }
   return fd.get();
 }
 

@@ -249,6 +249,12 @@ const std::vector<Operation>& holding_operations() {
       {"fill", "0x3000", own_layer,
        [](World& w) { return uvm::Access::fill(*w.space, pages(3, 1), std::byte{0}); },
        [](World& w) { EXPECT_TRUE(shows(*w.space, 3, 0) && shows(*w.other, 3, 3)); }},
+  };
+  return rows;
+}
+
+const std::vector<Operation>& sharing_operations() {
+  static const std::vector<Operation> rows = {
       {"wire_all", "0x0", some_ram, [](World& w) { return w.space->wire_all(uvm::WireScope::Both, w.owner); },
        [](World& w) {
          EXPECT_EQ(w.space->pin_statistics().bytes, 16 * kPage);
@@ -297,8 +303,8 @@ const std::vector<Operation>& holding_operations() {
 
 std::vector<Operation> operations() {
   std::vector<Operation> all;
-  for (const auto* rows :
-       {&map_operations(), &fault_operations(), &fork_operations(), &holding_operations()}) {
+  for (const auto* rows : {&map_operations(), &fault_operations(), &fork_operations(), &holding_operations(),
+                           &sharing_operations()}) {
     all.insert(all.end(), rows->begin(), rows->end());
   }
   return all;
