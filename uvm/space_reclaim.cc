@@ -11,8 +11,10 @@
 namespace uvm {
 namespace {
 
+/// A device has no pages that could count.
 bool writes_reach_object(const std::shared_ptr<Object>& object, Sharing sharing, Protection most) {
-  return object != nullptr && sharing == Sharing::Shared && includes(most, Protection::Write);
+  return object != nullptr && object->tenure() != Tenure::None && sharing == Sharing::Shared &&
+         includes(most, Protection::Write);
 }
 
 /// Calls `visit(address, anon)` for every anon that the entry shows. Its amap is locked.

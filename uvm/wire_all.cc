@@ -10,7 +10,7 @@ namespace uvm {
 std::vector<std::pair<GpaRange, PinAccess>> WireAll::missing(const Space& space, GpaRange range) const {
   std::vector<std::pair<GpaRange, PinAccess>> parts;
   for (const EntryInfo& entry : space.entries(range)) {
-    if (entry.protection == Protection::None) continue;
+    if (entry.protection == Protection::None || entry.tenure == Tenure::None) continue;
     const GpaRange part = entry.range.intersection(range);
     const PinAccess access =
         includes(entry.protection, Protection::Write) ? PinAccess::Write : PinAccess::Read;

@@ -25,10 +25,11 @@ constexpr std::size_t kMostSegments = 60'000;  // e_phnum has 16 bits, and 0xfff
 constexpr std::string_view kInfoBegin = "OSRELEASE=";
 constexpr std::string_view kInfoHas = "SYMBOL(init_uts_ns)=";
 
-/// RAM of the guest: its mappings joined where they touch.
+/// RAM of the guest: its mappings but those of devices, joined where they touch.
 std::vector<uvm::GpaRange> ram_of(uvm::Space& space) {
   std::vector<uvm::GpaRange> ram;
   for (const auto& entry : space.entries()) {
+    if (entry.tenure == uvm::Tenure::None) continue;
     if (!ram.empty() && ram.back().end() == entry.range.begin()) {
       ram.back() = *uvm::GpaRange::from_size(ram.back().begin(), ram.back().size() + entry.range.size());
     } else {
