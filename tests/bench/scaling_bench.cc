@@ -47,6 +47,21 @@ class FlagPmap : public uvm::Pmap {
     if (!flags_[address.page()]) return std::nullopt;
     return uvm::Translation{std::nullopt, uvm::Fill::Zero, uvm::Protection::All, uvm::kPageSize};
   }
+  [[nodiscard]] uvm::GpaRange unserved(uvm::Gpa page, uvm::GpaRange /*run*/,
+                                       uvm::Protection /*rights*/) const override {
+    return uvm::GpaRange::page_of(page);
+  }
+  [[nodiscard]] uvm::Status read_frame(uvm::Frame /*frame*/, std::uint64_t /*offset*/,
+                                       std::span<std::byte> /*to*/) override {
+    return uvm::Error(uvm::ErrorKind::Unsupported, "no frames here");
+  }
+  [[nodiscard]] uvm::Status write_frame(uvm::Frame /*frame*/, std::uint64_t /*offset*/,
+                                        std::span<const std::byte> /*from*/) override {
+    return uvm::Error(uvm::ErrorKind::Unsupported, "no frames here");
+  }
+  [[nodiscard]] bool discard_equal(uvm::Gpa /*page*/, std::span<const std::byte> /*bytes*/) override {
+    return false;
+  }
   [[nodiscard]] std::span<std::byte> bytes(uvm::GpaRange /*range*/) override { return {}; }
   void update() override {}
   void drop_all() override {}
