@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -181,16 +180,13 @@ class Running {
 
 TEST_F(MemoryLimit, EveryByteIsRightAndNoMoreMemoryIsUsed) {
   // In order, as programs go through their data; at random, a page of each cluster at a time.
-  struct Walk {
+  constexpr struct {
     std::uint64_t memory;
     std::uint64_t limit;
     const char* arguments;
-  };
-  const bool emulated = std::getenv("UVMM_RIG") != nullptr;  // where each step takes ten times as long
-  const std::array<Walk, 2> walks = {
-      Walk{(emulated ? 64 : 256) * kMiB, (emulated ? 16 : 64) * kMiB, "passes=1 mode=verify page=2m"},
-      Walk{(emulated ? 12 : 24) * kMiB, 8 * kMiB, "passes=1 mode=random page=4k"}};
-  for (const auto& [memory, limit, arguments] : walks) {
+  } kWalks[] = {{256 * kMiB, 64 * kMiB, "passes=1 mode=verify page=2m"},
+                {24 * kMiB, 8 * kMiB, "passes=1 mode=random page=4k"}};
+  for (const auto& [memory, limit, arguments] : kWalks) {
     const ResidentPeak peak;
     const auto report = run_machine(walk(memory, limit, arguments));
     EXPECT_EQ(report.status, 0) << arguments << ": " << report.summary;
