@@ -105,7 +105,7 @@ TEST_F(Linux, BootsAndComputesWithinAMemoryLimit) {
   const auto expected = run_process({"/bin/sh", "-c", "yes uvmm | head -c 60000000 | md5sum"});
   ASSERT_EQ(expected.out.size(), 36u) << expected.err;
   const auto result =
-      boot("uvmm.exec=yes,uvmm|head,-c,60000000>/data;md5sum</data;md5sum</data uvmm.poweroff",
+      boot("uvmm.exec=yes,uvmm|head,-c,60000000,>/data;md5sum</data;md5sum</data uvmm.poweroff",
            {"--memory-limit", "48M", "--show-map"});
   expect_good(result, expected.out.substr(0, 32));
   EXPECT_NE(result.out.find("swapped"), std::string::npos) << result.out;
