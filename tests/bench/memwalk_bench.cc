@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/kvm_machine.h"
 #include "tests/support/process.h"
 #include "tests/support/raw_machine.h"
 
@@ -95,7 +96,7 @@ bool measure(const Case& which) {
 }  // namespace
 
 int main() {
-  if (const std::string reason = test_support::why_no_kvm(); !reason.empty()) {
+  if (const std::string reason = test::kvm_unusable(); !reason.empty()) {
     std::printf("skipped: %s\n", reason.c_str());
     return 0;
   }

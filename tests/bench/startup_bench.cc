@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "guest/programs/programs.h"
+#include "tests/support/kvm_machine.h"
 #include "tests/support/process.h"
 #include "tests/support/raw_machine.h"
 
@@ -48,7 +49,7 @@ std::string boot_sector() {
 }  // namespace
 
 int main() {
-  if (const std::string reason = test_support::why_no_kvm(); !reason.empty()) {
+  if (const std::string reason = test::kvm_unusable(); !reason.empty()) {
     std::printf("skipped: %s\n", reason.c_str());
     return 0;
   }

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "guest/programs/builtin_info.h"
+#include "tests/support/kvm_machine.h"
 #include "tests/support/raw_machine.h"
 #include "vmm/kvm/kvm.h"
 
@@ -40,7 +41,7 @@ TEST(KvmSystem, another_device_is_not_kvm) {
 class KvmLib : public testing::Test {
  protected:
   void SetUp() override {
-    if (const std::string why = test_support::why_no_kvm(); !why.empty()) GTEST_SKIP() << why;
+    UVMM_REQUIRE_KVM();
     auto made = RawMachine::create({});
     ASSERT_TRUE(made) << made.error().text();
     machine = std::move(*made);

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "guest/programs/builtin_info.h"
+#include "tests/support/kvm_machine.h"
 #include "tests/support/raw_machine.h"
 
 namespace {
@@ -20,9 +21,7 @@ constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 
 class ProgramRun : public testing::Test {
  protected:
-  void SetUp() override {
-    if (const std::string why = test_support::why_no_kvm(); !why.empty()) GTEST_SKIP() << why;
-  }
+  void SetUp() override { UVMM_REQUIRE_KVM(); }
 
   End start(std::string_view name, const RawMachine::Options& options = {}, std::string_view arguments = {}) {
     auto made = RawMachine::create(options);

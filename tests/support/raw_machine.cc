@@ -29,18 +29,6 @@ namespace {
 constexpr std::uint64_t kTables = 0x1000;  // PML4, PDPT, four directories
 constexpr std::uint64_t kPage = uvm::kPageSize;
 
-kvm_segment flat_segment(std::uint16_t selector, std::uint8_t type) {
-  kvm_segment segment{};
-  segment.limit = 0xffff'ffff;
-  segment.selector = selector;
-  segment.type = type;
-  segment.present = 1;
-  segment.s = 1;
-  segment.g = 1;
-  segment.db = 1;
-  return segment;
-}
-
 std::vector<kvm_cpuid_entry2> cpuid_of(std::vector<kvm_cpuid_entry2> entries, std::uint32_t id) {
   for (kvm_cpuid_entry2& entry : entries) {
     if (entry.function == 1) entry.ebx = (entry.ebx & 0x00ff'ffff) | id << 24;
@@ -51,9 +39,17 @@ std::vector<kvm_cpuid_entry2> cpuid_of(std::vector<kvm_cpuid_entry2> entries, st
 
 }  // namespace
 
-std::string why_no_kvm() {
-  const auto system = System::open();
-  return system ? std::string() : system.error().text();
+kvm_segment flat_segment(std::uint16_t selector, std::uint8_t type) {
+  kvm_segment segment{};
+  segment.limit = 0xffff'ffff;
+  segment.selector = selector;
+  segment.type = type;
+  segment.present = 1;
+  segment.s = 1;
+  segment.g = 1;
+  segment.db = 1;
+  segment.dpl = selector & 3;
+  return segment;
 }
 
 Result<std::unique_ptr<RawMachine>> RawMachine::create(const Options& options) {

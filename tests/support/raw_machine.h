@@ -23,8 +23,8 @@
 
 namespace test_support {
 
-/// Empty when /dev/kvm can be used, otherwise why not: for GTEST_SKIP.
-[[nodiscard]] std::string why_no_kvm();
+/// From 0 to 4 GiB, with 32-bit defaults, for the privilege level that the selector asks for.
+[[nodiscard]] kvm_segment flat_segment(std::uint16_t selector, std::uint8_t type);
 
 enum class End {
   ExitPort,  // status() says what was written

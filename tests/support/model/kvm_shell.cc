@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "tests/support/raw_machine.h"
 #include "vmm/kvm/system.h"
 
 namespace test::model {
@@ -44,19 +45,6 @@ constexpr std::uint8_t kProgram[] = {0x41, 0x89, 0x07, 0x48, 0x8b, 0x3b, 0x48, 0
                                      0x85, 0xc9, 0x74, 0x09, 0x48, 0x8b, 0x43, 0x10, 0x48, 0x89, 0x07,
                                      0xeb, 0xe8, 0x48, 0x8b, 0x07, 0x48, 0x89, 0x43, 0x18, 0xeb, 0xdf};
 constexpr std::uint64_t kCommand = kCode + 3;
-
-kvm_segment user_segment(std::uint16_t selector, std::uint8_t type) {
-  kvm_segment segment{};
-  segment.limit = 0xffff'ffff;
-  segment.selector = selector;
-  segment.type = type;
-  segment.present = 1;
-  segment.s = 1;
-  segment.g = 1;
-  segment.db = 1;
-  segment.dpl = 3;
-  return segment;
-}
 
 }  // namespace
 
@@ -107,11 +95,11 @@ void KvmShell::write_tables() {
 
 Status KvmShell::enter() {
   UVMM_TRY(kvm_sregs sregs, vcpu_->sregs());
-  kvm_segment code = user_segment(0x1b, 11);
+  kvm_segment code = test_support::flat_segment(0x1b, 11);
   code.db = 0;
   code.l = 1;
   sregs.cs = code;
-  sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = user_segment(0x23, 3);
+  sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = test_support::flat_segment(0x23, 3);
   sregs.cr0 = 0x8000'0031;  // PG, NE, ET, PE
   sregs.cr3 = kTables;
   sregs.cr4 = 0x20;    // PAE
