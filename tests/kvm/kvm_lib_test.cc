@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -159,6 +160,29 @@ TEST_F(KvmLib, a_kick_ends_a_guest_that_never_exits) {
   run_to<IntrExit>();
   over.store(true);
   kicker.join();
+}
+
+TEST_F(KvmLib, a_kick_reaches_the_thread_of_a_forked_child) {
+  code({0x90, 0xe6, 0x80});  // nop; out %al, $0x80
+  run_to<IoExit>();          // this thread has run a vCPU before it forks
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    ::alarm(60);
+    // The parent's machine is not a child's to run.
+    auto own = RawMachine::create({});
+    if (!own || !(*own)->load_code(std::array<std::uint8_t, 2>{0xeb, 0xfe}, kCodeGpa)) ::_exit(2);
+    std::thread kicker([&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(200));  // the guest is running
+      (*own)->vcpu(0).kick();
+    });
+    const auto exit = (*own)->vcpu(0).run();
+    kicker.join();
+    ::_exit(exit && std::holds_alternative<IntrExit>(*exit) ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << std::hex << status;
 }
 
 TEST_F(KvmLib, mmio_names_address_and_data) {

@@ -1,5 +1,6 @@
 #include "vmm/kvm/vcpu.h"
 
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -23,9 +24,14 @@ namespace {
 
 void ignore_kick(int) {}
 
+thread_local int known_thread = 0;
+
+/// A child of fork() has the forking thread's variables, and another number for it.
 int this_thread() {
-  thread_local const int tid = static_cast<int>(::syscall(SYS_gettid));
-  return tid;
+  static const int kForgets = ::pthread_atfork(nullptr, nullptr, [] { known_thread = 0; });
+  static_cast<void>(kForgets);
+  if (known_thread == 0) known_thread = static_cast<int>(::syscall(SYS_gettid));
+  return known_thread;
 }
 
 }  // namespace
