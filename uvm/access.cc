@@ -84,8 +84,11 @@ Result<Access> Access::open(Space& space, GpaRange range, AccessKind access) try
     space.open_.add(range);
   }
   Access opened(space, range);
-  UVMM_CHECK(each_page(range, [&](GpaRange part) { return space.fault(part.begin(), access); }));
-  opened.bytes_ = space.pmap_.bytes(range);
+  // Every translation may go at any moment (P0), also between the fault and the look.
+  for (int tries = 0; tries < kMostTries && opened.bytes_.size() != range.size(); ++tries) {
+    UVMM_CHECK(each_page(range, [&](GpaRange part) { return space.fault(part.begin(), access); }));
+    opened.bytes_ = space.pmap_.bytes(range);
+  }
   if (opened.bytes_.size() != range.size()) {
     return space.refuse(ErrorKind::Unsupported, "access", range, "the host cannot show it in one piece",
                         "copy it page by page");

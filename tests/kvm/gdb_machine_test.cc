@@ -54,8 +54,10 @@ TEST_F(GdbMachine, StartsStoppedAtTheFirstInstruction) {
 TEST_F(GdbMachine, GoesOnAfterDetachAndEndsAsIfNobodyHadLooked) {
   DebugSession session(debugee(4));
   ASSERT_EQ(session.failure(), "");
+  session.set_word(at::kGate, 0);  // so that it is still there to come back to
   session.target().detach(AfterDetach::Run);
   ASSERT_TRUE(session.target().attach(session.stops()));
+  session.set_word(at::kGate, 1);
   const auto event = session.go();
   ASSERT_TRUE(event);
   EXPECT_EQ(event->reason, StopReason::Exited);
