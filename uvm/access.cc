@@ -74,16 +74,19 @@ void Access::close() {
   space_ = nullptr;
 }
 
-Result<Access> Access::open(Space& space, GpaRange range, AccessKind access) try {
+Result<Access> Access::fix(Space& space, GpaRange range) try {
   if (range.empty() || !space.limits_.contains(range)) {
     return space.refuse(ErrorKind::Invalid, "access", range, "empty, or outside the space");
   }
-  {
-    // From here on the entries stay as they are; what the faults below enter is not taken away by an unmap.
-    const SharedLock lock(space.map_.lock());
-    space.open_.add(range);
-  }
-  Access opened(space, range);
+  const SharedLock lock(space.map_.lock());
+  space.open_.add(range);
+  return Access(space, range);
+} catch (const std::bad_alloc&) {
+  return space.out_of_memory("access", range);
+}
+
+Result<Access> Access::open(Space& space, GpaRange range, AccessKind access) {
+  UVMM_TRY(Access opened, fix(space, range));
   // Every translation may go at any moment (P0), also between the fault and the look.
   for (int tries = 0; tries < kMostTries && opened.bytes_.size() != range.size(); ++tries) {
     UVMM_CHECK(each_page(range, [&](GpaRange part) { return space.fault(part.begin(), access); }));
@@ -94,15 +97,14 @@ Result<Access> Access::open(Space& space, GpaRange range, AccessKind access) try
                         "copy it page by page");
   }
   return opened;
-} catch (const std::bad_alloc&) {
-  return space.out_of_memory("access", range);
 }
 
 template <class F>
 Status Access::with_page(Space& space, GpaRange part, AccessKind access, F&& copy) {
+  UVMM_TRY(const Access page, fix(space, part));
   Status status;
   for (int i = 0; i < kMostTries; ++i) {
-    UVMM_TRY(const Access page, open(space, part, access));
+    UVMM_CHECK(space.fault(part.begin(), access));
     status = copy();
     if (status) return ok();
     if (status.error().kind() != ErrorKind::Busy) break;

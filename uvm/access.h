@@ -73,7 +73,9 @@ class Access {
  private:
   Access(Space& space, GpaRange range) : space_(&space), range_(range) {}
   void close();
-  /// Opens the page again and again until `copy` finds its translation.
+  /// From here on the entries stay as they are: no unmap takes away what a fault enters.
+  [[nodiscard]] static Result<Access> fix(Space& space, GpaRange range);
+  /// Faults the page in again and again until `copy` finds its translation.
   template <class F>
   [[nodiscard]] static Status with_page(Space& space, GpaRange part, AccessKind access, F&& copy);
   [[nodiscard]] static Status read_page(Space& space, GpaRange part, std::span<std::byte> to,

@@ -130,25 +130,26 @@ class Pmap {
   /// The same, copied: bytes of a range inside one page, which the caller has just resolved. What bytes()
   /// would let the processor find out the hard way is an error here. Errors: PagerIo, EndOfObject (somebody
   /// took the page away: a file was cut under its mapping), Busy (the translation went meanwhile: resolve it
-  /// again). By default copies bytes().
-  [[nodiscard]] virtual Status copy_out(GpaRange from, std::span<std::byte> to);
-  [[nodiscard]] virtual Status copy_in(GpaRange to, std::span<const std::byte> from);
+  /// again). Copies through the translation: what is written after an update() that took it away does not
+  /// arrive.
+  [[nodiscard]] virtual Status copy_out(GpaRange from, std::span<std::byte> to) = 0;
+  [[nodiscard]] virtual Status copy_in(GpaRange to, std::span<const std::byte> from) = 0;
 
   /// Private in-place frames of the range that others could take away, because they lie in a mapping of what
   /// can be cut, come to lie where nobody can, and stay there. For pins, before they are handed out. Errors:
   /// NoMemory, PagerIo (one is gone already).
-  [[nodiscard]] virtual Status settle(GpaRange range);
+  [[nodiscard]] virtual Status settle(GpaRange range) = 0;
 
   /// Makes private pages in place with these bytes (as many as the range has; empty: zeros). None of the
   /// range is private yet. Where the range is entered as Present they are usable at once, each as a whole: no
   /// vCPU sees a page with other bytes; elsewhere they are private pages without translation. All or nothing.
   /// Errors: NoMemory.
-  [[nodiscard]] virtual Status fill(GpaRange range, std::span<const std::byte> bytes);
+  [[nodiscard]] virtual Status fill(GpaRange range, std::span<const std::byte> bytes) = 0;
 
   /// Copies the bytes of `to.size() / kPageSize` consecutive private frames, in place (with a translation or
   /// without) or shareable, out of this pmap. The caller has seen to it that nobody writes them. Errors:
   /// NoMapping (one of them is no longer private).
-  [[nodiscard]] virtual Status read(Frame first, std::span<std::byte> to) const;
+  [[nodiscard]] virtual Status read(Frame first, std::span<std::byte> to) const = 0;
 
   /// Reads bytes of one frame, which starts `offset` bytes into the page and stays in it, whatever the
   /// translations say: for debuggers. Errors: PagerIo (the page went away), Unsupported.

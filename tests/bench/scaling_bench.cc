@@ -63,6 +63,19 @@ class FlagPmap : public uvm::Pmap {
     return false;
   }
   [[nodiscard]] std::span<std::byte> bytes(uvm::GpaRange /*range*/) override { return {}; }
+  [[nodiscard]] uvm::Status copy_out(uvm::GpaRange /*from*/, std::span<std::byte> /*to*/) override {
+    return uvm::Error(uvm::ErrorKind::Unsupported, "no bytes here");
+  }
+  [[nodiscard]] uvm::Status copy_in(uvm::GpaRange /*to*/, std::span<const std::byte> /*from*/) override {
+    return uvm::Error(uvm::ErrorKind::Unsupported, "no bytes here");
+  }
+  [[nodiscard]] uvm::Status settle(uvm::GpaRange /*range*/) override { return uvm::ok(); }
+  [[nodiscard]] uvm::Status fill(uvm::GpaRange /*range*/, std::span<const std::byte> /*bytes*/) override {
+    return uvm::Error(uvm::ErrorKind::Unsupported, "no bytes here");
+  }
+  [[nodiscard]] uvm::Status read(uvm::Frame /*first*/, std::span<std::byte> /*to*/) const override {
+    return uvm::Error(uvm::ErrorKind::Unsupported, "no frames here");
+  }
   void update() override {}
   void drop_all() override {}
   [[nodiscard]] uvm::Residency residency(uvm::GpaRange /*range*/) const override { return {}; }

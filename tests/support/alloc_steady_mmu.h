@@ -48,6 +48,14 @@ class SteadyMmu : public SimMmu {
     const AllocPause pause;
     return SimMmu::bytes(range);
   }
+  [[nodiscard]] uvm::Status copy_out(uvm::GpaRange from, std::span<std::byte> to) override {
+    const AllocPause pause;
+    return SimMmu::copy_out(from, to);
+  }
+  [[nodiscard]] uvm::Status copy_in(uvm::GpaRange to, std::span<const std::byte> from) override {
+    const AllocPause pause;
+    return SimMmu::copy_in(to, from);
+  }
   [[nodiscard]] uvm::Status read_frame(uvm::Frame frame, std::uint64_t offset,
                                        std::span<std::byte> to) override {
     const AllocPause pause;

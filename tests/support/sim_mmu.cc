@@ -368,6 +368,8 @@ std::size_t SimMmu::private_pages() const {
 void SimMmu::flush(std::optional<std::uint64_t> page) {
   const std::lock_guard lock(cpus_lock_);
   for (SimCpu* cpu : cpus_) cpu->flush(page);
+  // Whoever looked before has copied; whoever looks from now on finds what is there.
+  const MutexLock copied(copying_);
 }
 
 void SimMmu::add(SimCpu* cpu) {

@@ -48,6 +48,10 @@ class SimMmu : public uvm::Pmap {
   [[nodiscard]] uvm::GpaRange unserved(uvm::Gpa page, uvm::GpaRange run,
                                        uvm::Protection rights) const override;
   [[nodiscard]] std::span<std::byte> bytes(uvm::GpaRange range) override;
+  [[nodiscard]] uvm::Status copy_out(uvm::GpaRange from, std::span<std::byte> to) override;
+  [[nodiscard]] uvm::Status copy_in(uvm::GpaRange to, std::span<const std::byte> from) override;
+  /// Nobody takes a private page away here.
+  [[nodiscard]] uvm::Status settle(uvm::GpaRange /*range*/) override { return uvm::ok(); }
   [[nodiscard]] uvm::Status fill(uvm::GpaRange range, std::span<const std::byte> bytes) override;
   [[nodiscard]] uvm::Status read(uvm::Frame first, std::span<std::byte> to) const override;
   [[nodiscard]] uvm::Status read_frame(uvm::Frame frame, std::uint64_t offset,
@@ -96,6 +100,9 @@ class SimMmu : public uvm::Pmap {
   void make_private(std::uint64_t page, std::span<const std::byte> bytes);
   /// The host's fault handler.
   void host_work(std::uint64_t page);
+  /// Calls `copy(bytes)` with the host bytes of `range`, in one page; no flush ends meanwhile.
+  template <class F>
+  [[nodiscard]] uvm::Status copy_through(uvm::GpaRange range, uvm::AccessKind access, F&& copy);
   /// The bytes of a frame that is in use, from `offset` on.
   [[nodiscard]] std::byte* frame_bytes(uvm::Frame frame, std::uint64_t offset, std::size_t count);
   [[nodiscard]] Segments::const_iterator at(std::uint64_t page) const REQUIRES(lock_);
@@ -116,6 +123,7 @@ class SimMmu : public uvm::Pmap {
   // takes it.
   std::mutex cpus_lock_;
   std::vector<SimCpu*> cpus_;
+  uvm::Mutex copying_{uvm::LockRank::Page};  // held while this process copies through a translation
   std::function<void()> before_update_;
   std::atomic<std::uint64_t> enter_budget_{0};
   std::atomic<std::uint64_t> promote_budget_{0};

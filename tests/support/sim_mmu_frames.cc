@@ -1,4 +1,4 @@
-// Frames by their names, without translations: what a debugger uses.
+// Bytes for who is no vCPU: through the translations, and by the names of frames without them.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -10,9 +10,23 @@
 
 namespace test {
 
+using uvm::AccessKind;
 using uvm::Frame;
 using uvm::kPageSize;
 using uvm::MutexLock;
+
+namespace {
+
+// vCPUs may use the same bytes.
+void load_bytes(std::byte* from, std::span<std::byte> to) {
+  for (std::byte& byte : to) byte = std::atomic_ref(*from++).load(std::memory_order_relaxed);
+}
+
+void store_bytes(std::byte* to, std::span<const std::byte> from) {
+  for (const std::byte byte : from) std::atomic_ref(*to++).store(byte, std::memory_order_relaxed);
+}
+
+}  // namespace
 
 std::byte* SimMmu::frame_bytes(Frame frame, std::uint64_t offset, std::size_t count) {
   EXPECT_LE(offset + count, kPageSize) << "more than a page";
@@ -27,8 +41,7 @@ std::byte* SimMmu::frame_bytes(Frame frame, std::uint64_t offset, std::size_t co
 }
 
 uvm::Status SimMmu::read_frame(Frame frame, std::uint64_t offset, std::span<std::byte> to) {
-  std::byte* from = frame_bytes(frame, offset, to.size());
-  for (std::byte& byte : to) byte = std::atomic_ref(*from++).load(std::memory_order_relaxed);
+  load_bytes(frame_bytes(frame, offset, to.size()), to);
   return uvm::ok();
 }
 
@@ -37,9 +50,33 @@ uvm::Status SimMmu::write_frame(Frame frame, std::uint64_t offset, std::span<con
   if (!store->is_writable()) {
     return uvm::Error(uvm::ErrorKind::Protection, std::string(store->name()) + " is never written");
   }
-  std::byte* to = frame_bytes(frame, offset, from.size());
-  for (const std::byte byte : from) std::atomic_ref(*to++).store(byte, std::memory_order_relaxed);
+  store_bytes(frame_bytes(frame, offset, from.size()), from);
   return uvm::ok();
+}
+
+template <class F>
+uvm::Status SimMmu::copy_through(uvm::GpaRange range, AccessKind access, F&& copy) {
+  const std::uint64_t page = range.begin().page();
+  while (true) {
+    {
+      const MutexLock lock(copying_);
+      const Walk found = walk(page, access);
+      if (found.outcome == Outcome::Found) {
+        copy(found.bytes + range.begin().offset_in_page());
+        return uvm::ok();
+      }
+      if (found.outcome == Outcome::Event) return uvm::Error(uvm::ErrorKind::Busy, "no translation any more");
+    }
+    host_work(page);
+  }
+}
+
+uvm::Status SimMmu::copy_out(uvm::GpaRange from, std::span<std::byte> to) {
+  return copy_through(from, AccessKind::Read, [&](std::byte* bytes) { load_bytes(bytes, to); });
+}
+
+uvm::Status SimMmu::copy_in(uvm::GpaRange to, std::span<const std::byte> from) {
+  return copy_through(to, AccessKind::Write, [&](std::byte* bytes) { store_bytes(bytes, from); });
 }
 
 bool SimMmu::discard_equal(uvm::Gpa page, std::span<const std::byte> bytes) {
