@@ -11,7 +11,13 @@ constexpr std::chrono::seconds kLimit{400};  // above what run_process() gives a
 
 int main(int argc, char** argv) {
   testing::InitGoogleMock(&argc, argv);
+  auto& listeners = testing::UnitTest::GetInstance()->listeners();
   // Owned by GoogleTest from here on.
-  testing::UnitTest::GetInstance()->listeners().Append(new test::TestLimit(kLimit));
+#if defined(__SANITIZE_THREAD__)
+  // ThreadSanitizer refuses threads in a child of fork() whose parent has some.
+  listeners.Append(new test::TestAlarm(kLimit));
+#else
+  listeners.Append(new test::TestLimit(kLimit));
+#endif
   return RUN_ALL_TESTS();
 }

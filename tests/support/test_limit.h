@@ -28,4 +28,18 @@ class TestLimit : public testing::EmptyTestEventListener {
   std::unique_ptr<Watch> watch_;
 };
 
+/// The same without a thread, and without a word about those of the test: SIGALRM ends the program.
+class TestAlarm : public testing::EmptyTestEventListener {
+ public:
+  explicit TestAlarm(std::chrono::seconds limit) : limit_(limit) {}
+
+  void OnTestStart(const testing::TestInfo& /*info*/) override {
+    ::alarm(static_cast<unsigned>(limit_.count()));
+  }
+  void OnTestEnd(const testing::TestInfo& /*info*/) override { ::alarm(0); }
+
+ private:
+  const std::chrono::seconds limit_;
+};
+
 }  // namespace test
