@@ -246,13 +246,31 @@ TEST_F(GdbMachine, RegistersCanBeReadAndWritten) {
   EXPECT_NE(file.cr0 & 0x8000'0000, 0U);
   EXPECT_NE(file.efer & 0x400, 0U);
   file[gdb::Gpr::R13] = 0x1234'5678'9abc'def0;
-  ASSERT_TRUE(session.target().write_registers({1, 1}, RegisterGroups::All, file));
+  const auto still = RegisterGroups::General | RegisterGroups::System | RegisterGroups::Vector |
+                     RegisterGroups::Debug | RegisterGroups::Msr;
+  ASSERT_TRUE(session.target().write_registers({1, 1}, still, file));
   RegisterFile again;
   ASSERT_TRUE(session.target().read_registers({1, 1}, RegisterGroups::General, again));
   EXPECT_EQ(again[gdb::Gpr::R13], 0x1234'5678'9abc'def0U);
   file[gdb::Segment::Ds].selector += 8;
   EXPECT_FALSE(session.target().write_registers({1, 1}, RegisterGroups::System, file));
   EXPECT_FALSE(session.target().read_registers({1, 3}, RegisterGroups::General, file));
+}
+
+TEST_F(GdbMachine, ACounterIsSetOrTheHostsRefusalIsTold) {
+  DebugSession session(debugee(1));
+  ASSERT_EQ(session.failure(), "");
+  RegisterFile file;
+  ASSERT_TRUE(session.target().read_registers({1, 1}, RegisterGroups::Counter, file));
+  const std::uint64_t before = file[gdb::Msr::Tsc];
+  const std::uint64_t wanted = before + (std::uint64_t{1} << 44);  // hours ahead
+  file[gdb::Msr::Tsc] = wanted;
+  const auto written = session.target().write_registers({1, 1}, RegisterGroups::Counter, file);
+  ASSERT_TRUE(session.target().read_registers({1, 1}, RegisterGroups::Counter, file));
+  EXPECT_EQ(written.has_value(), file[gdb::Msr::Tsc] >= wanted) << file[gdb::Msr::Tsc] - before;
+  if (!written) {
+    EXPECT_NE(written.error().text().find("tsc did not take"), std::string::npos) << written.error().text();
+  }
 }
 
 TEST_F(GdbMachine, MemoryErrorsNameTheLevelAndReadsArePartial) {

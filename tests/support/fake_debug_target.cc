@@ -185,6 +185,7 @@ uvm::Status FakeDebugTarget::write_registers(ThreadId thread, RegisterGroups gro
                                              const RegisterFile& file) {
   if (thread.tid == 0 || thread.tid > registers_.size())
     return uvm::Error(uvm::ErrorKind::NotFound, "no such vCPU");
+  if (ignores_writes_) return uvm::ok();
   RegisterFile& mine = registers_[thread.tid - 1];
   RegisterFile fresh = file;
   if (!contains(groups, RegisterGroups::General)) {

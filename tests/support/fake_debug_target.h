@@ -44,6 +44,8 @@ class FakeDebugTarget : public vmm::gdb::Target {
   void fail_next(uvm::Error error);
   void set_kernel_text(std::uint64_t address) { kernel_text_ = address; }
   [[nodiscard]] vmm::gdb::StepFlags flags() const;
+  /// Of registers: write_registers() says yes and does nothing.
+  void ignore_writes() { ignores_writes_ = true; }
 
   // --- vmm::gdb::Target -----------------------------------------------------------------------------------
   uvm::Result<vmm::gdb::StopEvent> attach(vmm::gdb::StopListener& listener) override;
@@ -90,6 +92,7 @@ class FakeDebugTarget : public vmm::gdb::Target {
   Pages virtual_;
   Pages physical_;
   std::optional<std::uint64_t> kernel_text_;
+  bool ignores_writes_ = false;
 
   mutable uvm::Mutex mutex_{uvm::LockRank::Leaf};
   State state_ GUARDED_BY(mutex_) = State::Detached;

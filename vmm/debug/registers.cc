@@ -1,8 +1,11 @@
 #include "vmm/debug/registers.h"
 
 #include <array>
+#include <chrono>
 #include <cstring>
 #include <string>
+
+#include "uvm/base/range.h"
 
 namespace vmm::debug {
 namespace {
@@ -21,6 +24,8 @@ constexpr std::array<__u64 kvm_regs::*, gdb::kGprs> kGeneral{
 constexpr std::array<kvm_segment kvm_sregs::*, gdb::kSegments> kSegmentsOf{
     &kvm_sregs::cs, &kvm_sregs::ss, &kvm_sregs::ds, &kvm_sregs::es,
     &kvm_sregs::fs, &kvm_sregs::gs, &kvm_sregs::tr, &kvm_sregs::ldt};
+constexpr std::size_t kFirstSystemSegment = static_cast<std::size_t>(gdb::Segment::Tr);
+constexpr std::uint64_t kCr0ProtectionEnable = 1;
 /// Control registers, member by member.
 struct Control {
   __u64 kvm_sregs::*kvm;
@@ -62,19 +67,23 @@ Status read_debug(const kvm::Vcpu& vcpu, RegisterFile& file) {
   return uvm::ok();
 }
 
-std::array<kvm_msr_entry, gdb::kMsrs> msr_entries() {
-  std::array<kvm_msr_entry, gdb::kMsrs> entries{};
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    entries[i].index = gdb::msr_number(static_cast<gdb::Msr>(i));
-  }
-  return entries;
-}
+/// Those that stay as they are while the guest doesn't run.
+constexpr std::array kStillMsrs{gdb::Msr::KernelGsBase, gdb::Msr::Star,   gdb::Msr::Lstar,
+                                gdb::Msr::Cstar,        gdb::Msr::Sfmask, gdb::Msr::Pat};
 
 Status read_msrs(const kvm::Vcpu& vcpu, RegisterFile& file) {
-  auto entries = msr_entries();
+  std::array<kvm_msr_entry, kStillMsrs.size()> entries{};
+  for (std::size_t i = 0; i < entries.size(); ++i) entries[i].index = gdb::msr_number(kStillMsrs[i]);
   UVMM_CHECK(vcpu.msrs(entries));
-  for (std::size_t i = 0; i < entries.size(); ++i) file.msr[i] = entries[i].data;
+  for (std::size_t i = 0; i < entries.size(); ++i) file[kStillMsrs[i]] = entries[i].data;
   return uvm::ok();
+}
+
+uvm::Result<std::uint64_t> read_counter(const kvm::Vcpu& vcpu) {
+  kvm_msr_entry entry{};
+  entry.index = gdb::msr_number(gdb::Msr::Tsc);
+  UVMM_CHECK(vcpu.msrs(std::span(&entry, 1)));
+  return entry.data;
 }
 
 Status write_general(kvm::Vcpu& vcpu, const RegisterFile& file) {
@@ -89,11 +98,13 @@ Status write_general(kvm::Vcpu& vcpu, const RegisterFile& file) {
 Status merge_system(const RegisterFile& file, kvm_sregs& sregs) {
   for (std::size_t i = 0; i < kSegmentsOf.size(); ++i) {
     kvm_segment& segment = sregs.*kSegmentsOf[i];
-    if (segment.selector != file.segments[i].selector) {
+    const bool plain = (file.cr0 & kCr0ProtectionEnable) == 0 && i < kFirstSystemSegment;
+    if (segment.selector != file.segments[i].selector && !plain) {
       return Error(ErrorKind::Unsupported,
                    "a selector cannot be written: limit and rights would stay the old ones",
                    "write the base register, or let the guest load it");
     }
+    segment.selector = file.segments[i].selector;
     segment.base = file.segments[i].base;
   }
   for (const Control& control : kControls) sregs.*control.kvm = file.*control.file;
@@ -112,18 +123,36 @@ Status write_debug(kvm::Vcpu& vcpu, const RegisterFile& file) {
   return vcpu.set_debug_regs(debug);
 }
 
+Status set_msr(kvm::Vcpu& vcpu, gdb::Msr which, std::uint64_t value) {
+  kvm_msr_entry entry{};
+  entry.index = gdb::msr_number(which);
+  entry.data = value;
+  return vcpu.set_msrs(std::span(&entry, 1));
+}
+
 Status write_msrs(kvm::Vcpu& vcpu, const RegisterFile& file) {
-  // Only what changes: a TSC that is written back as it was read has gone back.
+  // Only what changes: some hosts refuse to be told what they have said.
   RegisterFile now;
   UVMM_CHECK(read_msrs(vcpu, now));
-  const auto entries = msr_entries();
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    if (now.msr[i] == file.msr[i] || (static_cast<gdb::Msr>(i) == gdb::Msr::Tsc)) continue;
-    kvm_msr_entry entry = entries[i];
-    entry.data = file.msr[i];
-    UVMM_CHECK(vcpu.set_msrs(std::span(&entry, 1)));
+  for (const gdb::Msr which : kStillMsrs) {
+    if (now[which] != file[which]) UVMM_CHECK(set_msr(vcpu, which, file[which]));
   }
   return uvm::ok();
+}
+
+/// Says so when KVM has ignored it: hosts without a way to shift a guest's counter do, and so does one that
+/// takes a small change for an attempt to bring vCPUs in step.
+Status write_counter(kvm::Vcpu& vcpu, std::uint64_t value) {
+  constexpr std::uint64_t kMostPerNanosecond = 10;  // no processor counts faster
+  constexpr std::uint64_t kRounding = std::uint64_t{1} << 16;
+  const auto begin = std::chrono::steady_clock::now();
+  UVMM_CHECK(set_msr(vcpu, gdb::Msr::Tsc, value));
+  UVMM_TRY(const std::uint64_t now, read_counter(vcpu));
+  const auto took = std::chrono::nanoseconds(std::chrono::steady_clock::now() - begin).count();
+  const std::uint64_t most = static_cast<std::uint64_t>(took) * kMostPerNanosecond + kRounding;
+  if (now - value + kRounding <= most + kRounding) return uvm::ok();
+  return Error(ErrorKind::Unsupported,
+               "tsc did not take the value: this host's KVM counts on from " + uvm::hex(now));
 }
 
 /// The groups that are written after the system registers.
@@ -131,6 +160,7 @@ Status write_rest(kvm::Vcpu& vcpu, RegisterGroups groups, const RegisterFile& fi
   if (contains(groups, RegisterGroups::Vector) && !file.xsave.empty()) UVMM_CHECK(vcpu.set_xsave(file.xsave));
   if (contains(groups, RegisterGroups::Debug)) UVMM_CHECK(write_debug(vcpu, file));
   if (contains(groups, RegisterGroups::Msr)) UVMM_CHECK(write_msrs(vcpu, file));
+  if (contains(groups, RegisterGroups::Counter)) UVMM_CHECK(write_counter(vcpu, file[gdb::Msr::Tsc]));
   if (contains(groups, RegisterGroups::General)) UVMM_CHECK(write_general(vcpu, file));
   return uvm::ok();
 }
@@ -145,6 +175,9 @@ Status read_registers(kvm::Vcpu& vcpu, RegisterGroups groups, RegisterFile& file
   }
   if (contains(groups, RegisterGroups::Debug)) UVMM_CHECK(read_debug(vcpu, file));
   if (contains(groups, RegisterGroups::Msr)) UVMM_CHECK(read_msrs(vcpu, file));
+  if (contains(groups, RegisterGroups::Counter)) {
+    UVMM_TRY(file[gdb::Msr::Tsc], read_counter(vcpu));
+  }
   return uvm::ok();
 }
 

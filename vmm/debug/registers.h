@@ -11,7 +11,8 @@ namespace vmm::debug {
 [[nodiscard]] uvm::Status read_registers(kvm::Vcpu& vcpu, gdb::RegisterGroups groups,
                                          gdb::RegisterFile& file);
 /// Writes `groups`, the ones KVM may refuse first, and puts those back when a later one fails. A selector
-/// can't be changed without what it stands for: Unsupported.
+/// can't be changed without what it stands for (in real mode it has only its base): Unsupported. So is a
+/// counter that KVM goes on with as if it had not been told.
 [[nodiscard]] uvm::Status write_registers(kvm::Vcpu& vcpu, gdb::RegisterGroups groups,
                                           const gdb::RegisterFile& file);
 /// From the vCPU's CPUID.

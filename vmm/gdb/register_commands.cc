@@ -1,5 +1,7 @@
 // g G p P: registers of the selected thread.
+#include <algorithm>
 #include <array>
+#include <string>
 #include <vector>
 
 #include "vmm/gdb/commands.h"
@@ -21,18 +23,55 @@ Reply read_all(SessionContext& context, std::string_view arguments) {
   return reply;
 }
 
-/// The groups of those registers whose value in `fresh` differs; they have been changed in `file`.
-uvm::Result<RegisterGroups> merge(const SessionContext& context, std::span<const std::byte> fresh,
-                                  RegisterFile& file) {
-  RegisterGroups changed = RegisterGroups::None;
+using Specs = std::vector<const RegisterSpec*>;
+
+/// As a debugger is shown it, lowest byte first.
+std::vector<std::byte> bytes_of_register(const RegisterSpec& spec, const RegisterFile& file) {
+  std::vector<std::byte> bytes;
+  append_register(bytes, spec, file);
+  return bytes;
+}
+
+/// Whether `now` is what writing `wanted` leads to on a processor that obeys.
+bool is_taken(const RegisterSpec& spec, const RegisterFile& wanted, const RegisterFile& now) {
+  constexpr std::uint64_t kAlwaysOne = 2;
+  if (spec.source == RegisterSource::Rflags) return ((wanted.rflags ^ now.rflags) & ~kAlwaysOne) == 0;
+  // Its target has looked already: it has gone on since.
+  if (spec.groups() == RegisterGroups::Counter) return true;
+  return bytes_of_register(spec, wanted) == bytes_of_register(spec, now);
+}
+
+/// KVM, or the processor, says yes to values that it then does not keep: MSRs of features that the guest does
+/// not have, fixed bits. So what was written is looked at again.
+uvm::Status write_and_check(SessionContext& context, const Specs& written, const RegisterFile& file) {
+  RegisterGroups groups = RegisterGroups::None;
+  for (const RegisterSpec* spec : written) groups = groups | spec->groups();
+  if (groups == RegisterGroups::None) return uvm::ok();
+  UVMM_CHECK(context.target.write_registers(context.thread, groups, file));
+  RegisterFile now;
+  UVMM_CHECK(context.target.read_registers(context.thread, groups, now));
+  for (const RegisterSpec* spec : written) {
+    if (is_taken(*spec, file, now)) continue;
+    std::string value;
+    const auto bytes = bytes_of_register(*spec, now);
+    append_hex(value, std::vector<std::byte>(bytes.rbegin(), bytes.rend()));
+    return uvm::Error(uvm::ErrorKind::Unsupported,
+                      spec->name + " did not take the value: it is 0x" + value + " now",
+                      "write what this processor can hold");
+  }
+  return uvm::ok();
+}
+
+/// Those registers whose value in `fresh` differs; they have been changed in `file`.
+uvm::Result<Specs> merge(const SessionContext& context, std::span<const std::byte> fresh,
+                         RegisterFile& file) {
+  Specs changed;
   for (const RegisterSpec& spec : context.registers.general()) {
-    std::vector<std::byte> old;
-    append_register(old, spec, file);
     const auto value = fresh.first(spec.bytes());
     fresh = fresh.subspan(spec.bytes());
-    if (std::equal(old.begin(), old.end(), value.begin())) continue;
+    if (std::ranges::equal(bytes_of_register(spec, file), value)) continue;
     UVMM_CHECK(set_register(spec, value, file));
-    changed = changed | spec.groups();
+    changed.push_back(&spec);
   }
   return changed;
 }
@@ -48,8 +87,7 @@ Reply write_all(SessionContext& context, std::string_view arguments) {
     return error_reply(context, done.error());
   const auto changed = merge(context, fresh, file);
   if (!changed) return error_reply(context, changed.error());
-  if (*changed == RegisterGroups::None) return "OK";
-  return status_reply(context, context.target.write_registers(context.thread, *changed, file));
+  return status_reply(context, write_and_check(context, *changed, file));
 }
 
 Reply read_one(SessionContext& context, std::string_view arguments) {
@@ -61,10 +99,8 @@ Reply read_one(SessionContext& context, std::string_view arguments) {
   RegisterFile file;
   const auto done = context.target.read_registers(context.thread, spec->groups(), file);
   if (!done) return error_reply(context, done.error());
-  std::vector<std::byte> bytes;
-  append_register(bytes, *spec, file);
   Reply reply;
-  append_hex(reply, bytes);
+  append_hex(reply, bytes_of_register(*spec, file));
   return reply;
 }
 
@@ -77,13 +113,11 @@ Reply write_one(SessionContext& context, std::string_view arguments) {
   std::vector<std::byte> value(spec->bytes());
   if (!decode_hex(scanner.rest(), value)) return malformed(context, "the value has not the register's size");
   // A selector's fate depends on cr0.
-  const RegisterGroups groups = spec->groups();
   RegisterFile file;
-  if (const auto done = context.target.read_registers(context.thread, groups, file); !done)
+  if (const auto done = context.target.read_registers(context.thread, spec->groups(), file); !done)
     return error_reply(context, done.error());
   if (const auto done = set_register(*spec, value, file); !done) return error_reply(context, done.error());
-  if (groups == RegisterGroups::None) return "OK";
-  return status_reply(context, context.target.write_registers(context.thread, groups, file));
+  return status_reply(context, write_and_check(context, {spec}, file));
 }
 
 constexpr std::array kCommands = {

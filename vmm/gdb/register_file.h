@@ -14,12 +14,13 @@ namespace vmm::gdb {
 /// Which part of a RegisterFile is meant; values combine.
 enum class RegisterGroups : std::uint8_t {
   None = 0,
-  General = 1,  // general purpose, rip, rflags
-  System = 2,   // segments, descriptor tables, control registers, efer, apic_base
-  Vector = 4,   // xsave
-  Debug = 8,    // dr0–dr7
-  Msr = 16,     // msr
-  All = 31,
+  General = 1,   // general purpose, rip, rflags
+  System = 2,    // segments, descriptor tables, control registers, efer, apic_base
+  Vector = 4,    // xsave
+  Debug = 8,     // dr0–dr7
+  Msr = 16,      // msr but for Tsc
+  Counter = 32,  // msr[Tsc], which goes on by itself: written only when it is meant
+  All = 63,
 };
 [[nodiscard]] constexpr RegisterGroups operator|(RegisterGroups a, RegisterGroups b) {
   return static_cast<RegisterGroups>(static_cast<unsigned>(a) | static_cast<unsigned>(b));

@@ -210,7 +210,7 @@ RegisterGroups RegisterSpec::groups() const {
     case RegisterSource::DebugRegister:
       return RegisterGroups::Debug;
     case RegisterSource::MsrValue:
-      return RegisterGroups::Msr;
+      return static_cast<Msr>(index) == Msr::Tsc ? RegisterGroups::Counter : RegisterGroups::Msr;
   }
   return RegisterGroups::None;
 }

@@ -228,6 +228,42 @@ TEST(RegisterPackets, ReadAndWriteOneAndAll) {
     EXPECT_THAT(with.ask(wrong), StartsWith("E.malformed packet")) << wrong;
 }
 
+TEST(RegisterPackets, AValueThatIsNotKeptIsAnError) {
+  Conversation with;
+  with.greet();
+  const RegisterMap map(XsaveLayout{});
+  const auto number = [&map](std::string_view name) {
+    for (const auto& spec : map.all())
+      if (spec.name == name) return vmm::gdb::hex_number(spec.number);
+    return std::string();
+  };
+  with.target.registers(1).cr4 = 0x20;
+  with.target.ignore_writes();
+  EXPECT_EQ(with.ask("P" + number("cr4") + "=a000000000000000"),
+            "E.cr4 did not take the value: it is 0x0000000000000020 now; write what this processor can hold");
+  EXPECT_THAT(with.ask("P" + number("lstar") + "=0100000000000000"), StartsWith("E.lstar did not take"));
+  EXPECT_THAT(with.ask("G" + std::string(16, 'a') + with.ask("g").substr(16)), StartsWith("E.rax did not"));
+  // What is there already has been taken.
+  EXPECT_EQ(with.ask("P" + number("cr4") + "=2000000000000000"), "OK");
+}
+
+TEST(RegisterPackets, TheFlagThatIsAlwaysOneMayBeWrittenAsZero) {
+  Conversation with;
+  with.greet();
+  with.target.registers(1).rflags = 2;
+  with.target.ignore_writes();
+  EXPECT_EQ(with.ask("P11=00000000"), "OK");
+  EXPECT_THAT(with.ask("P11=01000000"), StartsWith("E.eflags did not"));
+}
+
+TEST(RegisterPackets, ACounterIsWrittenAloneAndOnlyWhenItIsMeant) {
+  const RegisterMap map(XsaveLayout{});
+  EXPECT_FALSE(contains(map.general_groups(), vmm::gdb::RegisterGroups::Counter));
+  for (const auto& spec : map.all()) {
+    EXPECT_EQ(spec.groups() == vmm::gdb::RegisterGroups::Counter, spec.name == "tsc") << spec.name;
+  }
+}
+
 TEST(RegisterPackets, GThatChangesNothingWritesNothing) {
   Conversation with;
   with.greet();
