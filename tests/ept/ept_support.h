@@ -74,11 +74,11 @@ inline void pass_handlers() {
 }
 
 /// A guest's access is none of this program's: ThreadSanitizer is not to know it.
-[[gnu::no_sanitize("thread"), gnu::noinline]] inline std::byte load_as_guest(const volatile std::byte* from) {
+[[gnu::no_sanitize_thread, gnu::noinline]] inline std::byte load_as_guest(const volatile std::byte* from) {
   return *from;
 }
-[[gnu::no_sanitize("thread"), gnu::noinline]] inline void store_as_guest(volatile std::byte* to,
-                                                                         std::byte value) {
+[[gnu::no_sanitize_thread, gnu::noinline]] inline void store_as_guest(volatile std::byte* to,
+                                                                      std::byte value) {
   *to = value;
 }
 
