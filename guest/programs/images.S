@@ -9,6 +9,7 @@ guest_program_\name\()_end:
 
         .section .rodata, "a", @progbits
         image hello16
+        image modes
         image hello
         image memwalk
         image smp_hammer

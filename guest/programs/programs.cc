@@ -10,6 +10,7 @@
   extern const std::byte guest_program_##name##_end[];
 extern "C" {
 UVMM_IMAGE(hello16)
+UVMM_IMAGE(modes)
 UVMM_IMAGE(hello)
 UVMM_IMAGE(memwalk)
 UVMM_IMAGE(smp_hammer)
@@ -48,9 +49,10 @@ Program long64(const Text& text, std::uint64_t min_memory, const std::byte* begi
 
 #define UVMM_IMAGE(name) guest_program_##name, guest_program_##name##_end
 
-const std::array<Program, 13>& table() {
-  static const std::array<Program, 13> programs{
+const std::array<Program, 14>& table() {
+  static const std::array<Program, 14> programs{
       real16({"hello16", "prints a line in real mode", ""}, UVMM_IMAGE(hello16)),
+      real16({"modes", "goes from real mode through protected mode to long mode", ""}, UVMM_IMAGE(modes)),
       long64({"hello", "prints a line in long mode", ""}, 2 * kMiB, UVMM_IMAGE(hello)),
       long64({"memwalk", "touches, writes and verifies all its RAM and reports the cycles",
               "passes=N page=2m|4k mode=verify|write|touch|random"},
