@@ -13,7 +13,8 @@ Entry Entry::clipped(GpaRange part) const {
 bool Entry::merges_with(const Entry& next) const {
   if (range.end() != next.range.begin()) return false;
   if (sharing != next.sharing || protection != next.protection || max_protection != next.max_protection ||
-      inherit != next.inherit || advice != next.advice || needs_copy != next.needs_copy) {
+      inherit != next.inherit || advice != next.advice || needs_copy != next.needs_copy ||
+      placement != next.placement) {
     return false;
   }
   if (object != next.object || (object && offset_of(range.end()) != next.offset)) return false;

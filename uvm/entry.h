@@ -9,6 +9,7 @@
 #include "uvm/base/range.h"
 #include "uvm/map_request.h"
 #include "uvm/object.h"
+#include "uvm/pmap.h"
 #include "uvm/protection.h"
 
 namespace uvm {
@@ -29,6 +30,9 @@ struct Entry {
   /// The amap is still another mapping's too: copy it before the first write. Implies an amap; one that was
   /// never made is an empty one of our own.
   bool needs_copy = false;
+  /// Where its private pages are made. Shareable once somebody outside this process pinned some of them: the
+  /// host makes none here any more, and there is an amap.
+  Placement placement = Placement::InPlace;
 
   [[nodiscard]] bool is_private() const { return sharing == Sharing::Private; }
   /// Whether the mapping has private pages over its object, or for want of one.

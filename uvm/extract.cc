@@ -28,12 +28,7 @@ Status Space::check_extract(const ExtractRequest& request) const {
                         to_string(entry.max_protection) + " at most, not " + to_string(request.protection));
   });
   UVMM_CHECK(std::move(status));
-  for (const GpaRange& part : pins_->parts(from)) {
-    bool in_place = false;
-    pmap_.harvest(part, [&](GpaRange, Frame) { in_place = true; });
-    if (in_place) UVMM_CHECK(check_not_pinned(part, "extract"));
-  }
-  return ok();
+  return check_movable(from, "extract");
 }
 
 Status Space::check_free(GpaRange range, const char* operation) const {

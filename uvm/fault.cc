@@ -120,7 +120,7 @@ FaultFacts Fault::gather(const Entry& entry, const LockedAmap& amap) const {
   facts.revocable = facts.has_object && entry.object->tenure() == Tenure::Revocable;
   facts.has_amap = amap.exists();
   facts.needs_copy = entry.needs_copy;
-  facts.amap_shared = !entry.needs_copy && amap.is_shared(entry);
+  facts.amap_shared = !entry.needs_copy && (entry.placement == Placement::Shareable || amap.is_shared(entry));
   if (facts.has_object && !entry.is_private())
     return facts;  // no layer above the object: nothing to look for
   const std::uint64_t slot = entry.slot_of(page_);

@@ -40,9 +40,11 @@ struct FaultFacts {
   bool has_object = false;
   bool revocable = false;  // the object's pages can be taken away by others (Tenure)
   bool has_amap = false;
-  bool needs_copy = false;   // the amap is another mapping's too (implies has_amap)
-  bool amap_shared = false;  // the amap appears at several places that see each other's writes
-  bool limited = false;      // the space counts its private pages
+  bool needs_copy = false;  // the amap is another mapping's too (implies has_amap)
+  /// Private pages are others' too: the amap appears at several places that see each other's writes, or other
+  /// processes use them.
+  bool amap_shared = false;
+  bool limited = false;  // the space counts its private pages
   SlotState slot = SlotState::Empty;
 };
 

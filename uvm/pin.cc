@@ -13,35 +13,52 @@ AccessKind fault_access(PinAccess access) {
 
 }  // namespace
 
-Result<Pin> Pin::create(Space& space, GpaRange range, PinAccess access, std::shared_ptr<PinOwner> owner,
-                        ForkPolicy policy) try {
+Result<Pin> Pin::create(Space& space, GpaRange range, const PinRequest& request) try {
   UVMM_CHECK(space.check_range(range, "pin"));
-  const std::string context = "pin " + to_string(range) + " for " + owner->name();
-  if (!owner->charge(range.size())) {
+  PinOwner& owner = *request.owner;
+  const std::string context = "pin " + to_string(range) + " for " + owner.name();
+  if (!owner.charge(range.size())) {
     return space.refuse(ErrorKind::NoMemory, "pin", range,
-                        owner->name() + " may pin " + hex(owner->limit()) + " bytes, and has " +
-                            hex(owner->pinned()) + " pinned already",
+                        owner.name() + " may pin " + hex(owner.limit()) + " bytes, and has " +
+                            hex(owner.pinned()) + " pinned already",
                         "unpin other ranges of it, or raise its limit");
   }
   Pin pin;  // undoes from here on what is done so far
   pin.range_ = range;
-  pin.owner_ = std::move(owner);
+  pin.pmap_ = &space.pmap_;
+  pin.owner_ = request.owner;
+  if (request.placement == Placement::Shareable) UVMM_CHECK(space.place_shareable(range));
   {
     // From here on the range is neither unmapped nor given to a child, so the pages found below stay.
     const SharedLock lock(space.map_.lock());
-    UVMM_CHECK(space.check_access(range, fault_access(access), "pin"));
-    auto id = space.pins_->add({range, access, policy, pin.owner_->name()});
+    UVMM_CHECK(space.check_access(range, fault_access(request.access), "pin"));
+    if (request.placement == Placement::Shareable) UVMM_CHECK(space.check_shareable(range));
+    auto id = space.pins_->add({range, request.access, request.policy, owner.name(), {}});
     if (!id) return std::move(id).error().with_context("space " + space.name() + ": " + context);
     pin.id_ = *id;
     pin.table_ = space.pins_;
   }
   UVMM_CHECK(space.reclaim_.check_pins(range, space.pins_->statistics().bytes));
-  auto wired = Wiring::create(space.fault_context(), range, fault_access(access));
+  auto wired = Wiring::create(space.fault_context(), range, fault_access(request.access));
   if (!wired) return std::move(wired).error().with_context(context);
   pin.wiring_ = std::move(wired).value();
+  pin.table_->made(pin.id_);
   return pin;
 } catch (const std::bad_alloc&) {
   return space.out_of_memory("pin", range);
+}
+
+Result<std::vector<Pin>> Pin::create(Space& space, std::span<const GpaRange> ranges,
+                                     const PinRequest& request) try {
+  std::vector<Pin> pins;
+  pins.reserve(ranges.size());
+  for (const GpaRange& range : ranges) {
+    UVMM_TRY(Pin pin, create(space, range, request));
+    pins.push_back(std::move(pin));
+  }
+  return pins;
+} catch (const std::bad_alloc&) {
+  return space.out_of_memory("pin", ranges.front());
 }
 
 Pin& Pin::operator=(Pin&& other) noexcept {
@@ -50,6 +67,7 @@ Pin& Pin::operator=(Pin&& other) noexcept {
   owner_ = std::move(other.owner_);
   table_ = std::move(other.table_);
   id_ = other.id_;
+  pmap_ = std::exchange(other.pmap_, nullptr);
   range_ = other.range_;
   wiring_ = std::move(other.wiring_);
   return *this;

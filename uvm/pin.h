@@ -7,16 +7,27 @@
 // of them stays free, and the rights, so a pinned page may be protected and be opened again.
 //
 // Pins of one range nest: each is counted, and each ends alone.
+//
+//     uvm::PinRequest request;
+//     request.owner = uvm::PinOwner::create("disk0");
+//     UVMM_TRY(const uvm::Pin pin, uvm::Pin::create(space, range, request));
+//     const iovec part{pin.bytes().data(), pin.bytes().size()};   // until `pin` ends, the guest's memory
+//
+// tests/package/in_process.cc is the whole program. Another process gets the pages with Placement::Shareable
+// and ept::extents_of().
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "uvm/base/error.h"
 #include "uvm/base/range.h"
 #include "uvm/pin_owner.h"
+#include "uvm/pin_request.h"
 #include "uvm/pin_table.h"
 #include "uvm/space.h"
 #include "uvm/wire.h"
@@ -37,9 +48,19 @@ class Pin {
   /// limit of the owner or the space, or its memory limit), Busy (an object keeps changing), NoBacking (a
   /// device's registers). A pin of a shared mapping of a file is as good as the file: who cuts it takes what
   /// is pinned there.
+  ///
+  /// With Placement::Shareable besides: Pinned (private pages of the range are pinned in place already),
+  /// Busy (an Access is open there), Unsupported (the space has a memory limit, which could not count pages
+  /// elsewhere).
+  [[nodiscard]] static Result<Pin> create(Space& space, GpaRange range, const PinRequest& request);
   [[nodiscard]] static Result<Pin> create(Space& space, GpaRange range, PinAccess access,
                                           std::shared_ptr<PinOwner> owner,
-                                          ForkPolicy policy = ForkPolicy::Copy);
+                                          ForkPolicy policy = ForkPolicy::Copy) {
+    return create(space, range, {std::move(owner), access, policy, Placement::InPlace});
+  }
+  /// A scatter list: one pin a range, in the order given, or none at all. Ranges may overlap and repeat.
+  [[nodiscard]] static Result<std::vector<Pin>> create(Space& space, std::span<const GpaRange> ranges,
+                                                       const PinRequest& request);
 
   Pin(Pin&& other) noexcept = default;
   Pin& operator=(Pin&& other) noexcept;
@@ -51,6 +72,11 @@ class Pin {
   [[nodiscard]] const PinOwner& owner() const { return *owner_; }
   /// The frames of the range, ascending and without holes. They are the same as long as the pin lives.
   [[nodiscard]] const std::vector<WiredRun>& runs() const { return wiring_.runs(); }
+  /// Host bytes of the whole range, as Access::bytes() shows them: the processor reaches them through the
+  /// translations, which may go, so touching them may wait for a fault, and is a signal where the guest has
+  /// lost the right meanwhile. Made for system calls (iovecs), which answer EFAULT then. The space must live.
+  /// Empty when the host cannot show it in one piece.
+  [[nodiscard]] std::span<std::byte> bytes() const { return pmap_->bytes(range_); }
   /// The frame of the page that holds `address`, which must be in the range.
   [[nodiscard]] Frame frame_at(Gpa address) const;
 
@@ -63,6 +89,7 @@ class Pin {
   std::shared_ptr<PinOwner> owner_;  // charged
   std::shared_ptr<PinTable> table_;  // has the record
   std::uint64_t id_ = 0;
+  Pmap* pmap_ = nullptr;  // null after a move
   GpaRange range_;
   Wiring wiring_;
 };

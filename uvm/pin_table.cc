@@ -1,11 +1,13 @@
 #include "uvm/pin_table.h"
 
+#include <algorithm>
 #include <new>
 #include <utility>
 
 namespace uvm {
 
 Result<std::uint64_t> PinTable::add(PinInfo pin) {
+  pin.since = std::chrono::steady_clock::now();
   const MutexLock lock(lock_);
   const std::uint64_t more = pin.range.size() - counts_.covered(pin.range);
   const std::uint64_t pinned = counts_.covered();
@@ -25,7 +27,17 @@ Result<std::uint64_t> PinTable::add(PinInfo pin) {
     pins_.erase(record);
     throw;
   }
+  most_bytes_ = std::max(most_bytes_, pinned + more);
   return next_++;
+}
+
+void PinTable::made(std::uint64_t id) {
+  const auto now = std::chrono::steady_clock::now();
+  const MutexLock lock(lock_);
+  const auto at = pins_.find(id);
+  if (at == pins_.end()) return;
+  ++made_;
+  spent_ += now - at->second.since;
 }
 
 void PinTable::remove(std::uint64_t id) {
@@ -75,7 +87,7 @@ std::uint64_t PinTable::bytes(GpaRange range) const {
 
 PinStatistics PinTable::statistics() const {
   const MutexLock lock(lock_);
-  return {pins_.size(), counts_.covered(), limit_};
+  return {pins_.size(), counts_.covered(), limit_, most_bytes_, made_, spent_};
 }
 
 std::uint64_t PinTable::metadata_bytes() const {

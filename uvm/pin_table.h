@@ -1,6 +1,7 @@
 // The pins of one space: which ranges are held, by whom, and what a fork does about it.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -31,6 +32,7 @@ struct PinInfo {
   PinAccess access = PinAccess::Read;
   ForkPolicy policy = ForkPolicy::Copy;
   std::string owner;
+  std::chrono::steady_clock::time_point since{};  // set by the table
 };
 
 /// One look at the pins of a space.
@@ -38,6 +40,9 @@ struct PinStatistics {
   std::uint64_t pins = 0;
   std::uint64_t bytes = 0;  // of the space that are pinned; a page pinned twice counts once
   std::uint64_t limit = kNoPinLimit;
+  std::uint64_t most_bytes = 0;      // that were pinned at once, ever
+  std::uint64_t made = 0;            // pins, ever
+  std::chrono::nanoseconds spent{};  // on making them, bringing pages in included
 };
 
 /// How many pins may hold one page at the same time.
@@ -51,6 +56,8 @@ class PinTable {
   /// Names a record for remove(). Errors: NoMemory (over the space's limit, a page pinned too often).
   [[nodiscard]] Result<std::uint64_t> add(PinInfo pin);
   void remove(std::uint64_t id);
+  /// The pages of one are there. For statistics.
+  void made(std::uint64_t id);
 
   /// Bytes that may be pinned at once; what is pinned stays so when it is more. Default: no limit.
   void set_limit(std::uint64_t bytes);
@@ -72,6 +79,9 @@ class PinTable {
   CountedRanges counts_ GUARDED_BY(lock_);
   std::uint64_t next_ GUARDED_BY(lock_) = 0;
   std::uint64_t limit_ GUARDED_BY(lock_) = kNoPinLimit;
+  std::uint64_t most_bytes_ GUARDED_BY(lock_) = 0;
+  std::uint64_t made_ GUARDED_BY(lock_) = 0;
+  std::chrono::nanoseconds spent_ GUARDED_BY(lock_){};
 };
 
 }  // namespace uvm

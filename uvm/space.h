@@ -170,8 +170,14 @@ class Space {
   [[nodiscard]] Status check_request(const MapRequest& request) const;
   [[nodiscard]] Status check_not_open(GpaRange range, const char* operation) const REQUIRES(map_.lock());
   [[nodiscard]] Status check_not_pinned(GpaRange range, const char* operation) const REQUIRES(map_.lock());
+  /// Errors: Pinned (private pages of the range have to stay where only this space can use them).
+  [[nodiscard]] Status check_movable(GpaRange range, const char* operation) const REQUIRES(map_.lock());
   [[nodiscard]] Status check_access(GpaRange range, AccessKind access, const char* operation) const
       REQUIRES_SHARED(map_.lock());
+  /// From now on the range has private pages only where other processes can map them.
+  [[nodiscard]] Status place_shareable(GpaRange range);
+  /// Whether that is still so.
+  [[nodiscard]] Status check_shareable(GpaRange range) const REQUIRES_SHARED(map_.lock());
   [[nodiscard]] Status check_mapped(GpaRange range, const char* operation) const REQUIRES_SHARED(map_.lock());
   [[nodiscard]] Error refuse(ErrorKind kind, const char* operation, GpaRange range, const std::string& why,
                              std::string way_out = {}) const;

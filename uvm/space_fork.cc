@@ -141,6 +141,7 @@ Status SpaceFork::copy_pinned(const Entry& entry) {
   twin.amap = in_swap;
   if (!in_swap) twin.slot = 0;
   twin.needs_copy = false;
+  twin.placement = Placement::InPlace;
   child_.insert_unpublished(std::move(twin));
   return ok();
 }
@@ -170,6 +171,7 @@ Status SpaceFork::copy(Entry& entry) {
     if (has_pages && !is_group) UVMM_CHECK(move_pages(entry));
   }
   Entry twin = entry;
+  twin.placement = Placement::InPlace;
   if (entry.has_layer()) twin.sharing = Sharing::Private;
   if (is_group) {
     UVMM_TRY(twin.amap, snapshot_of_group(entry));

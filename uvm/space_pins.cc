@@ -1,8 +1,10 @@
 // What a space refuses because of pins, and what it says about them.
+#include <new>
 #include <string>
 #include <utility>
 
 #include "uvm/space.h"
+#include "uvm/space_fork.h"
 
 namespace uvm {
 namespace {
@@ -30,6 +32,15 @@ Status Space::check_access(GpaRange range, AccessKind access, const char* operat
   return refuse(ErrorKind::Protection, operation, range,
                 *forbids->name + " at " + to_string(forbids->range) + " is " +
                     to_string(forbids->protection) + ", which does not allow to " + to_string(access));
+}
+
+Status Space::check_movable(GpaRange range, const char* operation) const {
+  for (const GpaRange& part : pins_->parts(range)) {
+    bool in_place = false;
+    pmap_.harvest(part, [&](GpaRange, Frame) { in_place = true; });
+    if (in_place) UVMM_CHECK(check_not_pinned(part, operation));
+  }
+  return ok();
 }
 
 Status Space::check_fork_of(const Entry& entry, const PinInfo& pin) const {
@@ -60,6 +71,45 @@ Status Space::check_fork_pins() const {
     UVMM_CHECK(std::move(status));
   }
   return ok();
+}
+
+Status Space::check_shareable(GpaRange range) const {
+  bool is_shareable = true;
+  map_.each(range, [&](const Entry& entry) {
+    if (entry.has_layer() && entry.placement != Placement::Shareable) is_shareable = false;
+  });
+  if (is_shareable) return ok();
+  return refuse(ErrorKind::Busy, "pin", range, "it was mapped anew meanwhile", "try again");
+}
+
+Status Space::place_shareable(GpaRange range) {
+  if (reclaim_.is_limited()) {
+    return refuse(ErrorKind::Unsupported, "pin", range,
+                  "pages for other processes cannot be counted within a memory limit",
+                  "set no limit, or pin for this process only");
+  }
+  SpaceFork group({map_, pmap_, *pins_}, {map_, pmap_});
+  const ExclusiveLock lock(map_.lock());
+  UVMM_CHECK(check_mapped(range, "pin"));
+  if (check_shareable(range)) return ok();
+  UVMM_CHECK(check_not_open(range, "pin"));
+  UVMM_CHECK(check_movable(range, "pin"));
+  map_.clip(range);
+  Status status;
+  const auto place = [&](Entry& entry) NO_THREAD_SAFETY_ANALYSIS {
+    if (!status || !entry.has_layer() || entry.placement == Placement::Shareable) return;
+    status = group.make_shareable(entry);
+    if (status) entry.placement = Placement::Shareable;
+  };
+  try {
+    map_.each_for_change(range, place);
+  } catch (const std::bad_alloc&) {
+    map_.merge(range);
+    throw;
+  }
+  map_.merge(range);
+  if (status) return ok();
+  return std::move(status).error().with_context("space " + name_ + ": pin " + to_string(range));
 }
 
 EntryInfo Space::info(const Entry& entry) const {

@@ -108,13 +108,27 @@ TEST_F(PinTest, LimitsOfTheSpace) {
   EXPECT_ERROR(pin(pages(3, 1)), ErrorKind::NoMemory);
 }
 
+TEST_F(PinTest, StatisticsRememberWhatWas) {
+  { EXPECT_OK(pin(pages(0, 4))); }
+  const auto held = pin(pages(0, 2));
+  EXPECT_ERROR(pin(pages(1000, 2)), ErrorKind::NoMapping);
+  const uvm::PinStatistics now = space.pin_statistics();
+  EXPECT_EQ(now.bytes, 2 * kPage);
+  EXPECT_EQ(now.most_bytes, 4 * kPage);
+  EXPECT_EQ(now.made, 2U);
+  EXPECT_GT(now.spent.count(), 0);
+  EXPECT_LE(space.pins().front().since, std::chrono::steady_clock::now());
+  EXPECT_GT(space.pins().front().since, std::chrono::steady_clock::time_point{});
+}
+
 TEST_F(PinTest, APageCanBePinnedOnlySoOften) {
   uvm::PinTable table;
   for (std::uint64_t i = 0; i < uvm::kMaxPinsOfPage; ++i) {
-    ASSERT_TRUE(is_ok(table.add({pages(i % 2, 2), PinAccess::Read, uvm::ForkPolicy::Copy, "x"})));
+    ASSERT_TRUE(is_ok(table.add({pages(i % 2, 2), PinAccess::Read, uvm::ForkPolicy::Copy, "x", {}})));
   }
-  EXPECT_ERROR(table.add({pages(1, 1), PinAccess::Read, uvm::ForkPolicy::Copy, "x"}), ErrorKind::NoMemory);
-  EXPECT_OK(table.add({pages(2, 1), PinAccess::Read, uvm::ForkPolicy::Copy, "x"}));
+  EXPECT_ERROR(table.add({pages(1, 1), PinAccess::Read, uvm::ForkPolicy::Copy, "x", {}}),
+               ErrorKind::NoMemory);
+  EXPECT_OK(table.add({pages(2, 1), PinAccess::Read, uvm::ForkPolicy::Copy, "x", {}}));
 }
 
 TEST_F(PinTest, MovingAPinMovesTheHold) {

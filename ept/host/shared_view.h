@@ -1,0 +1,41 @@
+// Parts of files side by side: memory of another process, as one piece of this one's address space.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+
+#include "uvm/base/error.h"
+
+namespace ept::host {
+
+/// Move-only; its end unmaps. Thread: one at a time.
+class SharedView {
+ public:
+  enum class Access { Read, ReadWrite };
+
+  /// Addresses for `size` bytes (whole pages, not none), with nothing there yet. Errors: NoMemory.
+  [[nodiscard]] static uvm::Result<SharedView> reserve(std::uint64_t size);
+
+  SharedView(SharedView&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
+  SharedView& operator=(SharedView&& other) noexcept {
+    std::swap(bytes_, other.bytes_);
+    return *this;
+  }
+  SharedView(const SharedView&) = delete;
+  SharedView& operator=(const SharedView&) = delete;
+  ~SharedView();
+
+  /// Bytes [at, at + size) of the view show those from `offset` on of the file. `fd` may be closed
+  /// afterwards. Errors: Invalid (outside the view), Permission, System.
+  [[nodiscard]] uvm::Status show(std::uint64_t at, std::uint64_t size, int fd, std::uint64_t offset,
+                                 Access access);
+  [[nodiscard]] std::span<std::byte> bytes() const { return bytes_; }
+
+ private:
+  explicit SharedView(std::span<std::byte> bytes) : bytes_(bytes) {}
+  std::span<std::byte> bytes_;
+};
+
+}  // namespace ept::host
