@@ -4,7 +4,8 @@
 // in the order it is built), machine/builder.cc (configuration to parts), machine/exits.h (what a vCPU's exit
 // leads to), machine/guest_memory.h (where RAM meets uvm and ept). Then by need: kvm/kvm.h (descriptors, run
 // page, slots), swap/swap.h (where pages go that a memory limit leaves no room for), devices/devices.h (a
-// device's contract), debug/debug.h (what a debugger does to a machine), gdb/gdb.h (how it asks for it),
+// device's contract), debug/debug.h (what a debugger does to a machine), gdb/gdb.h (how it asks for it), pins/pins.h
+// (guest memory for device processes),
 // cli/cli.h (words to configuration), log.h (the only logger).
 //
 // Who may know whom
@@ -20,6 +21,7 @@
 //     touched such a page sleeps in the kernel until it is there, so this thread never waits for a vCPU and
 //     never holds a lock while it waits for the next event.
 //   - With --gdb, the debugger's (gdb/server.h): its sockets, and all that it asks of the machine.
+//   - With --pin-socket, the device processes' (pins/server.h).
 //   - With a memory limit, one that moves pages to swap before it is reached (machine/reclaim_thread.h).
 //   Devices are entered from every vCPU thread and from the I/O thread, and guard their registers themselves.
 //   The order of locks is uvm/base/lock.h's LockRank: machine, bus, device, then the VM system's own.

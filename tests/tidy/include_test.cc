@@ -130,7 +130,7 @@ const std::vector<Door>& doors() {
       {"the command line's library belongs to vmm/cli",
        "<CLI/",
        "",
-       {"vmm/cli/"},
+       {"vmm/cli/", "vmm/programs/"},
        "#include <CLI/CLI.hpp>\n"},
       {"waiting and timers belong to vmm",
        "<boost/asio",

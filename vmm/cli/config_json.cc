@@ -219,6 +219,33 @@ constexpr std::array kGdbKeys = {
     JsonKey{"on_kill", set_gdb_on_kill},
 };
 
+uvm::Status set_pin_socket(const Member& member, MachineConfig& config) {
+  UVMM_TRY(config.pins.socket, member.text());
+  return uvm::ok();
+}
+
+uvm::Status set_pin_limit(const Member& member, MachineConfig& config) {
+  UVMM_TRY(const std::string text, member.text());
+  UVMM_TRY(config.pins.limit, at_path(member, parse_size(text)));
+  return uvm::ok();
+}
+
+uvm::Status set_pin_irq(const Member& member, MachineConfig& config) {
+  UVMM_TRY(const std::uint64_t number, member.number(pins::kLastBellIrq));
+  UVMM_TRY(config.pins.irq, at_path(member, parse_pin_irq(std::to_string(number))));
+  return uvm::ok();
+}
+
+constexpr std::array kPinKeys = {
+    JsonKey{"socket", set_pin_socket},
+    JsonKey{"limit", set_pin_limit},
+    JsonKey{"irq", set_pin_irq},
+};
+
+uvm::Status apply_pins(const Member& member, MachineConfig& config) {
+  return apply_object(member, kPinKeys, config);
+}
+
 uvm::Status apply_gdb(const Member& member, MachineConfig& config) {
   return apply_object(member, kGdbKeys, config);
 }
@@ -247,6 +274,7 @@ constexpr std::array kSections = {
     JsonKey{"name", set_text<&MachineConfig::name>},
     JsonKey{"console", set_word<&MachineConfig::console, parse_console>},
     JsonKey{"gdb", apply_gdb},
+    JsonKey{"pins", apply_pins},
     JsonKey{"show-map", set_word<&MachineConfig::show_map, parse_show_map>},
     JsonKey{"drives", refuse_section},
     JsonKey{"network-interfaces", refuse_section},

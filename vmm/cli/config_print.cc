@@ -74,6 +74,14 @@ json::object debugger(const gdb::Options& options) {
   return object;
 }
 
+json::object devices(const pins::Options& options) {
+  json::object object;
+  object["socket"] = text(options.socket);
+  if (options.limit != uvm::kNoPinLimit) object["limit"] = format_size(options.limit);
+  if (options.irq) object["irq"] = *options.irq;
+  return object;
+}
+
 /// Two levels, one member a line.
 std::string indented(const json::object& top) {
   std::string out = "{";
@@ -109,6 +117,7 @@ std::string to_json(const MachineConfig& config) {
   top["console"] = text(to_string(config.console));
   top["show-map"] = text(to_string(config.show_map));
   top["gdb"] = debugger(config.gdb);
+  if (!config.pins.socket.empty()) top["pins"] = devices(config.pins);
   return indented(top);
 }
 

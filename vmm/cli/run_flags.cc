@@ -13,6 +13,7 @@ constexpr const char* kMachine = "The machine";
 constexpr const char* kOvercommit = "Less host memory than the guest has";
 constexpr const char* kConsole = "Console, memory map and log";
 constexpr const char* kDebugger = "Debugger";
+constexpr const char* kDevices = "Devices in other processes";
 constexpr const char* kConfig = "Configuration";
 
 template <auto field>
@@ -78,6 +79,21 @@ uvm::Status set_wait(std::string_view /*nothing*/, MachineConfig& config) {
 
 uvm::Status set_on_kill(std::string_view value, MachineConfig& config) {
   UVMM_TRY(config.gdb.on_kill, parse_on_kill(value));
+  return uvm::ok();
+}
+
+uvm::Status set_pin_socket(std::string_view value, MachineConfig& config) {
+  config.pins.socket = value;
+  return uvm::ok();
+}
+
+uvm::Status set_pin_limit(std::string_view value, MachineConfig& config) {
+  UVMM_TRY(config.pins.limit, parse_size(value));
+  return uvm::ok();
+}
+
+uvm::Status set_pin_irq(std::string_view value, MachineConfig& config) {
+  UVMM_TRY(config.pins.irq, parse_pin_irq(value));
   return uvm::ok();
 }
 
@@ -165,6 +181,14 @@ constexpr std::array kFlags = {
             "what a debugger's kill does to the guest: detach or kill;\nlldb kills at each session's end "
             "(default: detach)",
             set_on_kill},
+
+    RunFlag{"--pin-socket", "--pin-socket", kDevices, "PATH",
+            "a unix socket where device processes pin guest memory and\nmap it; see uvmm-pin (default: none)",
+            set_pin_socket},
+    RunFlag{"--pin-limit", "--pin-limit", kDevices, "SIZE", "what each of them may pin (default: all RAM)",
+            set_pin_limit},
+    RunFlag{"--pin-irq", "--pin-irq", kDevices, "N",
+            "the interrupt, 5 to 7, that their bells raise (default: they\nget no bells)", set_pin_irq},
 
     RunFlag{"--config,--config-file", "--config", kConfig, "FILE",
             "a configuration in JSON, with Firecracker's keys; options\noverride it (paths in it: from the "

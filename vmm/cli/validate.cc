@@ -148,6 +148,14 @@ uvm::Status check_overcommit(const MachineConfig& config) {
   return check_swap_size(config);
 }
 
+uvm::Status check_pins(const pins::Options& options) {
+  if (options.socket.empty() && (options.irq || options.limit != uvm::kNoPinLimit)) {
+    return invalid("--pin-limit and --pin-irq are for device processes, and none can come in",
+                   "add --pin-socket PATH");
+  }
+  return check_text("the pin socket's path", options.socket, 107);
+}
+
 }  // namespace
 
 uvm::Status validate(const MachineConfig& config) {
@@ -159,6 +167,7 @@ uvm::Status validate(const MachineConfig& config) {
   if (config.gdb.at_start == gdb::AtStart::Wait && !config.gdb.listen) {
     return invalid("-S waits for a debugger, and none can come in", "add -s, or --gdb WHERE");
   }
+  UVMM_CHECK(check_pins(config.pins));
   UVMM_CHECK(check_overcommit(config));
   UVMM_CHECK(check_boot(config));
   if (config.name.empty()) return invalid("the machine's name is empty", "leave --name out for 'uvmm'");

@@ -111,6 +111,18 @@ std::string format_size(std::uint64_t bytes) {
   return std::to_string(value) + kUnits[unit];
 }
 
+uvm::Result<unsigned> parse_pin_irq(std::string_view text) {
+  const std::string_view whole = text;
+  std::uint64_t value = 0;
+  if (take_number(text, 10, value) != Digits::Fit || !text.empty() || value < pins::kFirstBellIrq ||
+      value > pins::kLastBellIrq) {
+    return invalid(
+        quoted(whole) + " is no interrupt for bells",
+        "choose " + std::to_string(pins::kFirstBellIrq) + " to " + std::to_string(pins::kLastBellIrq));
+  }
+  return static_cast<unsigned>(value);
+}
+
 uvm::Result<std::uint32_t> parse_vcpus(std::string_view text) {
   const std::string_view whole = text;
   drop_prefix(text, "cpus=");

@@ -25,6 +25,9 @@ namespace vmm::cli {
 /// "0x100000" or decimal: a guest-physical address in bytes.
 [[nodiscard]] uvm::Result<std::uint64_t> parse_address(std::string_view text);
 
+/// The interrupt of device processes' bells.
+[[nodiscard]] uvm::Result<unsigned> parse_pin_irq(std::string_view text);
+
 /// Errors name the nearest valid word and list all.
 [[nodiscard]] uvm::Result<MemoryBacking> parse_backing(std::string_view name);
 [[nodiscard]] uvm::Result<HugePages> parse_huge_pages(std::string_view name);

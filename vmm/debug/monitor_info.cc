@@ -8,6 +8,7 @@
 #include "vmm/debug/monitor_verbs.h"
 #include "vmm/debug/registers.h"
 #include "vmm/machine/memory_map.h"
+#include "vmm/machine/pin_list.h"
 
 namespace vmm::debug::monitor {
 
@@ -24,12 +25,7 @@ Status uvm_map(MonitorCall& call) {
 }
 
 Status pins(MonitorCall& call) {
-  const auto pins = call.inferior.space().pins();
-  if (pins.empty()) call.out("nothing is pinned\n");
-  for (const auto& pin : pins) {
-    call.out(uvm::to_string(pin.range) + (pin.access == uvm::PinAccess::Read ? " read  " : " write ") +
-             pin.owner + "\n");
-  }
+  call.out(format_pins(call.inferior.space()));
   return uvm::ok();
 }
 

@@ -103,6 +103,24 @@ uvm::Status build_debugger(Machine::Parts& parts) {
   return uvm::ok();
 }
 
+/// As with the debugger's.
+uvm::Status build_pin_socket(Machine::Parts& parts) {
+  const pins::Options& options = parts.config.pins;
+  if (options.socket.empty()) return uvm::ok();
+  pins::Environment environment{parts.memory->space(), options.limit, {}};
+  if (options.irq) {
+    devices::IrqLine& line = parts.interrupts->line(*options.irq);
+    environment.ring = [&line] { line.pulse(); };
+  }
+  auto server = pins::Server::create(options.socket, std::move(environment));
+  if (!server) {
+    const uvm::Error& error = server.error();
+    return uvm::Error(uvm::ErrorKind::Invalid, error.what(), error.way_out());
+  }
+  parts.pins = *std::move(server);
+  return uvm::ok();
+}
+
 /// Pages of a kernel or initrd file are 4 KiB each, and a boot reads all of them: thousands of stage-2 faults
 /// that one call per file saves. A host that cannot do it loses time only.
 void pre_fault_files(Machine::Parts& parts) {
@@ -128,6 +146,7 @@ uvm::Result<std::unique_ptr<Machine::Parts>> build_machine(const MachineConfig& 
   UVMM_CHECK(build_devices(*parts, layout));
   UVMM_CHECK(build_vcpus(*parts, supported, plan.load.entry));
   UVMM_CHECK(build_debugger(*parts));
+  UVMM_CHECK(build_pin_socket(*parts));
   pre_fault_files(*parts);
   log::event(log::Level::Info, "machine built",
              {{"protocol", plan.load.protocol},

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "vmm/gdb/options.h"
+#include "vmm/pins/options.h"
 
 namespace vmm {
 
@@ -71,6 +72,7 @@ struct MachineConfig {
   ConsoleMode console = ConsoleMode::Stdio;
   ShowMap show_map = ShowMap::OnSignal;
   gdb::Options gdb;
+  pins::Options pins;
   std::string log_level = "warning";
   std::string log_file;  // empty: stderr
 };

@@ -90,12 +90,14 @@ uvm::Result<RunReport> Machine::run() {
   UVMM_TRY(parts.reclaim, ReclaimThread::start(*parts.memory));
   UVMM_CHECK(parts.vcpus->start());
   start_debugger(parts);
+  if (parts.pins) UVMM_CHECK(parts.pins->start());
   const auto idle = boost::asio::make_work_guard(parts.io);
   parts.io.run();
   const RunReport report = parts.ending.report().value_or(RunReport{});
   if (parts.debugger) parts.debugger->finish(report.status);
   parts.vcpus->stop();
   parts.inferior->run().machine_ended(report.status);
+  if (parts.pins) parts.pins->finish();
   parts.faults.reset();
   parts.reclaim.reset();
   drain_console(parts);

@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <vector>
 
+#include "vmm/machine/pin_list.h"
+
 namespace vmm {
 namespace {
 
@@ -110,7 +112,9 @@ std::string format_memory_map(uvm::Space& space) {
          human_bytes(total.priv).c_str(), human_bytes(total.shared).c_str(), human_bytes(wired).c_str(),
          human_bytes(space.metadata_bytes()).c_str(), limit_text(reclaim).c_str());
   if (devices > 0) append(text, "; %zu devices", devices);
-  return text + '\n';
+  text += '\n';
+  if (space.pin_statistics().pins != 0) text += format_pins(space);
+  return text;
 }
 
 }  // namespace vmm

@@ -10,7 +10,8 @@ namespace vmm {
 /// One line a mapping and a total of what is memory: range, size, rights (now/most), name, object, how writes
 /// behave (mmio: a device, without memory), and the
 /// bytes resident, private, shared and wired, with the host's page sizes. Measures residency at the host, so
-/// it takes milliseconds for a large guest. Ends with a newline. Any thread.
+/// it takes milliseconds for a large guest. Who has pinned what follows, if anybody has. Ends with a newline.
+/// Any thread.
 [[nodiscard]] std::string format_memory_map(uvm::Space& space);
 
 /// "0", "4K", "1.5M", "64G": bytes for people, at most one decimal.

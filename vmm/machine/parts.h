@@ -24,6 +24,7 @@
 #include "vmm/machine/reclaim_thread.h"
 #include "vmm/machine/swap_trouble.h"
 #include "vmm/machine/vcpu_group.h"
+#include "vmm/pins/server.h"
 
 namespace vmm {
 
@@ -60,6 +61,7 @@ struct Machine::Parts {
   std::unique_ptr<FaultThread> faults;
   std::unique_ptr<ReclaimThread> reclaim;
   std::unique_ptr<gdb::Server> debugger;  // null without --gdb
+  std::unique_ptr<pins::Server> pins;     // null without --pin-socket
 };
 
 /// Builds the parts of a machine. Errors as Machine::create gives them.

@@ -1,0 +1,101 @@
+#include "vmm/pin_client/local_socket.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace vmm::pins {
+namespace {
+
+uvm::Result<sockaddr_un> address_of(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof address.sun_path) {
+    return uvm::Error(uvm::ErrorKind::Invalid,
+                      "pin socket '" + path + "': a path of 1 to " +
+                          std::to_string(sizeof address.sun_path - 1) + " bytes is needed",
+                      "choose a shorter one");
+  }
+  std::memcpy(address.sun_path, path.data(), path.size());
+  return address;
+}
+
+uvm::Error failed(const std::string& path, std::string_view call) {
+  const int number = errno;
+  const std::string what = "pin socket " + path + ": " + std::string(call);
+  if (number == EADDRINUSE)
+    return {uvm::ErrorKind::Busy, what + ": somebody listens there", "choose another path"};
+  return uvm::Error::from_errno(number, what);
+}
+
+Fd new_socket(int flags) {
+  return Fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0));
+}
+
+int connect(const Fd& fd, const sockaddr_un& address) {
+  return ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+}
+
+/// A socket that nobody listens at any more is removed, everything else stays.
+uvm::Status clear_path(const std::string& path, const sockaddr_un& address) {
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0) return uvm::ok();
+  if (!S_ISSOCK(info.st_mode)) {
+    return uvm::Error(uvm::ErrorKind::Invalid, "pin socket: " + path + " is there and no socket",
+                      "remove it or choose another path");
+  }
+  const Fd trial = new_socket(SOCK_NONBLOCK);
+  if (!trial) return failed(path, "socket");
+  if (connect(trial, address) != 0 && errno == ECONNREFUSED) ::unlink(path.c_str());
+  return uvm::ok();
+}
+
+}  // namespace
+
+uvm::Result<LocalListener> LocalListener::open(const std::string& path) {
+  UVMM_TRY(const sockaddr_un address, address_of(path));
+  UVMM_CHECK(clear_path(path, address));
+  Fd fd = new_socket(SOCK_NONBLOCK);
+  if (!fd) return failed(path, "socket");
+  // The file that bind() makes gets the socket's own mode.
+  constexpr mode_t kOwnerOnly = 0600;
+  if (::fchmod(fd.get(), kOwnerOnly) != 0) return failed(path, "fchmod");
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    return failed(path, "bind");
+  constexpr int kBacklog = 8;
+  if (::listen(fd.get(), kBacklog) != 0) return failed(path, "listen");
+  return LocalListener(std::move(fd), path);
+}
+
+void LocalListener::close() {
+  if (fd_) ::unlink(path_.c_str());
+  fd_.reset();
+}
+
+uvm::Result<Fd> connect_to(const std::string& path) {
+  UVMM_TRY(const sockaddr_un address, address_of(path));
+  Fd fd = new_socket(0);
+  if (!fd || connect(fd, address) != 0) return failed(path, "connect");
+  return fd;
+}
+
+uvm::Result<pid_t> peer_of(int socket) {
+  ucred peer{};
+  socklen_t bytes = sizeof peer;
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) != 0) {
+    return uvm::Error::from_errno(errno, "pin socket: SO_PEERCRED");
+  }
+  if (peer.uid != ::geteuid() && peer.uid != 0) {
+    return uvm::Error(
+        uvm::ErrorKind::Permission,
+        "pin socket: process " + std::to_string(peer.pid) + " is user " + std::to_string(peer.uid) + "'s",
+        "run it as user " + std::to_string(::geteuid()));
+  }
+  return peer.pid;
+}
+
+}  // namespace vmm::pins

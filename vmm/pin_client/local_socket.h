@@ -1,0 +1,39 @@
+// Unix sockets that keep packets whole.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "uvm/base/error.h"
+#include "vmm/kvm/fd.h"
+
+namespace vmm::pins {
+
+class LocalListener {
+ public:
+  /// See Server::create.
+  [[nodiscard]] static uvm::Result<LocalListener> open(const std::string& path);
+  ~LocalListener() { close(); }
+  LocalListener(LocalListener&&) noexcept = default;
+  LocalListener& operator=(LocalListener&&) = delete;
+
+  /// Removes the socket's file too.
+  void close();
+  [[nodiscard]] int fd() const { return fd_.get(); }
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  LocalListener(Fd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+
+  Fd fd_;
+  std::string path_;
+};
+
+/// A connected, blocking socket. Errors: NotFound, Permission, System; the path is named.
+[[nodiscard]] uvm::Result<Fd> connect_to(const std::string& path);
+
+/// The process at the other end. Errors: Permission (it is neither root's nor this process's user's).
+[[nodiscard]] uvm::Result<pid_t> peer_of(int socket);
+
+}  // namespace vmm::pins
