@@ -18,7 +18,7 @@ PagingState paging_of(const kvm_sregs& sregs) {
 }
 
 Inferior::Inferior(uvm::Space& space, ExitHandler& machine)
-    : space_(space), memory_(space), translator_(memory_), overlay_(memory_), run_(machine, *this) {}
+    : space_(space), memory_(space), translator_(memory_), overlay_(memory_), run_(machine, *this, *this) {}
 
 void Inferior::set_group(VcpuGroup& group) {
   group_ = &group;
@@ -227,6 +227,32 @@ bool Inferior::is_planted(kvm::Vcpu& vcpu, std::uint64_t linear) {
   if (!sregs) return false;
   const auto found = translator_.translate_exactly(paging_of(*sregs), linear);
   return found && overlay_.planted(found->gpa);
+}
+
+std::size_t Inferior::read_linear(const PagingState& state, std::uint64_t linear, std::span<std::byte> to) {
+  std::size_t done = 0;
+  while (done < to.size()) {
+    const std::uint64_t at = linear + done;
+    const auto part =
+        to.subspan(done, std::min<std::size_t>(to.size() - done, uvm::kPageSize - at % uvm::kPageSize));
+    const auto found = translator_.translate_exactly(state, at);
+    if (!found || !memory_.read(found->gpa, part)) break;
+    overlay_.hide(found->gpa, part);
+    done += part.size();
+  }
+  return done;
+}
+
+bool Inferior::write_linear(const PagingState& state, std::uint64_t linear, std::span<const std::byte> from) {
+  for (std::size_t done = 0; done < from.size();) {
+    const std::uint64_t at = linear + done;
+    const auto part =
+        from.subspan(done, std::min<std::size_t>(from.size() - done, uvm::kPageSize - at % uvm::kPageSize));
+    const auto found = translator_.translate_exactly(state, at);
+    if (!found || !memory_.write(found->gpa, part)) return false;
+    done += part.size();
+  }
+  return true;
 }
 
 }  // namespace vmm::debug

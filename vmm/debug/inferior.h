@@ -31,7 +31,7 @@ struct Place {
 };
 
 /// Thread: the debugger's, with the machine stopped, unless a method says otherwise.
-class Inferior : public TrapFinder {
+class Inferior : public TrapFinder, public LinearMemory {
  public:
   using Sink = RunControl::Sink;
 
@@ -81,6 +81,10 @@ class Inferior : public TrapFinder {
   [[nodiscard]] bool may_be_planted(std::uint64_t linear) const override {
     return overlay_.may_be_planted(linear);
   }
+  [[nodiscard]] std::size_t read_linear(const PagingState& state, std::uint64_t linear,
+                                        std::span<std::byte> to) override;
+  [[nodiscard]] bool write_linear(const PagingState& state, std::uint64_t linear,
+                                  std::span<const std::byte> from) override;
 
  private:
   /// Takes in what has happened while the guest ran; what to tell the user about it.

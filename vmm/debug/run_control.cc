@@ -19,6 +19,7 @@ constexpr std::chrono::seconds kStopLimit{10};
 constexpr std::uint32_t kDebugVector = 1;
 constexpr std::uint32_t kBreakpointVector = 3;
 constexpr std::uint64_t kEferLongModeActive = 1U << 10;
+constexpr std::uint32_t kSfmask = gdb::msr_number(gdb::Msr::Sfmask);
 
 bool has(gdb::StepFlags flags, gdb::StepFlags one) {
   return (static_cast<unsigned>(flags) & static_cast<unsigned>(one)) != 0;
@@ -56,6 +57,7 @@ void RunControl::begin_stop_locked(std::optional<StopEvent> event) {
 
 bool RunControl::finish_stop_locked() {
   if (phase_ != Phase::Stopping || !group_->all_parked()) return false;
+  for (std::size_t i = 0; i < group_->size(); ++i) settle_step(group_->vcpu(i));
   phase_ = Phase::Stopped;
   changed_.notify_all();
   return true;
@@ -119,7 +121,12 @@ uvm::Status RunControl::resume(std::span<const VcpuPlan> plans) {
   if (first == plans.end() || plans.size() != vcpus_.size()) {
     return Error(ErrorKind::Invalid, "no vCPU is to run");
   }
-  for (std::size_t i = 0; i < plans.size(); ++i) UVMM_CHECK(check_plan(group_->vcpu(i), plans[i]));
+  uvm::Status status = uvm::ok();
+  for (std::size_t i = 0; status && i < plans.size(); ++i) status = guard_step(group_->vcpu(i), plans[i]);
+  if (!status) {
+    for (std::size_t i = 0; i < plans.size(); ++i) settle_step(group_->vcpu(i));
+    return status;
+  }
   for (std::size_t i = 0; i < plans.size(); ++i) {
     vcpus_[i].plan = plans[i];
     const bool stays = plans[i].kind == VcpuPlan::Kind::Stay;
@@ -200,9 +207,7 @@ void RunControl::deliver(const Sink& sink, const StopEvent& event) {
 // --- guest debug of one vCPU
 // ---------------------------------------------------------------------------------
 
-uvm::Status RunControl::check_plan(kvm::Vcpu& vcpu, const VcpuPlan& plan) {
-  if (!plan.steps()) return uvm::ok();
-  UVMM_TRY(const kvm_sregs sregs, vcpu.sregs());
+uvm::Status RunControl::can_step(const kvm::Vcpu& vcpu, const kvm_sregs& sregs) const {
   const bool user = sregs.ss.dpl == 3;
   if (user ? support_.user.single_step : support_.supervisor.single_step) return uvm::ok();
   return Error(ErrorKind::Unsupported,
@@ -242,8 +247,46 @@ uvm::Status RunControl::apply(kvm::Vcpu& vcpu, const kvm_guest_debug& debug) {
     without.control &= ~std::uint32_t{KVM_GUESTDBG_BLOCKIRQ};
     status = vcpu.set_guest_debug(without);
   }
-  if (status) applied = debug;
-  return status;
+  if (!status) return status;
+  const bool stepped = (applied.control & KVM_GUESTDBG_SINGLESTEP) != 0;
+  applied = debug;
+  if (steps || !stepped || !vcpus_[vcpu.id()].guard.own_flag()) return status;
+  UVMM_TRY(kvm_regs regs, vcpu.regs());
+  regs.rflags |= StepGuard::kTrapFlag;
+  return vcpu.set_regs(regs);
+}
+
+uvm::Status RunControl::guard_step(kvm::Vcpu& vcpu, const VcpuPlan& plan) {
+  if (!plan.steps()) return uvm::ok();
+  PerVcpu& mine = vcpus_[vcpu.id()];
+  UVMM_TRY(const kvm_regs regs, vcpu.regs());
+  UVMM_TRY(const kvm_sregs sregs, vcpu.sregs());
+  UVMM_CHECK(can_step(vcpu, sregs));
+  const bool stepped = (mine.applied.control & KVM_GUESTDBG_SINGLESTEP) != 0;
+  mine.guard.arm(regs, sregs, memory_, stepped ? StepGuard::Turn::Next : StepGuard::Turn::First);
+  if (mine.guard.meets_interrupt_return() && trap_ == TrapKind::Int3AsError) {
+    // Seen on PVM: the emulator stops half way through, with the flags loaded and RIP not.
+    return Error(ErrorKind::Unsupported, "this host's KVM emulates kernel code and cannot step over IRET",
+                 "continue to a breakpoint where it returns to");
+  }
+  if (!mine.guard.meets_system_call()) return uvm::ok();
+  kvm_msr_entry mask{kSfmask, 0, 0};
+  UVMM_CHECK(vcpu.msrs(std::span(&mask, 1)));
+  mine.guard.set_mask(mask.data);
+  mask.data &= ~StepGuard::kTrapFlag;
+  return vcpu.set_msrs(std::span(&mask, 1));
+}
+
+void RunControl::settle_step(kvm::Vcpu& vcpu) {
+  StepGuard& guard = vcpus_[vcpu.id()].guard;
+  if (!guard.is_armed()) return;
+  // What could be read and set before the step can be now.
+  if (const auto before = guard.mask()) {
+    const kvm_msr_entry mask{kSfmask, 0, *before};
+    static_cast<void>(vcpu.set_msrs(std::span(&mask, 1)));
+  }
+  auto regs = vcpu.regs();
+  if (regs && guard.settle(*regs, memory_)) static_cast<void>(vcpu.set_regs(*regs));
 }
 
 // --- exits
@@ -353,11 +396,11 @@ Next RunControl::hardware_hit(const kvm::Vcpu& vcpu, std::uint64_t dr6) {
 
 Next RunControl::step_done(kvm::Vcpu& vcpu) {
   const VcpuPlan& plan = vcpus_[vcpu.id()].plan;
+  settle_step(vcpu);
   if (plan.kind == VcpuPlan::Kind::RangeStep) {
     const auto regs = vcpu.regs();
-    if (regs && regs->rip >= plan.begin && regs->rip < plan.end && apply(vcpu, debug_for(plan))) {
-      return Next::Continue;
-    }
+    const bool inside = regs && regs->rip >= plan.begin && regs->rip < plan.end;
+    if (inside && guard_step(vcpu, plan) && apply(vcpu, debug_for(plan))) return Next::Continue;
   }
   StopEvent event;
   event.reason = StopReason::Step;

@@ -24,6 +24,7 @@
 
 #include "uvm/base/error.h"
 #include "uvm/base/lock.h"
+#include "vmm/debug/step_guard.h"
 #include "vmm/debug/trap.h"
 #include "vmm/debug/vcpu_plan.h"
 #include "vmm/gdb/target.h"
@@ -51,7 +52,8 @@ class RunControl : public ExitHandler {
   using Sink = std::function<void(const gdb::StopEvent&)>;
 
   /// Everything outlives it.
-  RunControl(ExitHandler& machine, TrapFinder& finder) : machine_(machine), finder_(finder) {}
+  RunControl(ExitHandler& machine, TrapFinder& finder, LinearMemory& memory)
+      : machine_(machine), finder_(finder), memory_(memory) {}
   void set_group(VcpuGroup& group);
 
   /// Any phase → Stopped. Waits until the last vCPU has parked; Busy when one takes longer than seconds, and
@@ -92,6 +94,7 @@ class RunControl : public ExitHandler {
     VcpuPlan plan;
     kvm_guest_debug applied{};    // what KVM was told last
     bool access_pending = false;  // an I/O or MMIO exit that the next entry finishes
+    StepGuard guard;
   };
 
   Next machine_handles(kvm::Vcpu& vcpu, kvm::Exit& exit);
@@ -114,13 +117,18 @@ class RunControl : public ExitHandler {
   /// Marks the delivery of event_ as begun, so that set_sink() waits for it. Empty: nobody to tell.
   [[nodiscard]] Sink take_sink_locked() REQUIRES(mutex_);
   void deliver(const Sink& sink, const gdb::StopEvent& event) EXCLUDES(mutex_);
-  [[nodiscard]] uvm::Status check_plan(kvm::Vcpu& vcpu, const VcpuPlan& plan);
+  [[nodiscard]] uvm::Status can_step(const kvm::Vcpu& vcpu, const kvm_sregs& sregs) const;
   [[nodiscard]] kvm_guest_debug debug_for(const VcpuPlan& plan) const;
   [[nodiscard]] uvm::Status apply(kvm::Vcpu& vcpu, const kvm_guest_debug& debug);
+  /// Before each step: whether it is possible, and what has to be known of it afterwards.
+  [[nodiscard]] uvm::Status guard_step(kvm::Vcpu& vcpu, const VcpuPlan& plan);
+  /// Ends what guard_step() began; harmless when it did not.
+  void settle_step(kvm::Vcpu& vcpu);
   [[nodiscard]] gdb::ThreadId thread_of(const kvm::Vcpu& vcpu) const { return {pid_, vcpu.id() + 1}; }
 
   ExitHandler& machine_;
   TrapFinder& finder_;
+  LinearMemory& memory_;
   VcpuGroup* group_ = nullptr;
   const std::uint32_t pid_ = 1;
   std::vector<PerVcpu> vcpus_;
