@@ -170,8 +170,12 @@ void FakeDebugTarget::set_step_flags(StepFlags flags) {
 std::vector<ThreadInfo> FakeDebugTarget::threads() {
   std::vector<ThreadInfo> all;
   for (std::uint32_t tid = 1; tid <= registers_.size(); ++tid)
-    all.push_back({{1, tid}, "vcpu" + std::to_string(tid - 1), "halted, CPL 0 <idle>"});
+    all.push_back({{1, tid}, "vcpu" + std::to_string(tid - 1)});
   return all;
+}
+
+std::string FakeDebugTarget::thread_state(ThreadId /*thread*/) {
+  return "halted, CPL 0 <idle>";
 }
 
 uvm::Status FakeDebugTarget::read_registers(ThreadId thread, RegisterGroups /*groups*/, RegisterFile& file) {

@@ -55,6 +55,7 @@ class FakeDebugTarget : public vmm::gdb::Target {
   void interrupt() override;
   void set_step_flags(vmm::gdb::StepFlags flags) override;
   std::vector<vmm::gdb::ThreadInfo> threads() override;
+  std::string thread_state(vmm::gdb::ThreadId thread) override;
   vmm::gdb::XsaveLayout xsave_layout() override { return layout_; }
   uvm::Status read_registers(vmm::gdb::ThreadId thread, vmm::gdb::RegisterGroups groups,
                              vmm::gdb::RegisterFile& file) override;

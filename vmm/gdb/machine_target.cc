@@ -82,13 +82,19 @@ Status MachineTarget::resume(std::span<const ThreadAction> actions) {
 std::vector<ThreadInfo> MachineTarget::threads() {
   std::vector<ThreadInfo> threads;
   for (std::uint32_t i = 0; i < inferior_.vcpus(); ++i) {
-    std::string state(activity(inferior_.vcpu(i)));
-    if (const auto sregs = inferior_.sregs(i)) {
-      state += sregs->ss.dpl == 3 ? ", CPL 3" : ", CPL 0";
-    }
-    threads.push_back({{kPid, i + 1}, "vcpu" + std::to_string(i), std::move(state)});
+    threads.push_back({{kPid, i + 1}, "vcpu" + std::to_string(i)});
   }
   return threads;
+}
+
+std::string MachineTarget::thread_state(ThreadId thread) {
+  const auto index = find(thread);
+  if (!index) return "gone";
+  std::string state(activity(inferior_.vcpu(*index)));
+  if (const auto sregs = inferior_.sregs(*index)) {
+    state += sregs->ss.dpl == 3 ? ", CPL 3" : ", CPL 0";
+  }
+  return state;
 }
 
 XsaveLayout MachineTarget::xsave_layout() {

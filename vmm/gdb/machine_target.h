@@ -30,6 +30,7 @@ class MachineTarget : public Target {
   void set_step_flags(StepFlags flags) override { inferior_.run().set_step_flags(flags); }
 
   [[nodiscard]] std::vector<ThreadInfo> threads() override;
+  [[nodiscard]] std::string thread_state(ThreadId thread) override;
   [[nodiscard]] XsaveLayout xsave_layout() override;
   [[nodiscard]] uvm::Status read_registers(ThreadId thread, RegisterGroups groups,
                                            RegisterFile& file) override;

@@ -42,8 +42,7 @@ struct ThreadId {
 
 struct ThreadInfo {
   ThreadId id;
-  std::string name;   // "vcpu0"
-  std::string state;  // one short line for `info threads`: "halted, CPL 0", "waiting for SIPI"
+  std::string name;  // "vcpu0"
 };
 
 /// Whose addresses are meant: linear ones as `thread` translates them now, or guest-physical ones.
@@ -161,6 +160,9 @@ class Target {
 
   /// At least one; sorted; constant while attached but for clones and hot plug.
   [[nodiscard]] virtual std::vector<ThreadInfo> threads() = 0;
+  /// One short line for `info threads`: "halted, CPL 0", "waiting for SIPI". Costs system calls, where
+  /// threads() does not: that one is asked with every other packet.
+  [[nodiscard]] virtual std::string thread_state(ThreadId thread) = 0;
   /// The same for the whole attachment; it decides what target.xml lists. Any state.
   [[nodiscard]] virtual XsaveLayout xsave_layout() = 0;
   /// Fills `groups` of `file`, leaves the rest alone. Errors: NotFound for a thread that is not there.

@@ -68,7 +68,8 @@ Reply extra_info(SessionContext& context, std::string_view arguments) {
   const auto selector = scanner.take(',') ? scan_thread(scanner) : std::nullopt;
   if (!selector || !scanner.at_end()) return malformed(context, "qThreadExtraInfo wants a thread");
   for (const ThreadInfo& each : context.target.threads())
-    if (selector->matches(each.id)) return hex_text(each.name + " (" + each.state + ")");
+    if (selector->matches(each.id))
+      return hex_text(each.name + " (" + context.target.thread_state(each.id) + ")");
   return no_such_thread(context);
 }
 
@@ -111,7 +112,7 @@ std::string threads_xml(SessionContext& context) {
   for (const ThreadInfo& each : context.target.threads()) {
     xml += "<thread id=\"" + format_thread(each.id, context.thread_form()) + "\" core=\"" +
            std::to_string(each.id.tid - 1) + "\" name=\"" + xml_text(each.name) + "\">" +
-           xml_text(each.state) + "</thread>\n";
+           xml_text(context.target.thread_state(each.id)) + "</thread>\n";
   }
   return xml + "</threads>\n";
 }
