@@ -91,6 +91,35 @@ TEST(GdbCommand, BreakpointsStepsAndTheGuestsEnd) {
   EXPECT_THAT(all, HasSubstr("ended=0"));
 }
 
+TEST(GdbCommand, AVariableIsWatchedInSoftware) {
+  REQUIRE_GDB();
+  if (!can_trap_and_step()) GTEST_SKIP() << "no trap byte or no single step at CPL 0 on this host";
+  const auto result =
+      with_gdb("",
+               "eval $g -ex \"'set can-use-hw-watchpoints 0'\" -ex \"'watch *(long*)0x100028'\" "
+               "-ex continue -ex \"'x/i \\$pc'\" -ex delete -ex continue");
+  const std::string all = result.out + result.err;
+  EXPECT_THAT(all, HasSubstr("Watchpoint 1: *(long*)0x100028"));
+  EXPECT_THAT(all, HasSubstr("Old value = 0"));
+  EXPECT_THAT(all, HasSubstr("New value = "));
+  EXPECT_THAT(all, HasSubstr("ended=0"));
+}
+
+TEST(GdbCommand, AHardwareWatchpointIsHitOrRefusedAndTheGuestGoesOn) {
+  REQUIRE_GDB();
+  const auto result =
+      with_gdb("",
+               "eval $g -ex \"'watch *(long*)0x100028'\" -ex continue -ex delete -ex continue "
+               "-ex detach");
+  const std::string all = result.out + result.err;
+  EXPECT_THAT(all, HasSubstr("Hardware watchpoint 1"));
+  const auto support = vmm::kvm::probe_debug_support();
+  ASSERT_TRUE(support);
+  EXPECT_THAT(all, HasSubstr(support->supervisor.watchpoint ? "New value = "
+                                                            : "Could not insert hardware watchpoint 1"));
+  EXPECT_THAT(all, HasSubstr("ended=0"));
+}
+
 TEST(GdbCommand, DebuggersMayComeAndGo) {
   REQUIRE_GDB();
   const auto result =

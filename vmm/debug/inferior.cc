@@ -66,14 +66,15 @@ Status Inferior::plant() {
     auto status = overlay_.plant();
     const auto refused = overlay_.refused();
     if (status || !refused) return status;
-    UVMM_CHECK(promote(overlay_.spots().at(*refused).linear, status.error()));
+    if (const auto spot = overlay_.find(*refused)) UVMM_CHECK(promote(spot->linear, status.error()));
     overlay_.unwant(*refused);
   }
 }
 
 Status Inferior::resume(std::span<const VcpuPlan> plans) {
   UVMM_CHECK(plant());
-  run_.set_traps_planted(overlay_.any_planted());
+  // Planting may be put off by a suspension.
+  run_.set_traps_planted(overlay_.any_planted() || overlay_.any_wanted());
   run_.set_debug_registers(hardware_.registers());
   return run_.resume(plans);
 }
@@ -205,10 +206,8 @@ void Inferior::remove_software(Place place) {
   }
   // The tables may have changed since: then it is known by its linear address.
   const auto now = translate(place);
-  if (now && overlay_.spots().contains(now->gpa)) return overlay_.unwant(now->gpa);
-  for (const auto& [gpa, spot] : overlay_.spots()) {
-    if (spot.wanted && spot.linear == place.address) return overlay_.unwant(gpa);
-  }
+  if (now && overlay_.find(now->gpa)) return overlay_.unwant(now->gpa);
+  if (const auto then = overlay_.find_wanted(place.address)) overlay_.unwant(*then);
 }
 
 Status Inferior::insert_hardware(const HardwareRequest& request) {

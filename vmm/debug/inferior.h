@@ -75,6 +75,9 @@ class Inferior : public TrapFinder, public LinearMemory {
   [[nodiscard]] Translator& translator() { return translator_; }
   [[nodiscard]] GuestBytes& memory() { return memory_; }
   [[nodiscard]] const Overlay& overlay() const { return overlay_; }
+  /// For who copies memory whole (a fork, a snapshot, a checkpoint) and keeps the vCPUs paused meanwhile:
+  /// while the result lives there is no trap in memory. Any thread.
+  [[nodiscard]] uvm::Result<Overlay::Suspension> suspend_traps() { return overlay_.suspend(); }
   [[nodiscard]] const kvm::DebugSupport& support() const { return support_; }
 
   [[nodiscard]] bool is_planted(kvm::Vcpu& vcpu, std::uint64_t linear) override;

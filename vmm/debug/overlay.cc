@@ -8,6 +8,7 @@ using uvm::Gpa;
 using uvm::Status;
 
 Status Overlay::want(Gpa gpa, std::uint64_t linear) {
+  const uvm::MutexLock lock(mutex_);
   const auto found = spots_.find(gpa);
   if (found != spots_.end()) {
     found->second.wanted = true;
@@ -20,6 +21,7 @@ Status Overlay::want(Gpa gpa, std::uint64_t linear) {
 }
 
 void Overlay::unwant(Gpa gpa) {
+  const uvm::MutexLock lock(mutex_);
   const auto found = spots_.find(gpa);
   if (found == spots_.end()) return;
   found->second.wanted = false;
@@ -27,17 +29,26 @@ void Overlay::unwant(Gpa gpa) {
 }
 
 void Overlay::unwant_all() {
+  const uvm::MutexLock lock(mutex_);
   for (auto& [gpa, spot] : spots_) spot.wanted = false;
   std::erase_if(spots_, [](const auto& entry) { return !entry.second.planted; });
 }
 
 Status Overlay::plant() {
+  const uvm::MutexLock lock(mutex_);
+  if (suspensions_ == 0) return plant_locked();
+  planting_due_ = true;
+  return uvm::ok();
+}
+
+Status Overlay::plant_locked() {
   refused_.reset();
   for (auto at = spots_.begin(); at != spots_.end();) {
     const auto spot = at++;
     if (spot->second.wanted == spot->second.planted) continue;
     if (!spot->second.wanted) {
-      UVMM_CHECK(lift(spot));
+      UVMM_CHECK(lift_locked(spot));
+      spots_.erase(spot);
       continue;
     }
     // The guest may have changed the byte while it was not planted.
@@ -47,19 +58,48 @@ Status Overlay::plant() {
       refused_ = spot->first;
       return status;
     }
-    set_planted(spot->first, spot->second, true);
+    set_planted_locked(spot->first, spot->second, true);
   }
   return uvm::ok();
 }
 
+uvm::Result<Overlay::Suspension> Overlay::suspend() {
+  const uvm::MutexLock lock(mutex_);
+  // A debugger that has only marked plants later, when it lets the guest go.
+  if (suspensions_ == 0) planting_due_ = planted_count_ != 0;
+  ++suspensions_;
+  for (auto spot = spots_.begin(); spot != spots_.end(); ++spot) {
+    if (!spot->second.planted) continue;
+    auto status = lift_locked(spot);
+    if (status) continue;
+    if (--suspensions_ == 0 && planting_due_) static_cast<void>(plant_locked());
+    return std::move(status).error();
+  }
+  return Suspension(*this);
+}
+
+void Overlay::end_suspension() {
+  const uvm::MutexLock lock(mutex_);
+  if (--suspensions_ != 0) return;
+  std::erase_if(spots_, [](const auto& entry) { return !entry.second.wanted; });
+  // What can't be planted now is told at the debugger's next plant().
+  if (planting_due_) static_cast<void>(plant_locked());
+}
+
+void Overlay::set_trap(std::byte trap) {
+  const uvm::MutexLock lock(mutex_);
+  trap_ = trap;
+}
+
 std::vector<Overlay::Spot> Overlay::check() {
+  const uvm::MutexLock lock(mutex_);
   std::vector<Spot> overwritten;
   for (auto at = spots_.begin(); at != spots_.end();) {
     const auto spot = at++;
     if (!spot->second.planted) continue;
     std::byte now{};
     if (memory_.read(spot->first, std::span(&now, 1)) && now == trap_) continue;
-    set_planted(spot->first, spot->second, false);
+    set_planted_locked(spot->first, spot->second, false);
     overwritten.push_back(spot->second);
     if (!spot->second.wanted) spots_.erase(spot);
   }
@@ -67,34 +107,68 @@ std::vector<Overlay::Spot> Overlay::check() {
 }
 
 bool Overlay::planted(Gpa gpa) const {
+  const uvm::MutexLock lock(mutex_);
   const auto found = spots_.find(gpa);
   return found != spots_.end() && found->second.planted;
 }
 
 bool Overlay::may_be_planted(std::uint64_t address) const {
+  const uvm::MutexLock lock(mutex_);
   return offsets_[address & (uvm::kPageSize - 1)] != 0;
 }
 
 bool Overlay::any_wanted() const {
+  const uvm::MutexLock lock(mutex_);
   return std::any_of(spots_.begin(), spots_.end(), [](const auto& entry) { return entry.second.wanted; });
 }
 
+bool Overlay::any_planted() const {
+  const uvm::MutexLock lock(mutex_);
+  return planted_count_ != 0;
+}
+
+std::optional<Gpa> Overlay::refused() const {
+  const uvm::MutexLock lock(mutex_);
+  return refused_;
+}
+
+std::map<Gpa, Overlay::Spot> Overlay::spots() const {
+  const uvm::MutexLock lock(mutex_);
+  return spots_;
+}
+
+std::optional<Overlay::Spot> Overlay::find(Gpa gpa) const {
+  const uvm::MutexLock lock(mutex_);
+  const auto found = spots_.find(gpa);
+  return found == spots_.end() ? std::nullopt : std::optional(found->second);
+}
+
+std::optional<Gpa> Overlay::find_wanted(std::uint64_t linear) const {
+  const uvm::MutexLock lock(mutex_);
+  const auto found = std::ranges::find_if(
+      spots_, [linear](const auto& entry) { return entry.second.wanted && entry.second.linear == linear; });
+  return found == spots_.end() ? std::nullopt : std::optional(found->first);
+}
+
 void Overlay::hide(Gpa gpa, std::span<std::byte> bytes) const {
+  const uvm::MutexLock lock(mutex_);
   for (auto at = spots_.lower_bound(gpa); at != spots_.end() && at->first - gpa < bytes.size(); ++at) {
     if (at->second.planted) bytes[at->first - gpa] = at->second.original;
   }
 }
 
 Status Overlay::write_through(Gpa gpa, std::span<const std::byte> bytes) {
+  const uvm::MutexLock lock(mutex_);
   std::vector<std::byte> mixed(bytes.begin(), bytes.end());
-  const auto each_planted = [&](auto&& step) {
-    for (auto at = spots_.lower_bound(gpa); at != spots_.end() && at->first - gpa < bytes.size(); ++at) {
-      if (at->second.planted) step(at->second, at->first - gpa);
-    }
-  };
-  each_planted([&](const Spot&, std::uint64_t index) { mixed[index] = trap_; });
+  const auto first = spots_.lower_bound(gpa);
+  auto last = first;
+  for (; last != spots_.end() && last->first - gpa < bytes.size(); ++last) {
+    if (last->second.planted) mixed[last->first - gpa] = trap_;
+  }
   UVMM_CHECK(memory_.write(gpa, mixed));
-  each_planted([&](Spot& spot, std::uint64_t index) { spot.original = bytes[index]; });
+  for (auto at = first; at != last; ++at) {
+    if (at->second.planted) at->second.original = bytes[at->first - gpa];
+  }
   return uvm::ok();
 }
 
@@ -103,25 +177,24 @@ Status Overlay::put(Gpa gpa, std::byte value) {
 }
 
 /// Only over our own byte: what the guest has written there since stays.
-Status Overlay::lift(Iterator spot) {
+Status Overlay::lift_locked(Iterator spot) {
   const Gpa gpa = spot->first;
   std::byte now{};
   UVMM_CHECK(memory_.read(gpa, std::span(&now, 1)));
   if (now == trap_) UVMM_CHECK(put(gpa, spot->second.original));
-  set_planted(gpa, spot->second, false);
-  spots_.erase(spot);
-  if (!page_has_traps(gpa)) memory_.reshare(gpa.page_down());
+  set_planted_locked(gpa, spot->second, false);
+  if (!page_has_traps_locked(gpa)) memory_.reshare(gpa.page_down());
   return uvm::ok();
 }
 
-void Overlay::set_planted(Gpa gpa, Spot& spot, bool planted) {
+void Overlay::set_planted_locked(Gpa gpa, Spot& spot, bool planted) {
   spot.planted = planted;
   auto& count = offsets_[gpa.offset_in_page()];
   count = static_cast<std::uint16_t>(planted ? count + 1 : count - 1);
   planted ? ++planted_count_ : --planted_count_;
 }
 
-bool Overlay::page_has_traps(Gpa gpa) const {
+bool Overlay::page_has_traps_locked(Gpa gpa) const {
   const Gpa end = gpa.page_down() + uvm::kPageSize;
   return std::any_of(spots_.lower_bound(gpa.page_down()), spots_.lower_bound(end),
                      [](const auto& entry) { return entry.second.planted; });

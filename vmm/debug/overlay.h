@@ -13,8 +13,13 @@
 // write of the very byte that serves as the trap can't be told from the trap and is lost at removal; it would
 // have to be an INT3 of the guest's on top of ours.
 //
+// Whoever copies memory whole (a fork, a snapshot) does not read through hide(). It takes a Suspension first:
+// while one lives no trap is in memory and none gets there, whatever the debugger asks for; with the last one
+// what is due is planted again.
+//
 // Invariants: planted() is what memory holds now; a spot that is neither wanted nor planted does not exist.
-// Thread: the debugger's, while all vCPUs are stopped; planted() also on vCPU threads while they run.
+// Thread: any, with one lock of its own. Memory is changed only while all vCPUs are stopped; that is the
+// caller's to see to.
 #pragma once
 
 #include <cstddef>
@@ -22,9 +27,11 @@
 #include <map>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "uvm/base/error.h"
+#include "uvm/base/lock.h"
 #include "uvm/base/range.h"
 #include "uvm/base/units.h"
 #include "vmm/debug/physical_memory.h"
@@ -40,49 +47,81 @@ class Overlay {
     std::byte original{};
   };
 
+  /// Memory as if nobody had a breakpoint in it, as long as it lives. Must not outlive the overlay; all vCPUs
+  /// stay stopped as long as it lives.
+  class Suspension {
+   public:
+    explicit Suspension(Overlay& overlay) : overlay_(&overlay) {}
+    ~Suspension() {
+      if (overlay_ != nullptr) overlay_->end_suspension();
+    }
+    Suspension(Suspension&& other) noexcept : overlay_(std::exchange(other.overlay_, nullptr)) {}
+    Suspension& operator=(Suspension&&) = delete;
+    Suspension(const Suspension&) = delete;
+    Suspension& operator=(const Suspension&) = delete;
+
+   private:
+    Overlay* overlay_;
+  };
+
   explicit Overlay(PhysicalMemory& memory) : memory_(memory) {}
 
+  /// Lifts every trap; marks stay. Nests. An error names the place that could not be written, and everything
+  /// is as it was.
+  [[nodiscard]] uvm::Result<Suspension> suspend() EXCLUDES(mutex_);
+
   /// Which byte is a trap on this host. Only while nothing is planted.
-  void set_trap(std::byte trap) { trap_ = trap; }
+  void set_trap(std::byte trap) EXCLUDES(mutex_);
 
   /// Marks; what is there already is not touched. want() reads the byte, so that a place without RAM is
   /// refused at once.
-  [[nodiscard]] uvm::Status want(uvm::Gpa gpa, std::uint64_t linear);
-  void unwant(uvm::Gpa gpa);
-  void unwant_all();
+  [[nodiscard]] uvm::Status want(uvm::Gpa gpa, std::uint64_t linear) EXCLUDES(mutex_);
+  void unwant(uvm::Gpa gpa) EXCLUDES(mutex_);
+  void unwant_all() EXCLUDES(mutex_);
 
-  /// Memory follows the marks. An error names the place; the spots before it are as marked.
-  [[nodiscard]] uvm::Status plant();
+  /// Memory follows the marks, at once or, while it is suspended, when that ends. An error names the place;
+  /// the spots before it are as marked.
+  [[nodiscard]] uvm::Status plant() EXCLUDES(mutex_);
   /// Where the last plant() could not plant.
-  [[nodiscard]] std::optional<uvm::Gpa> refused() const { return refused_; }
+  [[nodiscard]] std::optional<uvm::Gpa> refused() const EXCLUDES(mutex_);
   /// After a stop: the places the guest has overwritten since, which it keeps until the next plant().
-  [[nodiscard]] std::vector<Spot> check();
+  [[nodiscard]] std::vector<Spot> check() EXCLUDES(mutex_);
 
   /// Whether a trap lies there now. By page offset first: most questions end there.
-  [[nodiscard]] bool planted(uvm::Gpa gpa) const;
-  [[nodiscard]] bool may_be_planted(std::uint64_t address) const;
-  [[nodiscard]] bool any_planted() const { return planted_count_ != 0; }
-  [[nodiscard]] bool any_wanted() const;
-  [[nodiscard]] const std::map<uvm::Gpa, Spot>& spots() const { return spots_; }
+  [[nodiscard]] bool planted(uvm::Gpa gpa) const EXCLUDES(mutex_);
+  [[nodiscard]] bool may_be_planted(std::uint64_t address) const EXCLUDES(mutex_);
+  [[nodiscard]] bool any_planted() const EXCLUDES(mutex_);
+  [[nodiscard]] bool any_wanted() const EXCLUDES(mutex_);
+  /// A copy of all there are.
+  [[nodiscard]] std::map<uvm::Gpa, Spot> spots() const EXCLUDES(mutex_);
+  [[nodiscard]] std::optional<Spot> find(uvm::Gpa gpa) const EXCLUDES(mutex_);
+  /// The wanted one that was asked for by this linear address.
+  [[nodiscard]] std::optional<uvm::Gpa> find_wanted(std::uint64_t linear) const EXCLUDES(mutex_);
 
   /// Puts the guest's bytes into `bytes`, which were read from `gpa` on.
-  void hide(uvm::Gpa gpa, std::span<std::byte> bytes) const;
+  void hide(uvm::Gpa gpa, std::span<std::byte> bytes) const EXCLUDES(mutex_);
   /// Writes; bytes under a trap become the originals instead.
-  [[nodiscard]] uvm::Status write_through(uvm::Gpa gpa, std::span<const std::byte> bytes);
+  [[nodiscard]] uvm::Status write_through(uvm::Gpa gpa, std::span<const std::byte> bytes) EXCLUDES(mutex_);
 
  private:
   using Iterator = std::map<uvm::Gpa, Spot>::iterator;
   [[nodiscard]] uvm::Status put(uvm::Gpa gpa, std::byte value);
-  [[nodiscard]] uvm::Status lift(Iterator spot);
-  void set_planted(uvm::Gpa gpa, Spot& spot, bool planted);
-  [[nodiscard]] bool page_has_traps(uvm::Gpa gpa) const;
+  [[nodiscard]] uvm::Status plant_locked() REQUIRES(mutex_);
+  /// The guest's byte comes back; the spot stays.
+  [[nodiscard]] uvm::Status lift_locked(Iterator spot) REQUIRES(mutex_);
+  void set_planted_locked(uvm::Gpa gpa, Spot& spot, bool planted) REQUIRES(mutex_);
+  [[nodiscard]] bool page_has_traps_locked(uvm::Gpa gpa) const REQUIRES(mutex_);
+  void end_suspension() EXCLUDES(mutex_);
 
   PhysicalMemory& memory_;
-  std::byte trap_{0xcc};
-  std::map<uvm::Gpa, Spot> spots_;
-  std::optional<uvm::Gpa> refused_;
-  std::size_t planted_count_ = 0;
-  std::vector<std::uint16_t> offsets_ =
+  mutable uvm::Mutex mutex_{uvm::LockRank::Device};
+  std::byte trap_ GUARDED_BY(mutex_){0xcc};
+  std::map<uvm::Gpa, Spot> spots_ GUARDED_BY(mutex_);
+  std::optional<uvm::Gpa> refused_ GUARDED_BY(mutex_);
+  std::size_t suspensions_ GUARDED_BY(mutex_) = 0;
+  bool planting_due_ GUARDED_BY(mutex_) = false;
+  std::size_t planted_count_ GUARDED_BY(mutex_) = 0;
+  std::vector<std::uint16_t> offsets_ GUARDED_BY(mutex_) =
       std::vector<std::uint16_t>(uvm::kPageSize);  // traps at each page offset
 };
 

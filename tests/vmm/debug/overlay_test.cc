@@ -169,6 +169,65 @@ TEST_F(OverlayTest, APlaceWithoutMemoryIsRefusedAtOnceAndOneThatCannotBeWrittenA
   EXPECT_EQ(memory_.all(), before_);
 }
 
+TEST_F(OverlayTest, WhileSuspendedMemoryIsTheGuestsAndAfterwardsTheTrapsAreBack) {
+  ASSERT_TRUE(overlay_.want(Gpa(0x1010), 1));
+  ASSERT_TRUE(overlay_.want(Gpa(0x2020), 2));
+  ASSERT_TRUE(overlay_.plant());
+  {
+    const auto outer = overlay_.suspend();
+    ASSERT_TRUE(outer);
+    EXPECT_EQ(memory_.all(), before_);
+    EXPECT_EQ(memory_.reshared, (std::set<std::uint64_t>{0x1000, 0x2000}));
+    const auto inner = overlay_.suspend();
+    ASSERT_TRUE(inner);
+    // What a debugger asks for meanwhile waits.
+    overlay_.unwant(Gpa(0x2020));
+    ASSERT_TRUE(overlay_.want(Gpa(0x3030), 3));
+    ASSERT_TRUE(overlay_.plant());
+    EXPECT_EQ(memory_.all(), before_);
+    EXPECT_FALSE(overlay_.any_planted());
+  }
+  EXPECT_EQ(memory_.at(0x1010), kTrap);
+  EXPECT_EQ(memory_.at(0x2020), before_[0x2020]);
+  EXPECT_EQ(memory_.at(0x3030), kTrap);
+  EXPECT_EQ(seen(), before_);
+}
+
+TEST_F(OverlayTest, ASuspensionPlantsNothingThatWasNotDue) {
+  ASSERT_TRUE(overlay_.want(Gpa(0x1010), 1));
+  { ASSERT_TRUE(overlay_.suspend()); }
+  EXPECT_EQ(memory_.all(), before_);
+  ASSERT_TRUE(overlay_.plant());
+  overlay_.unwant_all();
+  { ASSERT_TRUE(overlay_.suspend()); }
+  EXPECT_TRUE(overlay_.spots().empty()) << "lifted, and no longer wanted";
+  EXPECT_EQ(memory_.all(), before_);
+}
+
+TEST_F(OverlayTest, ASuspensionThatCannotLiftLeavesThingsAsTheyWere) {
+  ASSERT_TRUE(overlay_.want(Gpa(0x1010), 1));
+  ASSERT_TRUE(overlay_.plant());
+  memory_.refuse_writes = true;
+  EXPECT_FALSE(overlay_.suspend());
+  memory_.refuse_writes = false;
+  EXPECT_EQ(memory_.at(0x1010), kTrap);
+  EXPECT_TRUE(overlay_.planted(Gpa(0x1010)));
+  EXPECT_TRUE(overlay_.suspend());
+}
+
+TEST_F(OverlayTest, WhatTheGuestWroteOverATrapSurvivesASuspension) {
+  ASSERT_TRUE(overlay_.want(Gpa(0x1010), 1));
+  ASSERT_TRUE(overlay_.plant());
+  memory_.at(0x1010) = std::byte{0x77};
+  {
+    const auto suspended = overlay_.suspend();
+    ASSERT_TRUE(suspended);
+    EXPECT_EQ(memory_.at(0x1010), std::byte{0x77});
+  }
+  EXPECT_EQ(memory_.at(0x1010), kTrap);
+  EXPECT_EQ(seen()[0x1010], std::byte{0x77});
+}
+
 /// Random marks, plantings, writes by guest and debugger, against an array that never had a trap in it.
 TEST_F(OverlayTest, EqualsMemoryWithoutTraps) {
   const auto seed = static_cast<std::uint64_t>(testing::UnitTest::GetInstance()->random_seed());
@@ -179,7 +238,7 @@ TEST_F(OverlayTest, EqualsMemoryWithoutTraps) {
     const std::uint64_t gpa = random() % 64 * 130 % kBytes;
     // Never the trap's own value: that is the one byte that can't be told apart.
     const auto value = static_cast<std::byte>(random() % 0xcc);
-    switch (random() % 6) {
+    switch (random() % 7) {
       case 0:
         ASSERT_TRUE(overlay_.want(Gpa(gpa), gpa));
         break;
@@ -199,6 +258,12 @@ TEST_F(OverlayTest, EqualsMemoryWithoutTraps) {
         model[gpa] = value;
         static_cast<void>(overlay_.check());
         break;
+      case 5: {
+        const auto suspended = overlay_.suspend();
+        ASSERT_TRUE(suspended);
+        ASSERT_EQ(memory_.all(), model);
+        break;
+      }
       default:
         ASSERT_EQ(seen(), model);
         break;
