@@ -153,6 +153,12 @@ uvm::Status set_gdb_on_kill(const Member& member, MachineConfig& config) {
   return uvm::ok();
 }
 
+uvm::Status set_gdb_on_disconnect(const Member& member, MachineConfig& config) {
+  UVMM_TRY(const std::string word, member.text());
+  UVMM_TRY(config.gdb.on_disconnect, at_path(member, parse_on_disconnect(word)));
+  return uvm::ok();
+}
+
 template <auto field>
 uvm::Status set_swap_size(const Member& member, MachineConfig& config) {
   UVMM_TRY(const std::string text, member.text());
@@ -217,6 +223,7 @@ constexpr std::array kGdbKeys = {
     JsonKey{"listen", set_gdb_listen},
     JsonKey{"at_start", set_gdb_start},
     JsonKey{"on_kill", set_gdb_on_kill},
+    JsonKey{"on_disconnect", set_gdb_on_disconnect},
 };
 
 uvm::Status set_pin_socket(const Member& member, MachineConfig& config) {

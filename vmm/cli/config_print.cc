@@ -71,6 +71,7 @@ json::object debugger(const gdb::Options& options) {
   if (options.listen) object["listen"] = text(gdb::to_string(*options.listen));
   object["at_start"] = text(to_string(options.at_start));
   object["on_kill"] = text(to_string(options.on_kill));
+  object["on_disconnect"] = text(to_string(options.on_disconnect));
   return object;
 }
 

@@ -82,6 +82,11 @@ uvm::Status set_on_kill(std::string_view value, MachineConfig& config) {
   return uvm::ok();
 }
 
+uvm::Status set_on_disconnect(std::string_view value, MachineConfig& config) {
+  UVMM_TRY(config.gdb.on_disconnect, parse_on_disconnect(value));
+  return uvm::ok();
+}
+
 uvm::Status set_pin_socket(std::string_view value, MachineConfig& config) {
   config.pins.socket = value;
   return uvm::ok();
@@ -181,6 +186,10 @@ constexpr std::array kFlags = {
             "what a debugger's kill does to the guest: detach or kill;\nlldb kills at each session's end "
             "(default: detach)",
             set_on_kill},
+    RunFlag{"--gdb-on-disconnect", "--gdb-on-disconnect", kDebugger, "MODE",
+            "when a debugger's connection breaks: resume, stay (stopped for\nthe next one) or kill (default: "
+            "resume)",
+            set_on_disconnect},
 
     RunFlag{"--pin-socket", "--pin-socket", kDevices, "PATH",
             "a unix socket where device processes pin guest memory and\nmap it; see uvmm-pin (default: none)",

@@ -23,6 +23,7 @@ constexpr std::array<std::string_view, 2> kSwapErrors = {"pause", "stop"};
 constexpr std::array<std::string_view, 2> kConsoles = {"stdio", "none"};
 constexpr std::array<std::string_view, 2> kShowMaps = {"on-signal", "at-exit"};
 constexpr std::array<std::string_view, 2> kOnKills = {"detach", "kill"};
+constexpr std::array<std::string_view, 3> kOnDisconnects = {"resume", "stay", "kill"};
 constexpr std::array<std::string_view, 2> kAtStarts = {"run", "wait"};
 constexpr std::array<std::string_view, 7> kFormats = {"auto",      "bzimage",   "elf64",    "pvh",
                                                       "multiboot", "flat-real", "flat-long"};
@@ -177,6 +178,9 @@ uvm::Result<ShowMap> parse_show_map(std::string_view name) {
 uvm::Result<gdb::OnKill> parse_on_kill(std::string_view name) {
   return parse_enum<gdb::OnKill>(name, kOnKills);
 }
+uvm::Result<gdb::OnDisconnect> parse_on_disconnect(std::string_view name) {
+  return parse_enum<gdb::OnDisconnect>(name, kOnDisconnects);
+}
 uvm::Result<gdb::AtStart> parse_at_start(std::string_view name) {
   return parse_enum<gdb::AtStart>(name, kAtStarts);
 }
@@ -215,6 +219,9 @@ std::string_view to_string(ShowMap value) {
 }
 std::string_view to_string(gdb::OnKill value) {
   return kOnKills[static_cast<std::size_t>(value)];
+}
+std::string_view to_string(gdb::OnDisconnect value) {
+  return kOnDisconnects[static_cast<std::size_t>(value)];
 }
 std::string_view to_string(gdb::AtStart value) {
   return kAtStarts[static_cast<std::size_t>(value)];

@@ -37,6 +37,7 @@ namespace vmm::cli {
 [[nodiscard]] uvm::Result<ConsoleMode> parse_console(std::string_view name);
 [[nodiscard]] uvm::Result<ShowMap> parse_show_map(std::string_view name);
 [[nodiscard]] uvm::Result<gdb::OnKill> parse_on_kill(std::string_view name);
+[[nodiscard]] uvm::Result<gdb::OnDisconnect> parse_on_disconnect(std::string_view name);
 [[nodiscard]] uvm::Result<gdb::AtStart> parse_at_start(std::string_view name);
 /// The name itself if it is one of bzimage, elf64, …
 [[nodiscard]] uvm::Result<std::string> parse_kernel_format(std::string_view name);
@@ -51,6 +52,7 @@ namespace vmm::cli {
 [[nodiscard]] std::string_view to_string(ConsoleMode value);
 [[nodiscard]] std::string_view to_string(ShowMap value);
 [[nodiscard]] std::string_view to_string(gdb::OnKill value);
+[[nodiscard]] std::string_view to_string(gdb::OnDisconnect value);
 [[nodiscard]] std::string_view to_string(gdb::AtStart value);
 
 }  // namespace vmm::cli

@@ -94,11 +94,17 @@ void Overlay::set_trap(std::byte trap) {
 std::vector<Overlay::Spot> Overlay::check() {
   const uvm::MutexLock lock(mutex_);
   std::vector<Spot> overwritten;
+  std::vector<std::byte> page(uvm::kPageSize);  // read once, however many traps are in it
+  std::optional<Gpa> held;
+  bool readable = false;
   for (auto at = spots_.begin(); at != spots_.end();) {
     const auto spot = at++;
     if (!spot->second.planted) continue;
-    std::byte now{};
-    if (memory_.read(spot->first, std::span(&now, 1)) && now == trap_) continue;
+    if (held != spot->first.page_down()) {
+      held = spot->first.page_down();
+      readable = memory_.read(*held, page).has_value();
+    }
+    if (readable && page[spot->first.offset_in_page()] == trap_) continue;
     set_planted_locked(spot->first, spot->second, false);
     overwritten.push_back(spot->second);
     if (!spot->second.wanted) spots_.erase(spot);

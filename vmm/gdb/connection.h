@@ -38,6 +38,7 @@ class Connection final : public Wire, public StopListener, public std::enable_sh
     boost::asio::io_context& io;
     Target& target;
     OnKill on_kill = OnKill::Detach;
+    OnDisconnect on_disconnect = OnDisconnect::Resume;
     const std::atomic<bool>& ending;  // the server wants to end: long commands give up
     std::function<void()> closed;     // once, when the session and the socket are gone
   };
@@ -65,6 +66,7 @@ class Connection final : public Wire, public StopListener, public std::enable_sh
   Connection(Environment environment, Fd socket, int family);
   void wait_for_input();
   void read();
+  [[nodiscard]] bool next_is_soon();
   void wait_for_room();
   /// Sends what the socket takes now.
   void flush();

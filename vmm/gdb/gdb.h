@@ -16,7 +16,7 @@
 //   1. Everything but StopListener::stopped() runs on the server's thread; so no lock is needed here.
 //   2. A stop reply answers `?` or a resume and nothing else.
 //   3. A connection leaves nothing behind: whatever byte it ends at, Target::detach() removes its breakpoints
-//      and the guest goes on. The machine's own end is the one exception: it stays stopped.
+//      and the guest goes on, or does as --gdb-on-disconnect says. At the machine's own end it stays stopped.
 //   4. Memory per connection is bounded: one packet, kMostDeferred packets, Connection's limits.
 //   5. The list of registers never changes during a connection, whatever mode the processor is in.
 //   6. A reply never claims what the target has not done: no OK for a breakpoint that can't fire, no bytes

@@ -1,4 +1,4 @@
-// How a machine lets debuggers in: what --gdb, -s, -S and --gdb-on-kill say.
+// How a machine lets debuggers in: what --gdb, -s, -S, --gdb-on-kill and --gdb-on-disconnect say.
 #pragma once
 
 #include <cstdint>
@@ -30,6 +30,13 @@ inline constexpr std::string_view kUsualAddress = "tcp:127.0.0.1:1234";
 /// What a debugger's `k` does to the machine. lldb sends it at the end of every session.
 enum class OnKill : std::uint8_t { Detach, Kill };
 
+/// What becomes of the guest when a connection ends without a word. Breakpoints are gone in any case.
+enum class OnDisconnect : std::uint8_t {
+  Resume,
+  Stay,  // stopped, until the next debugger lets it go
+  Kill,
+};
+
 /// -S: vCPUs run when a debugger has let them, not before.
 enum class AtStart : std::uint8_t { Run, Wait };
 
@@ -37,6 +44,7 @@ struct Options {
   std::optional<ListenAddress> listen;  // nothing: no server
   AtStart at_start = AtStart::Run;
   OnKill on_kill = OnKill::Detach;
+  OnDisconnect on_disconnect = OnDisconnect::Resume;
 };
 
 }  // namespace vmm::gdb

@@ -93,7 +93,7 @@ void Server::Parts::take(Fd socket, int family) {
     ::setsockopt(socket.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
   }
   log::event(log::Level::Info, "debugger connected", {{"address", to_string(listening.address())}});
-  connection = Connection::create({io, target, options.on_kill, ending,
+  connection = Connection::create({io, target, options.on_kill, options.on_disconnect, ending,
                                    [this] {
                                      log::event(log::Level::Info, "debugger has gone");
                                      connection.reset();

@@ -19,11 +19,13 @@ uvm::Error not_attached() {
 
 }  // namespace
 
-Session::Session(Target& target, StopListener& listener, Wire& wire, OnKill on_kill)
-    : context_(target, wire), listener_(listener), on_kill_(on_kill) {}
+Session::Session(Target& target, StopListener& listener, Wire& wire, OnKill on_kill,
+                 OnDisconnect on_disconnect)
+    : context_(target, wire), listener_(listener), on_kill_(on_kill), on_disconnect_(on_disconnect) {}
 
 Session::~Session() {
-  detach(AfterDetach::Run);
+  if (is_attached() && on_disconnect_ == OnDisconnect::Kill) context_.target.kill();
+  detach(on_disconnect_ == OnDisconnect::Resume ? AfterDetach::Run : AfterDetach::StayStopped);
 }
 
 void Session::receive(std::string_view bytes) {

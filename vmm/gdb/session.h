@@ -35,8 +35,10 @@ class Session {
 
   /// All must outlive the session. `listener` is handed to the target and has to bring its events to
   /// stopped() on this thread.
-  Session(Target& target, StopListener& listener, Wire& wire, OnKill on_kill);
-  /// Detaches, if need be; the guest goes on.
+  Session(Target& target, StopListener& listener, Wire& wire, OnKill on_kill,
+          OnDisconnect on_disconnect = OnDisconnect::Resume);
+  /// Detaches, if need be: the debugger has gone without a word, and on_disconnect says what becomes of the
+  /// guest.
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -52,6 +54,8 @@ class Session {
 
   /// The conversation is over; close the connection when all has been sent.
   [[nodiscard]] bool is_over() const { return over_; }
+  /// An answer follows each packet at once.
+  [[nodiscard]] bool is_stopped() const { return state_ == State::Stopped; }
   /// Bytes wait inside: don't read more.
   [[nodiscard]] bool has_input() const { return !input_.empty(); }
 
@@ -79,6 +83,7 @@ class Session {
   SessionContext context_;
   StopListener& listener_;
   const OnKill on_kill_;
+  const OnDisconnect on_disconnect_;
   PacketReader reader_;
   State state_ = State::Idle;
   bool heard_packet_ = false;

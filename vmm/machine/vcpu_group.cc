@@ -9,7 +9,7 @@
 namespace vmm {
 
 VcpuGroup::VcpuGroup(std::vector<std::unique_ptr<kvm::Vcpu>> vcpus, ExitHandler& handler)
-    : vcpus_(std::move(vcpus)), handler_(handler), holds_(vcpus_.size(), Hold::Released) {}
+    : vcpus_(std::move(vcpus)), handler_(handler), seats_(vcpus_.size()) {}
 
 VcpuGroup::~VcpuGroup() {
   stop();
@@ -36,22 +36,18 @@ void VcpuGroup::pause() {
 }
 
 bool VcpuGroup::begin_pause() {
-  bool parked = false;
-  {
-    const uvm::MutexLock lock(mutex_);
-    ++pauses_;
-    set_attention_locked();
-    parked = running_ == 0;
-  }
-  kick_all();
-  return parked;
+  const uvm::MutexLock lock(mutex_);
+  ++pauses_;
+  set_attention_locked();
+  kick_running_locked();
+  return running_ == 0;
 }
 
 void VcpuGroup::resume() {
   const uvm::MutexLock lock(mutex_);
   --pauses_;
   set_attention_locked();
-  changed_.notify_all();
+  wake_locked();
 }
 
 bool VcpuGroup::all_parked() {
@@ -61,12 +57,12 @@ bool VcpuGroup::all_parked() {
 
 void VcpuGroup::hold(std::size_t index, Hold hold) {
   const uvm::MutexLock lock(mutex_);
-  holds_[index] = hold;
+  seats_[index].hold = hold;
   set_attention_locked();
 }
 
 void VcpuGroup::set_attention_locked() {
-  const bool held = std::find(holds_.begin(), holds_.end(), Hold::Held) != holds_.end();
+  const bool held = std::ranges::find(seats_, Hold::Held, &Seat::hold) != seats_.end();
   attention_.store(stopping_ || pauses_ != 0 || held, std::memory_order_release);
 }
 
@@ -75,20 +71,29 @@ void VcpuGroup::stop() {
     const uvm::MutexLock lock(mutex_);
     stopping_ = true;
     set_attention_locked();
-    changed_.notify_all();
+    wake_locked();
+    kick_running_locked();
   }
-  if (threads_.empty()) return;
-  kick_all();
   for (auto& thread : threads_) thread.join();
   threads_.clear();
 }
 
-void VcpuGroup::kick_all() {
-  for (const auto& vcpu : vcpus_) vcpu->kick();
+/// Those that are parked would find the kick at their next entry, and leave at once for nothing; so would the
+/// one that asks, which looks at attention_ before it enters.
+void VcpuGroup::kick_running_locked() {
+  for (std::size_t i = 0; i < vcpus_.size(); ++i) {
+    if (!seats_[i].parked && seats_[i].thread != std::this_thread::get_id()) vcpus_[i]->kick();
+  }
+}
+
+void VcpuGroup::wake_locked() {
+  for (const auto& vcpu : vcpus_) {
+    if (!parked_locked(*vcpu) || stopping_) seats_[vcpu->id()].may_go.notify_all();
+  }
 }
 
 bool VcpuGroup::parked_locked(const kvm::Vcpu& vcpu) const {
-  return pauses_ != 0 || holds_[vcpu.id()] == Hold::Held;
+  return pauses_ != 0 || seats_[vcpu.id()].hold == Hold::Held;
 }
 
 bool VcpuGroup::may_run(kvm::Vcpu& vcpu) {
@@ -102,17 +107,20 @@ bool VcpuGroup::may_run(kvm::Vcpu& vcpu) {
     handler_.ended();
     return false;
   }
-  leave();
+  leave(vcpu);
   const uvm::MutexLock lock(mutex_);
-  while (parked_locked(vcpu) && !stopping_) changed_.wait(mutex_);
+  Seat& seat = seats_[vcpu.id()];
+  while (parked_locked(vcpu) && !stopping_) seat.may_go.wait(mutex_);
+  seat.parked = false;
   ++running_;
   return !stopping_;
 }
 
-void VcpuGroup::leave() {
+void VcpuGroup::leave(const kvm::Vcpu& vcpu) {
   bool last = false;
   {
     const uvm::MutexLock lock(mutex_);
+    seats_[vcpu.id()].parked = true;
     last = --running_ == 0 && pauses_ != 0;
     changed_.notify_all();
   }
@@ -120,6 +128,10 @@ void VcpuGroup::leave() {
 }
 
 void VcpuGroup::loop(kvm::Vcpu& vcpu) {
+  {
+    const uvm::MutexLock lock(mutex_);
+    seats_[vcpu.id()].thread = std::this_thread::get_id();
+  }
   while (may_run(vcpu)) {
     auto exit = vcpu.run();
     if (!exit) {
@@ -132,7 +144,7 @@ void VcpuGroup::loop(kvm::Vcpu& vcpu) {
       break;
     }
   }
-  leave();
+  leave(vcpu);
 }
 
 }  // namespace vmm

@@ -68,14 +68,22 @@ class VcpuGroup {
   [[nodiscard]] kvm::Vcpu& vcpu(std::size_t index) { return *vcpus_[index]; }
 
  private:
+  struct Seat {
+    Hold hold = Hold::Released;
+    bool parked = false;  // or ended: not in the guest, nor on the way there
+    std::thread::id thread;
+    std::condition_variable_any may_go;
+  };
   void loop(kvm::Vcpu& vcpu);
   /// Parks while paused or held. False: the thread has to end.
   [[nodiscard]] bool may_run(kvm::Vcpu& vcpu) EXCLUDES(mutex_);
   [[nodiscard]] bool parked_locked(const kvm::Vcpu& vcpu) const REQUIRES(mutex_);
   /// One thread fewer in the guest; tells when it was the last that a pause waits for.
-  void leave() EXCLUDES(mutex_);
+  void leave(const kvm::Vcpu& vcpu) EXCLUDES(mutex_);
   void set_attention_locked() REQUIRES(mutex_);
-  void kick_all();
+  void kick_running_locked() REQUIRES(mutex_);
+  /// Those whose wait is over.
+  void wake_locked() REQUIRES(mutex_);
 
   const std::vector<std::unique_ptr<kvm::Vcpu>> vcpus_;
   ExitHandler& handler_;
@@ -84,9 +92,9 @@ class VcpuGroup {
   /// Set while anybody wants the threads out of the guest; lets the run loop skip the mutex.
   std::atomic<bool> attention_{false};
   uvm::Mutex mutex_{uvm::LockRank::Leaf};
-  std::condition_variable_any changed_;
+  std::condition_variable_any changed_;  // running_ has
   int pauses_ GUARDED_BY(mutex_) = 0;
-  std::vector<Hold> holds_ GUARDED_BY(mutex_);  // of each vCPU
+  std::vector<Seat> seats_ GUARDED_BY(mutex_);  // of each vCPU
   bool stopping_ GUARDED_BY(mutex_) = false;
   std::size_t running_ GUARDED_BY(mutex_) = 0;  // threads that may be inside KVM_RUN or a handler
 };

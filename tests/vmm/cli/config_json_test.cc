@@ -74,7 +74,8 @@ TEST(ConfigJson, TakesOurKeys) {
     "machine-config": {"mem_size_bytes": 1536000, "memory_backing": "shared", "irqchip": "full",
                        "debug_exit": "plain", "huge_pages": "never"},
     "name": "one", "console": "none", "show-map": "at-exit",
-    "gdb": {"listen": "tcp:7", "at_start": "wait", "on_kill": "kill"}
+    "gdb": {"listen": "tcp:7", "at_start": "wait", "on_kill": "kill",
+            "on_disconnect": "stay"}
   })");
   EXPECT_EQ(config.boot.builtin, "memwalk");
   EXPECT_EQ(config.boot.builtin_arguments, "passes=2");
@@ -91,6 +92,7 @@ TEST(ConfigJson, TakesOurKeys) {
   EXPECT_EQ(gdb::to_string(*config.gdb.listen), "tcp:127.0.0.1:7");
   EXPECT_EQ(config.gdb.at_start, gdb::AtStart::Wait);
   EXPECT_EQ(config.gdb.on_kill, gdb::OnKill::Kill);
+  EXPECT_EQ(config.gdb.on_disconnect, gdb::OnDisconnect::Stay);
 }
 
 TEST(ConfigJson, TakesFirecrackersDebuggerSocket) {

@@ -222,15 +222,18 @@ TEST(RunOptions, LetDebuggersIn) {
   EXPECT_FALSE(none.listen);
   EXPECT_EQ(none.at_start, AtStart::Run);
   EXPECT_EQ(none.on_kill, OnKill::Detach);
+  EXPECT_EQ(none.on_disconnect, gdb::OnDisconnect::Resume);
   const gdb::Options usual = parsed({"run", "-k", "k", "-s", "-S"}).config.gdb;
   EXPECT_EQ(gdb::to_string(*usual.listen), gdb::kUsualAddress);
   EXPECT_EQ(usual.at_start, AtStart::Wait);
   for (const char* spelling : {"-gdb", "--gdb"}) {
-    const gdb::Options own =
-        parsed({"run", "-k", "k", spelling, "unix:/x", "--gdb-on-kill", "kill"}).config.gdb;
+    const gdb::Options own = parsed({"run", "-k", "k", spelling, "unix:/x", "--gdb-on-kill", "kill",
+                                     "--gdb-on-disconnect", "stay"})
+                                 .config.gdb;
     EXPECT_EQ(gdb::to_string(*own.listen), "unix:/x");
     EXPECT_EQ(own.at_start, AtStart::Run);
     EXPECT_EQ(own.on_kill, OnKill::Kill);
+    EXPECT_EQ(own.on_disconnect, gdb::OnDisconnect::Stay);
   }
 }
 

@@ -259,6 +259,33 @@ TEST(Leaving, WithoutAWordIsADetachAtAnyByte) {
   }
 }
 
+TEST(Leaving, WithoutAWordDoesAsTheOptionSays) {
+  using vmm::gdb::OnDisconnect;
+  const auto calls_after = [](OnDisconnect policy, std::string_view packets) {
+    FakeDebugTarget target;
+    test::QueuedEvents listener;
+    test::StringWire wire;
+    {
+      vmm::gdb::Session session(target, listener, wire, vmm::gdb::OnKill::Detach, policy);
+      session.receive(packets);
+    }
+    EXPECT_THAT(target.breakpoints(), IsEmpty());
+    return target.calls();
+  };
+  const std::string stopped = framed("Z0,10,1");
+  const std::string running = framed("Z0,10,1") + framed("c");
+  EXPECT_THAT(calls_after(OnDisconnect::Resume, stopped), ElementsAre("attach", "detach"));
+  EXPECT_THAT(calls_after(OnDisconnect::Stay, stopped), ElementsAre("attach", "detach stopped"));
+  EXPECT_THAT(calls_after(OnDisconnect::Kill, stopped), ElementsAre("attach", "kill", "detach stopped"));
+  EXPECT_THAT(calls_after(OnDisconnect::Stay, running), ElementsAre("attach", "resume", "detach stopped"));
+  // Who has said good-bye has not been cut off; who has never said a packet was no debugger.
+  for (const auto policy : {OnDisconnect::Stay, OnDisconnect::Kill}) {
+    EXPECT_THAT(calls_after(policy, stopped + framed("D")), ElementsAre("attach", "detach"));
+    EXPECT_THAT(calls_after(policy, stopped + framed("k")), ElementsAre("attach", "detach"));
+    EXPECT_THAT(calls_after(policy, "GET / HTTP/1.1"), IsEmpty());
+  }
+}
+
 TEST(Leaving, IsOverWhenAttachingFails) {
   Conversation with;
   with.target.fail_next({uvm::ErrorKind::Busy, "vcpu1 does not stop"});
