@@ -13,8 +13,6 @@
 // Sources: SDM vol. 3B 17.3.1.4 (single-step exceptions), vol. 2 for the instructions.
 #pragma once
 
-#include <linux/kvm.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -22,6 +20,7 @@
 
 #include "uvm/base/error.h"
 #include "vmm/debug/page_walk.h"
+#include "vmm/kvm/vcpu.h"
 
 namespace vmm::debug {
 
