@@ -8,7 +8,7 @@ busybox=$(command -v busybox) || { echo "initramfs: busybox is not installed (pa
 
 # What L1 cannot mount the host's file system or run a guest without, in the order of their dependencies.
 l1_modules=(virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci irqbypass ccp kvm kvm-amd netfs fscache
-  9pnet 9pnet_virtio 9p overlay virtio_console)
+  9pnet 9pnet_virtio 9p overlay virtio_console failover net_failover virtio_net)
 
 case $kind in
   l1) inputs=("$here/init/l1" "$kernel/FILES") ;;

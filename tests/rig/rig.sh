@@ -7,6 +7,7 @@
 #   UVMM_RIG_TIMEOUT=1200  seconds from the job's start (exit status 124); no limit with -t
 #   UVMM_RIG_STILL=90      seconds without a sign of life from the emulated machine, after which it is started again
 #   UVMM_RIG_RESULTS=DIR   a folder that the job may write to and that keeps it
+#   UVMM_RIG_FORWARD=PORT  connections to this port of this machine's loopback go to port 1234 of the rig (10.0.2.15)
 #   UVMM_RIG_QEMU=…        more arguments for QEMU          UVMM_RIG_LOG=FILE   keeps the kernel's log
 #
 # UVMM_* and GTEST_* variables are passed on, other variables are not. Exit status 125: the rig itself failed.
@@ -83,6 +84,9 @@ start_qemu() {
   fi
   [ -n "${UVMM_RIG_RESULTS:-}" ] &&
     arguments+=(-virtfs "local,path=$UVMM_RIG_RESULTS,mount_tag=results,security_model=none,multidevs=remap")
+  [ -n "${UVMM_RIG_FORWARD:-}" ] && arguments+=(
+    -netdev "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:$UVMM_RIG_FORWARD-:1234" -device "virtio-net-pci,netdev=net,romfile="
+  )
   # shellcheck disable=SC2206  # words are meant
   arguments+=(${UVMM_RIG_QEMU:-})
   : >"$run/kernel.log" && : >"$run/progress" && : >"$run/beats" && : >"$run/out" && : >"$run/err"
