@@ -14,7 +14,4 @@ namespace vmm::debug {
 /// other kernels.
 [[nodiscard]] std::optional<std::uint64_t> linux_text(Inferior& inferior);
 
-/// Where `_text` is linked to when nothing moves it (CONFIG_PHYSICAL_START 16 MiB above __START_KERNEL_map).
-inline constexpr std::uint64_t kLinkedText = 0xffff'ffff'8100'0000;
-
 }  // namespace vmm::debug

@@ -98,7 +98,7 @@ Status kaslr(MonitorCall& call) {
     call.out("no Linux kernel has set up its system calls yet\n");
     return uvm::ok();
   }
-  const std::uint64_t slide = *text - kLinkedText;
+  const std::uint64_t slide = *text - gdb::kLinkedKernelText;
   call.out("_text runs at " + uvm::hex(*text) + ", " + uvm::hex(slide) +
            " above where it is linked by default; by hand: symbol-file -o " + uvm::hex(slide) + " vmlinux\n");
   return uvm::ok();

@@ -21,9 +21,14 @@ Reply run_monitor(SessionContext& context, std::string_view arguments) {
 }
 
 /// With TextSeg, gdb moves all sections of a vmlinux; with Text, Data and Bss it would leave some behind.
+/// lldb moves all of them by whatever it is given, so that it has to be the distance.
 Reply offsets(SessionContext& context, std::string_view /*arguments*/) {
   const auto text = context.target.kernel_text();
-  return text ? "TextSeg=" + hex_number(*text) : Reply();
+  if (!text) return {};
+  const bool is_lldb = context.errors == ErrorStyle::NumberText;
+  if (!is_lldb) return "TextSeg=" + hex_number(*text);
+  const std::string moved = hex_number(*text - kLinkedKernelText);
+  return "Text=" + moved + ";Data=" + moved;
 }
 
 Reply qemu_supported(SessionContext& /*context*/, std::string_view /*arguments*/) {

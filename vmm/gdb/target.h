@@ -111,6 +111,9 @@ class StopListener {
   virtual void stopped(const StopEvent& event) = 0;
 };
 
+/// Where a Linux kernel's `_text` is linked to: CONFIG_PHYSICAL_START of 16 MiB above __START_KERNEL_map.
+inline constexpr std::uint64_t kLinkedKernelText = 0xffff'ffff'8100'0000;
+
 /// A stretch of linear address space with the same answer of the page walk; for lldb's `memory region`.
 struct MemoryRegion {
   std::uint64_t begin = 0;

@@ -199,6 +199,8 @@ TEST(Session, TellsWhereTheKernelIs) {
   Conversation with;
   with.target.set_kernel_text(0xffffffff9a000000);
   EXPECT_EQ(with.ask("qOffsets"), "TextSeg=ffffffff9a000000");
+  EXPECT_EQ(with.ask("QEnableErrorStrings"), "OK");  // lldb, which wants the distance
+  EXPECT_EQ(with.ask("qOffsets"), "Text=19000000;Data=19000000");
 }
 
 TEST(Session, StreamsTheMonitor) {
