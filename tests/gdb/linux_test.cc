@@ -1,0 +1,163 @@
+// Stock debuggers on an unmodified Debian kernel with 4 busy vCPUs, with the symbols of its -dbg package.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <unistd.h>
+
+#include <chrono>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/gdb/linux_guest.h"
+
+namespace {
+
+using ::testing::ContainsRegex;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+/// Four workers on a vCPU each, which ask for files with numbers for names and open one now and then; and a
+/// word each second, after a switch of static keys, for which the kernel writes INT3 over its own text and
+/// takes it away again.
+constexpr const char* kScript = R"(
+for w in 0 1 2 3; do
+  taskset $((1 << w)) sh -c "i=0; while :; do i=\$((i + 1)); [ -e /$w/\$i ]; case \$i in *0) true </$w/open ;; esac; done" 2>/dev/null &
+done
+n=0
+while sleep 1; do
+  for on in 1 0; do echo $on >/proc/sys/kernel/sched_schedstats; done
+  n=$((n + 1))
+  echo "alive $n"
+done
+)";
+
+/// One guest for all; each test comes to it, does its work and leaves.
+class GdbLinux : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    reason_ = test::no_linux_to_debug();
+    if (reason_.empty()) guest_ = std::make_unique<test::LinuxGuest>(kScript);
+  }
+  static void TearDownTestSuite() { guest_.reset(); }
+
+  void SetUp() override {
+    if (!reason_.empty()) GTEST_SKIP() << reason_;
+    ASSERT_TRUE(guest_->is_up()) << guest_->output();
+  }
+  /// Whatever was done to it, the guest goes on and its kernel has nothing to complain of.
+  void TearDown() override {
+    if (!reason_.empty() || HasFatalFailure()) return;
+    EXPECT_TRUE(guest_->will_print("alive")) << guest_->output();
+    EXPECT_THAT(guest_->output(), Not(ContainsRegex("Oops|int3:|invalid opcode|protection fault|panic - ")));
+  }
+
+  static std::string gdb(const std::vector<std::string>& commands) { return guest_->gdb(commands); }
+  /// The same for lines of Python, which find `address` and number().
+  static std::string python(const std::string& lines) {
+    const std::string file = testing::TempDir() + "uvmm-gdb-linux-" + std::to_string(::getpid()) + ".py";
+    std::ofstream(file) << "address = '" << guest_->address()
+                        << "'\ndef number(text):\n    return int(gdb.parse_and_eval('(long)' + text))\n"
+                        << lines;
+    return guest_->gdb({"source " + file, "delete", "detach"});
+  }
+
+  static inline std::string reason_;
+  static inline std::unique_ptr<test::LinuxGuest> guest_;
+};
+
+TEST_F(GdbLinux, BreaksByNameAndShowsTheKernel) {
+  const std::string out = gdb({"break do_sys_openat2", "continue", "print init_task.comm", "info threads",
+                               "backtrace", "print how->flags", "monitor kaslr", "delete", "detach"});
+  EXPECT_THAT(out, ContainsRegex("hit Breakpoint 1, .*do_sys_openat2 \\("));
+  EXPECT_THAT(out, HasSubstr("\"swapper/0"));
+  for (const char* thread : {"Thread 1.1", "Thread 1.2", "Thread 1.3", "Thread 1.4"})
+    EXPECT_THAT(out, HasSubstr(thread));
+  EXPECT_THAT(out, HasSubstr("entry_SYSCALL_64"));
+}
+
+TEST_F(GdbLinux, ReadsTheKernelFromUserCode) {
+  const std::string out = python(R"(
+def in_user_code(thread):
+    thread.switch()
+    return number("$cs") & 3 == 3
+
+for _ in range(100):
+    users = [t for t in gdb.selected_inferior().threads() if in_user_code(t)]
+    if users:
+        break
+    gdb.execute("detach")
+    gdb.execute("target remote " + address)
+users[0].switch()
+print("tables of user code:", number("$cr3") & 0x1000 != 0)
+print("name:", gdb.parse_and_eval("init_task.comm").string())
+)");
+  EXPECT_THAT(out, HasSubstr("tables of user code: True")) << "KPTI is not on";
+  EXPECT_THAT(out, HasSubstr("name: swapper/0"));
+}
+
+TEST_F(GdbLinux, WatchesAVariable) {
+  const std::string out =
+      gdb({"set can-use-hw-watchpoints 0", "watch jiffies_64", "continue", "continue", "delete", "detach"});
+  EXPECT_THAT(out,
+              ContainsRegex("Old value = [0-9]+\nNew value = [0-9]+\n(.|\n)*Old value = [0-9]+\nNew value"));
+}
+
+TEST_F(GdbLinux, StepsAThousandLines) {
+  const std::string out = python(R"(
+def stack():
+    return number("$rsp") & ~0x3fff
+
+# Where the system call ends, and where it gives the processor to somebody else.
+leaves = ("do_syscall_64", "schedule", "__schedule", "preempt_schedule_irq", None)
+lines, wrong, places = 0, [], set()
+while lines < 1000 and not wrong:
+    gdb.execute("tbreak do_sys_openat2", to_string=True)
+    gdb.execute("continue", to_string=True)
+    thread, where = gdb.selected_thread().num, stack()
+    while lines < 1000 and gdb.selected_frame().name() not in leaves:
+        gdb.execute("step", to_string=True)
+        lines += 1
+        line = gdb.selected_frame().find_sal()
+        places.add((line.symtab and line.symtab.filename, line.line))
+        if gdb.selected_thread().num != thread or stack() != where:
+            wrong.append(f"line {lines}: thread {gdb.selected_thread().num}, stack {stack():#x}")
+            break
+print("lines", lines, "places", len(places), "wrong", wrong)
+)");
+  EXPECT_THAT(out, HasSubstr("lines 1000 places "));
+  EXPECT_THAT(out, HasSubstr("wrong []"));
+}
+
+TEST_F(GdbLinux, TenThousandHitsOnFourVcpus) {
+  const std::string out =
+      python("most = 10000\nexec(open('" UVMM_SOURCE_DIR "/tests/gdb/count_hits.py').read())");
+  EXPECT_THAT(out, HasSubstr("hits 10000 workers 4 vcpus 4 wrong []"));
+}
+
+TEST_F(GdbLinux, LldbBreaksByNameToo) {
+  const std::string lldb = test::first_installed({"lldb-16", "lldb"});
+  if (lldb.empty()) GTEST_SKIP() << "lldb is not installed (package lldb-16)";
+  test::ProcessOptions options;
+  options.limit = std::chrono::minutes(10);
+  const auto result =
+      test::run_process({"/usr/bin/env", lldb,
+                         "--batch",      "--no-lldbinit",
+                         "-o",           "target create " + test::linux_symbols(),
+                         "-o",           "settings set plugin.process.gdb-remote.packet-timeout 120",
+                         "-o",           "gdb-remote " + guest_->address(),
+                         "-o",           "breakpoint set -n do_sys_openat2",
+                         "-o",           "continue",
+                         "-o",           "print init_task.comm",
+                         "-o",           "thread list",
+                         "-o",           "breakpoint delete -f",
+                         "-o",           "detach"},
+                        options);
+  const std::string out = result.out + result.err;
+  EXPECT_THAT(out, ContainsRegex("stop reason = breakpoint 1"));
+  EXPECT_THAT(out, HasSubstr("swapper/0"));
+  EXPECT_THAT(out, HasSubstr("thread #4"));
+}
+
+}  // namespace
