@@ -1,11 +1,18 @@
 // The main function of every test program.
 #include <gmock/gmock.h>
 
+#include <chrono>
+#include <cstdlib>
+
 #include "tests/support/test_limit.h"
 
 namespace {
 
-constexpr std::chrono::seconds kLimit{400};  // above what run_process() gives a program
+/// Above what run_process() gives a program; UVMM_TEST_LIMIT is for programs with longer work.
+std::chrono::seconds limit() {
+  const char* set = std::getenv("UVMM_TEST_LIMIT");
+  return std::chrono::seconds(set == nullptr ? 400 : std::atoi(set));
+}
 
 }  // namespace
 
@@ -15,9 +22,9 @@ int main(int argc, char** argv) {
   // Owned by GoogleTest from here on.
 #if defined(__SANITIZE_THREAD__)
   // ThreadSanitizer refuses threads in a child of fork() whose parent has some.
-  listeners.Append(new test::TestAlarm(kLimit));
+  listeners.Append(new test::TestAlarm(limit()));
 #else
-  listeners.Append(new test::TestLimit(kLimit));
+  listeners.Append(new test::TestLimit(limit()));
 #endif
   return RUN_ALL_TESTS();
 }
