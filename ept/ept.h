@@ -51,9 +51,11 @@
 // page is read, nor during StageTwo::zap(), which waits for vCPUs that may sleep on an event. The userfaultfd
 // and EventSource::next() need no lock.
 //
-// HOST MEMORY for tables, reverse maps and lists of mappings is a few bytes a run, and there has to be some:
-// what changes translations is noexcept, so a host without any ends the process, before a table and its
-// window differ.
+// HOST MEMORY for tables, reverse maps and lists of mappings is a few bytes a run. What makes translations or
+// pages says NoMemory without it, and leaves old or no translations. What takes them away cannot fail: it
+// cuts tables and lists at two places, and memory for that is set aside while there is some (Table, RunMap).
+// When that is used up it takes away everything, which needs none and is right at any moment (P0); a run for
+// whose private pages no place can be noted any more becomes an error to touch, until it is entered again.
 //
 // WHAT IT REFUSES: GPAs from 2^48 on (four levels); frames past the first TiB of a store and more than 2047
 // stores at once (40 bits of frame in an entry); more host mappings than WindowOptions::max_runs (NoMemory,

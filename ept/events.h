@@ -22,7 +22,8 @@ struct StageTwoEvent {
 /// The events of one pmap. One thread at a time calls next(); it polls fd() for input first:
 ///
 ///     while (auto event = events->next()) {
-///       if (auto s = space.fault(event->address, event->access); !s) { stop the machine; pmap->wake(...); }
+///       if (auto s = space.fault(event->address, event->access); !s) { stop the machine; pmap->refuse(...);
+///       }
 ///     }
 ///
 /// space.fault() ends in Pmap::enter(), which wakes the sleeper.

@@ -20,20 +20,26 @@ uvm::Result<std::uint64_t> FrameCodec::encode(uvm::Frame first, std::uint64_t pa
   if (const auto known = numbers_.find(first.store); known != numbers_.end()) {
     return known->second << kIndexBits | first.index;
   }
-  std::uint64_t number = stores_.size();
-  if (!free_.empty()) {
-    number = free_.back();
-    free_.pop_back();
-  } else if (number == kStores) {
+  const bool is_reused = !free_.empty();
+  const std::uint64_t number = is_reused ? free_.back() : stores_.size();
+  if (number == kStores) {
     return uvm::Error(uvm::ErrorKind::NoMemory,
                       std::string(first.store->name()) + ": this space maps pages of " +
                           std::to_string(kStores) + " objects already",
                       "unmap some of them");
-  } else {
-    stores_.push_back(nullptr);
   }
-  stores_[number] = first.store;
+  if (!is_reused) {
+    // What can fail comes before the change; collect() needs no memory then.
+    free_.reserve(number + 1);
+    stores_.reserve(number + 1);
+  }
   numbers_.emplace(first.store, number);
+  if (is_reused) {
+    free_.pop_back();
+    stores_[number] = first.store;
+  } else {
+    stores_.push_back(first.store);
+  }
   return number << kIndexBits | first.index;
 }
 

@@ -1,6 +1,7 @@
 #include "ept/loader.h"
 
 #include <algorithm>
+#include <new>
 
 #include "ept/host/guarded_copy.h"
 #include "ept/host/pagemap.h"
@@ -24,6 +25,16 @@ bool shows_private(const Shown& shown) {
   return shown.show != Show::SharedFile && shown.guard != Guard::Armed;
 }
 
+/// Whether it was done; with memory for the text of its error or without.
+template <class F>
+bool attempt(F&& change) noexcept {
+  try {
+    return static_cast<bool>(change());
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
 void join(std::vector<uvm::GpaRange>& runs, uvm::GpaRange next) {
   if (!runs.empty() && runs.back().end() == next.begin()) {
     runs.back() = *uvm::GpaRange::from_bounds(runs.back().begin(), next.end());
@@ -39,26 +50,33 @@ uvm::Status copy_bytes(std::span<std::byte> to, std::span<const std::byte> from,
                     "private pages of " + uvm::to_string(range) + " went with the end of their file");
 }
 
-/// Private pages of a window, as GPAs.
 void scan_private(const host::Window& window, uvm::GpaRange range, std::vector<uvm::GpaRange>& runs) {
-  const auto found = [&](const host::PageRun& run) {
-    const uvm::Gpa begin = window.covered().begin() + (run.range.begin() - window.base());
-    join(runs, *uvm::GpaRange::from_size(begin, run.range.size()));
-  };
-  // The page map of one's own process is always readable; without it nothing private would be found.
-  (void)host::scan_private_pages(window.hva(range), found);
+  each_private_run(window, range, [&](uvm::GpaRange run) { join(runs, run); });
+}
+
+bool any_private(const host::Window& window, uvm::GpaRange range) {
+  bool any = false;
+  each_private_run(window, range, [&](uvm::GpaRange) { any = true; });
+  return any;
+}
+
+void drop_private(host::Window& window, uvm::GpaRange range) {
+  each_private_run(window, range, [&](uvm::GpaRange run) { (void)window.drop_pages(run); });
 }
 
 }  // namespace
 
-Loader::Loader(host::Window window, const host::WindowOptions& options)
-    : window_(std::make_unique<host::Window>(std::move(window))), options_(options) {
+Loader::Loader(host::Window window, host::Window stash, const host::WindowOptions& options)
+    : window_(std::make_unique<host::Window>(std::move(window))),
+      stash_window_(std::make_unique<host::Window>(std::move(stash))),
+      options_(options) {
   runs_.assign(window_->covered(), Shown{});
 }
 
 uvm::Result<Loader> Loader::create(uvm::GpaRange covered, const host::WindowOptions& options, bool watch) {
   UVMM_TRY(auto window, host::Window::reserve(covered));
-  Loader loader(std::move(window), options);
+  UVMM_TRY(auto stash, host::Window::reserve(covered));
+  Loader loader(std::move(window), std::move(stash), options);
   if (watch) {
     loader.start_watching();
   } else {
@@ -81,7 +99,18 @@ void Loader::start_watching() {
   }
 }
 
-uvm::Status Loader::check_budget(uvm::GpaRange range) const {
+bool Loader::reserve() noexcept {
+  // What leaves a run of the window is one run of the stash; and a range has two ends, at each of which a run
+  // may have to be cut.
+  constexpr std::size_t kEnds = 4;
+  return runs_.reserve(kEnds) && stash_.reserve(runs_.size() + kEnds);
+}
+
+uvm::Status Loader::prepare(uvm::GpaRange range) {
+  if (!reserve()) {
+    return uvm::Error(uvm::ErrorKind::NoMemory,
+                      "guest range " + uvm::to_string(range) + ": no memory to note its host mappings");
+  }
   // One change cuts at most two runs in the window, and puts one into the stash.
   if (run_count() + 3 <= options_.max_runs) return uvm::ok();
   return uvm::Error(uvm::ErrorKind::NoMemory,
@@ -91,13 +120,6 @@ uvm::Status Loader::check_budget(uvm::GpaRange range) const {
                     "enter longer runs, or raise WindowOptions::max_runs");
 }
 
-uvm::Status Loader::make_stash() {
-  if (stash_window_ != nullptr) return uvm::ok();
-  UVMM_TRY(auto stash, host::Window::reserve(window_->covered()));
-  stash_window_ = std::make_unique<host::Window>(std::move(stash));
-  return uvm::ok();
-}
-
 // ---- entering -------------------------------------------------------------------------------------------
 
 uvm::Status Loader::show(uvm::GpaRange range, const Shown& what) {
@@ -105,7 +127,7 @@ uvm::Status Loader::show(uvm::GpaRange range, const Shown& what) {
     Shown to = what.advanced((piece.range.begin() - range.begin()) >> uvm::kPageShift);
     if (piece.value.settled && to.show != Show::SharedFile) to = piece.value.with(to.guard);
     if (piece.value == to) continue;
-    UVMM_CHECK(check_budget(piece.range));
+    UVMM_CHECK(prepare(piece.range));
     UVMM_CHECK(show_piece(piece, to));
   }
   return uvm::ok();
@@ -120,7 +142,7 @@ uvm::Status Loader::show_piece(const Run& piece, const Shown& to) {
     runs_.assign(piece.range, to);
     return uvm::ok();
   }
-  if (!from.same_memory(to) && shows_private(from) && !private_in_view(piece.range).empty()) {
+  if (!from.same_memory(to) && shows_private(from) && any_private_in_view(piece.range)) {
     UVMM_CHECK(arm_piece(piece));
     from = shown_at(piece.range.begin()).with(Guard::Armed);
   }
@@ -129,6 +151,7 @@ uvm::Status Loader::show_piece(const Run& piece, const Shown& to) {
   // moment in which the pages behind them could be seen.
   const auto show_gap = [&](uvm::GpaRange gap) -> uvm::Status {
     if (gap.empty()) return uvm::ok();
+    UVMM_CHECK(prepare(gap));
     const std::uint64_t skipped = (gap.begin() - piece.range.begin()) >> uvm::kPageShift;
     const Shown there = from.advanced(skipped);
     const Shown wanted = to.advanced(skipped);
@@ -155,7 +178,7 @@ uvm::Status Loader::show_private(uvm::GpaRange range, Guard guard) {
     }
     if (shows_private(piece.value)) {
       if (piece.value.guard == guard) continue;
-      UVMM_CHECK(check_budget(piece.range));
+      UVMM_CHECK(prepare(piece.range));
       // Every page is there, so its writes can be watched; change_guard() could not know that of a Zero run.
       UVMM_CHECK(guard == Guard::ReadOnly && watched(piece.value)
                      ? watch_writes(piece.range)
@@ -168,7 +191,7 @@ uvm::Status Loader::show_private(uvm::GpaRange range, Guard guard) {
       return uvm::Error(uvm::ErrorKind::Invalid,
                         "guest range " + uvm::to_string(piece.range) + ": no private page there to enter");
     }
-    UVMM_CHECK(check_budget(piece.range));
+    UVMM_CHECK(prepare(piece.range));
     const bool is_shared = piece.value.show == Show::SharedFile;
     const Shown to = is_shared ? Shown{}.with(guard) : piece.value.with(guard);
     for (const auto& [part, home] : homes(piece.range, to)) {
@@ -255,9 +278,9 @@ uvm::Status Loader::make_read_only(uvm::GpaRange range, const Shown& from) {
 void Loader::arm(uvm::GpaRange range) {
   for (const Run& piece : runs_.in(range)) {
     if (piece.value.guard == Guard::Armed) continue;
-    if (arm_piece(piece)) continue;
-    // Out of host mappings: then accesses are errors instead of events, but no page is lost, and entering the
-    // same memory again opens it again.
+    if (attempt([&] { return arm_piece(piece); })) continue;
+    // Out of host mappings, or of memory: then accesses are errors instead of events, but no page is lost,
+    // and entering the same memory again opens it again.
     (void)window_->set_access(piece.range, Access::None);
     runs_.assign(piece.range, piece.value.with(Guard::ReadOnly));
   }
@@ -286,11 +309,10 @@ uvm::Status Loader::hide_private(const Run& piece) {
   bool any = false;
   UVMM_CHECK(host::scan_pages(hva(range), [&](const host::PageRun&) { any = true; }));
   if (any) {
-    UVMM_CHECK(make_stash());
     UVMM_CHECK(window_->move_pages_to(*stash_window_, range));
     UVMM_CHECK(stash_window_->set_access(range, Access::ReadWrite));
     stash_.assign(range, shown.with(Guard::Open));
-    if (stashed(range).empty()) {
+    if (!any_stashed(range)) {
       UVMM_CHECK(stash_window_->unmap(range));
       stash_.erase(range);
     }
@@ -305,20 +327,18 @@ uvm::Status Loader::hide_private(const Run& piece) {
   return uvm::ok();
 }
 
-std::vector<uvm::GpaRange> Loader::forbid_writes(uvm::GpaRange range) {
-  std::vector<uvm::GpaRange> armed;
+uvm::GpaRange Loader::forbid_writes(uvm::GpaRange range) {
   for (const Run& piece : runs_.in(range)) {
     if (piece.value.guard != Guard::Open && piece.value.guard != Guard::Present) continue;
     if (watched(piece.value)) {
       arm(piece.range);
-      armed.push_back(piece.range);
-      continue;
+      return piece.range;
     }
     if (window_->set_access(piece.range, Access::Read)) {
       runs_.assign(piece.range, piece.value.with(Guard::ReadOnly));
     }
   }
-  return armed;
+  return {};
 }
 
 void Loader::discard(uvm::GpaRange range) {
@@ -327,13 +347,12 @@ void Loader::discard(uvm::GpaRange range) {
       discard_present(piece.range);
       continue;
     }
-    (void)discard_piece(piece);
+    (void)attempt([&] { return discard_piece(piece); });
     discard_stash(piece.range);
   }
 }
 
 void Loader::discard_stash(uvm::GpaRange range) {
-  if (stash_window_ == nullptr) return;
   for (const Run& piece : stash_.in(range)) (void)stash_window_->unmap(piece.range);
   stash_.erase(range);
 }
@@ -358,10 +377,15 @@ uvm::Status Loader::discard_piece(const Run& piece) {
 }
 
 void Loader::free_private(uvm::GpaRange range) {
-  for (const uvm::GpaRange run : private_in_view(range)) (void)window_->drop_pages(run);
-  for (const uvm::GpaRange run : stashed(range)) (void)stash_window_->drop_pages(run);
   for (const Run& piece : runs_.in(range)) {
-    if (piece.value.settled && piece.value.guard == Guard::Armed) runs_.assign(piece.range, Shown{});
+    if (shows_private(piece.value)) drop_private(*window_, piece.range);
+  }
+  for (const Run& piece : stash_.in(range)) drop_private(*stash_window_, piece.range);
+  for (const Run& piece : runs_.in(range)) {
+    // All of the run, which needs no memory: the stash remembers what else in it was settled.
+    if (piece.value.settled && piece.value.guard == Guard::Armed) {
+      runs_.assign(runs_.around(piece.range.begin()), Shown{});
+    }
   }
 }
 
@@ -385,7 +409,7 @@ uvm::Status Loader::populate(uvm::Gpa page) {
 
 uvm::Status Loader::stash_page(uvm::Gpa page, std::span<const std::byte> bytes) {
   const uvm::GpaRange range = uvm::GpaRange::page_of(page);
-  UVMM_CHECK(check_budget(range));
+  UVMM_CHECK(prepare(range));
   UVMM_CHECK(open_stash(range));
   // Before the bytes, so that a host without memory is an error here and not a signal there.
   UVMM_CHECK(stash_window_->populate_write(range));
@@ -393,6 +417,7 @@ uvm::Status Loader::stash_page(uvm::Gpa page, std::span<const std::byte> bytes) 
 }
 
 uvm::Status Loader::bring_back(uvm::GpaRange range, const Shown& from, const Shown& to) {
+  UVMM_CHECK(prepare(range));
   if (from.guard == Guard::Armed && from.same_memory(to) && watched(to) && range.size() < kMoveFrom) {
     UVMM_CHECK(uffd_->copy(hva(range), stash_window_->bytes(range).data(), host::Wake::No));
     (void)stash_window_->drop_pages(range);
@@ -444,11 +469,11 @@ uvm::Status Loader::settle(uvm::GpaRange range) {
   const uvm::Gpa end((range.end().value() + kSettleChunk - 1) & ~(kSettleChunk - 1));
   const auto around = uvm::GpaRange::from_bounds(begin, end)->intersection(window_->covered());
   for (const Run& piece : runs_.in(around)) {
-    if (!can_be_cut(piece.value) || private_in_view(piece.range).empty()) continue;
+    if (!can_be_cut(piece.value) || !any_private_in_view(piece.range)) continue;
     // Neighbours, as far as the file still reaches; what fails becomes private with its own first write.
     (void)window_->populate_write(piece.range);
     for (const uvm::GpaRange run : private_in_view(piece.range)) {
-      UVMM_CHECK(check_budget(run));
+      UVMM_CHECK(prepare(run));
       const std::uint64_t skipped = (run.begin() - piece.range.begin()) >> uvm::kPageShift;
       UVMM_CHECK(show_piece({run, piece.value.advanced(skipped)}, kSettled.with(piece.value.guard)));
     }
@@ -456,7 +481,7 @@ uvm::Status Loader::settle(uvm::GpaRange range) {
   for (const Run& piece : stash_.in(around)) {
     if (!can_be_cut(piece.value)) continue;
     for (const uvm::GpaRange run : stashed(piece.range)) {
-      UVMM_CHECK(check_budget(run));
+      UVMM_CHECK(prepare(run));
       UVMM_CHECK(convert_stashed(run, kSettled));
     }
   }
@@ -471,6 +496,7 @@ uvm::Status Loader::convert_stashed(uvm::GpaRange range, const Shown& to) {
     for (uvm::GpaRange rest = piece.range; !rest.empty();) {
       const uvm::GpaRange part = rest.before(rest.begin() + kMoveFrom);
       const Shown there = wanted.advanced((part.begin() - piece.range.begin()) >> uvm::kPageShift);
+      UVMM_CHECK(prepare(part));
       const auto page_bytes = stash_window_->bytes(part);
       bytes.resize(page_bytes.size());
       UVMM_CHECK(copy_bytes(bytes, page_bytes, part));
@@ -492,8 +518,8 @@ uvm::Status Loader::convert_stashed(uvm::GpaRange range, const Shown& to) {
 }
 
 Shown Loader::shown_at(uvm::Gpa page) const {
-  const auto runs = runs_.in(uvm::GpaRange::page_of(page));
-  return runs.empty() ? Shown{} : runs.front().value;
+  const auto run = runs_.first_in(uvm::GpaRange::page_of(page));
+  return run ? run->value : Shown{};
 }
 
 std::vector<uvm::GpaRange> Loader::private_in_view(uvm::GpaRange range) const {
@@ -525,7 +551,21 @@ std::vector<uvm::GpaRange> Loader::private_runs(uvm::GpaRange range) const {
 
 bool Loader::is_private(uvm::Gpa page) const {
   const uvm::GpaRange range = uvm::GpaRange::page_of(page);
-  return !private_in_view(range).empty() || !stashed(range).empty();
+  return any_private_in_view(range) || any_stashed(range);
+}
+
+bool Loader::any_private_in_view(uvm::GpaRange range) const {
+  for (const Run& piece : runs_.in(range)) {
+    if (shows_private(piece.value) && any_private(*window_, piece.range)) return true;
+  }
+  return false;
+}
+
+bool Loader::any_stashed(uvm::GpaRange range) const {
+  for (const Run& piece : stash_.in(range)) {
+    if (any_private(*stash_window_, piece.range)) return true;
+  }
+  return false;
 }
 
 uvm::Status Loader::read_private(uvm::Gpa page, std::span<std::byte> to) const {
@@ -541,9 +581,7 @@ uvm::Status Loader::read_private(uvm::Gpa page, std::span<std::byte> to) const {
   };
   if (range && window_->covered().contains(*range)) {
     UVMM_CHECK(copy_from(*window_, private_in_view(*range)));
-    if (read < to.size() && stash_window_ != nullptr) {
-      UVMM_CHECK(copy_from(*stash_window_, stashed(*range)));
-    }
+    if (read < to.size()) UVMM_CHECK(copy_from(*stash_window_, stashed(*range)));
   }
   if (read == to.size()) return uvm::ok();
   return uvm::Error(uvm::ErrorKind::NoMapping, "guest page " + uvm::to_string(page) + " of " +
@@ -554,9 +592,9 @@ uvm::Status Loader::read_private(uvm::Gpa page, std::span<std::byte> to) const {
 uvm::Status Loader::write_private(uvm::Gpa at, std::span<const std::byte> from) {
   const uvm::GpaRange page = uvm::GpaRange::page_of(at);
   const host::Window* holder = nullptr;
-  if (!stashed(page).empty()) {
+  if (any_stashed(page)) {
     holder = stash_window_.get();
-  } else if (private_in_view(page).empty()) {
+  } else if (!any_private_in_view(page)) {
     return uvm::Error(uvm::ErrorKind::NoMapping, "guest page " + uvm::to_string(at) + " is not private");
   } else if (const Guard guard = shown_at(page.begin()).guard;
              guard == Guard::Open || guard == Guard::Present) {
@@ -583,13 +621,21 @@ uvm::Residency Loader::residency(uvm::GpaRange range) const {
   return sum;
 }
 
+void Loader::refuse(uvm::Gpa page) {
+  const uvm::GpaRange range = uvm::GpaRange::page_of(page);
+  // Inaccessible before it is no longer watched: nobody may find zeros there in between.
+  if (uffd_ == nullptr || !reserve() || !window_->set_access(range, Access::None)) return wake(range);
+  runs_.assign(range, shown_at(page).with(Guard::ReadOnly));
+  if (!uffd_->unwatch(hva(range))) wake(range);
+}
+
 void Loader::wake(uvm::GpaRange range) const {
   if (uffd_ != nullptr) uffd_->wake(hva(range));
 }
 
 std::uint64_t Loader::bytes() const {
   constexpr std::uint64_t kNode = 48 + sizeof(Run);  // a red-black node and its payload
-  return run_count() * kNode;
+  return (runs_.room() + stash_.room()) * kNode;
 }
 
 }  // namespace ept

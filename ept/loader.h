@@ -71,13 +71,20 @@ struct Shown {
 /// write to a page that is being left: the mapping is watched in place first, then its pages go.
 class Loader {
  public:
-  /// `watch` false: no userfaultfd. Errors: NoMemory.
+  /// `watch` false: no userfaultfd. Errors: NoMemory (address space for window and stash).
   static uvm::Result<Loader> create(uvm::GpaRange covered, const host::WindowOptions& options, bool watch);
 
   [[nodiscard]] const host::Window& window() const { return *window_; }
   /// Null when accesses are not watched; the reason is in watch_reason().
   [[nodiscard]] const host::Uffd* uffd() const { return uffd_.get(); }
   [[nodiscard]] const std::string& watch_reason() const { return watch_reason_; }
+
+  /// Memory for what takes pages out of view, free_private() included: with it that needs no other. Without,
+  /// it needs none for ranges that begin and end where runs do, which all of covered() does. False: there is
+  /// none.
+  [[nodiscard]] bool reserve() noexcept;
+  /// The same, before anything is changed in the range, and host mappings for the change. Errors: NoMemory.
+  [[nodiscard]] uvm::Status prepare(uvm::GpaRange range);
 
   /// The range shows `what` with guard Open or ReadOnly. Private pages of the range come into view with Zero
   /// and PrivateFile, and are kept out of view with SharedFile. Idempotent. Errors: NoMemory (memory, or the
@@ -91,9 +98,10 @@ class Loader {
   [[nodiscard]] uvm::Status show_present(uvm::GpaRange range);
   /// Every access becomes an event; private pages are kept out of view.
   void arm(uvm::GpaRange range);
-  /// Writes become events (or errors, where they cannot be watched). The parts of which all accesses became
-  /// events: it is cheaper to forget a mapping than to write-protect it, which would split huge pages.
-  [[nodiscard]] std::vector<uvm::GpaRange> forbid_writes(uvm::GpaRange range);
+  /// Writes become events (or errors, where they cannot be watched), up to the first part of which all
+  /// accesses became events, which is told: it is cheaper to forget a mapping than to write-protect it, which
+  /// would split huge pages. Empty: all is done.
+  [[nodiscard]] uvm::GpaRange forbid_writes(uvm::GpaRange range);
   /// Like arm, private pages are freed, and nothing of the backings is held any more.
   void discard(uvm::GpaRange range);
   /// Moves private pages out of mappings of files that others can cut. To bound the host mappings it takes,
@@ -127,18 +135,19 @@ class Loader {
   [[nodiscard]] uvm::Residency residency(uvm::GpaRange range) const;
 
   void wake(uvm::GpaRange range) const;
+  /// Accesses to the page, those that sleep on an event included, are errors (EFAULT, SIGSEGV) and no events,
+  /// until it is entered. Without memory it only wakes.
+  void refuse(uvm::Gpa page);
   [[nodiscard]] std::uint64_t run_count() const { return runs_.size() + stash_.size(); }
   [[nodiscard]] std::uint64_t bytes() const;
 
  private:
-  Loader(host::Window window, const host::WindowOptions& options);
+  Loader(host::Window window, host::Window stash, const host::WindowOptions& options);
 
   using Run = RunMap<Shown>::Run;
   [[nodiscard]] bool watched(const Shown& shown) const { return uffd_ != nullptr && shown.watchable; }
   [[nodiscard]] uvm::HvaRange hva(uvm::GpaRange range) const { return window_->hva(range); }
   void start_watching();
-  [[nodiscard]] uvm::Status check_budget(uvm::GpaRange range) const;
-  [[nodiscard]] uvm::Status make_stash();
 
   [[nodiscard]] uvm::Status show_piece(const Run& piece, const Shown& to);
   [[nodiscard]] uvm::Status map(uvm::GpaRange range, const Shown& what);
@@ -153,11 +162,9 @@ class Loader {
   void discard_stash(uvm::GpaRange range);
 
   [[nodiscard]] uvm::Status make_present(const Run& piece);
-  /// The whole run that holds the first page of `range`.
-  [[nodiscard]] uvm::GpaRange run_around(uvm::GpaRange range) const;
   [[nodiscard]] uvm::Status bring_all_back(uvm::GpaRange range);
   [[nodiscard]] uvm::Status hide_present(uvm::GpaRange range);
-  [[nodiscard]] uvm::Status hide_part(uvm::GpaRange part, const std::vector<uvm::GpaRange>& private_runs);
+  [[nodiscard]] uvm::Status hide_part(uvm::GpaRange part, std::span<const uvm::GpaRange> private_runs);
   [[nodiscard]] uvm::Status open_stash(uvm::GpaRange range);
   void discard_present(uvm::GpaRange range);
 
@@ -167,11 +174,14 @@ class Loader {
   [[nodiscard]] uvm::Status convert_stashed(uvm::GpaRange range, const Shown& to);
   [[nodiscard]] std::vector<uvm::GpaRange> private_in_view(uvm::GpaRange range) const;
   [[nodiscard]] std::vector<uvm::GpaRange> stashed(uvm::GpaRange range) const;
+  [[nodiscard]] bool any_private_in_view(uvm::GpaRange range) const;
+  [[nodiscard]] bool any_stashed(uvm::GpaRange range) const;
 
   // On the heap: the event source keeps a reference to the userfaultfd while the loader is moved into place.
   std::unique_ptr<host::Window> window_;
-  std::unique_ptr<host::Window> stash_window_;  // made when it is first needed
-  std::unique_ptr<host::Window> scratch_;       // pages on their way to the stash; empty between calls
+  std::unique_ptr<host::Window> stash_window_;
+  // Pages on their way to the stash; empty between calls. Made with the first Present range.
+  std::unique_ptr<host::Window> scratch_;
   std::unique_ptr<host::Uffd> uffd_;
   std::string watch_reason_;
   host::WindowOptions options_;

@@ -6,6 +6,7 @@
 // have.
 #include <algorithm>
 #include <array>
+#include <boost/container/static_vector.hpp>
 #include <cstring>
 
 #include "ept/host/pagemap.h"
@@ -19,6 +20,9 @@ using Access = host::Window::Access;
 /// Pages on their way to the stash exist twice; no more of them at once.
 constexpr std::uint64_t kAtOnce = std::uint64_t{256} << 10;
 
+/// As many as can be in that many bytes, if each comes alone.
+using PageRuns = boost::container::static_vector<uvm::GpaRange, kAtOnce / uvm::kPageSize>;
+
 constexpr std::uint64_t kZeros = std::uint64_t{64} << 10;
 alignas(uvm::kPageSize) constexpr std::array<std::byte, kZeros> zeros{};
 
@@ -31,9 +35,13 @@ uvm::Status Loader::show_present(uvm::GpaRange range) {
         "guest range " + uvm::to_string(range) + ": absent pages cannot be watched: " + watch_reason_,
         "run without a memory limit, or let this process have a userfaultfd");
   }
+  if (scratch_ == nullptr) {
+    UVMM_TRY(auto scratch, host::Window::reserve(window_->covered()));
+    scratch_ = std::make_unique<host::Window>(std::move(scratch));
+  }
   for (const Run& piece : runs_.in(range)) {
     if (piece.value.guard != Guard::Present) {
-      UVMM_CHECK(check_budget(piece.range));
+      UVMM_CHECK(prepare(piece.range));
       UVMM_CHECK(make_present(piece));
     }
     UVMM_CHECK(bring_all_back(piece.range));
@@ -46,7 +54,7 @@ uvm::Status Loader::make_present(const Run& piece) {
   if (shown.show == Show::Zero && shown.guard == Guard::Armed) {
     // What has no page and is watched is the same by either name. Taken as a whole, pages that are entered in
     // no order do not cut it up.
-    runs_.assign(run_around(range), Shown{}.with(Guard::Present));
+    runs_.assign(runs_.around(range.begin()), Shown{}.with(Guard::Present));
     return uvm::ok();
   }
   if (shown.show == Show::Zero && shown.guard == Guard::Open) {
@@ -60,13 +68,6 @@ uvm::Status Loader::make_present(const Run& piece) {
   }
   runs_.assign(range, Shown{}.with(Guard::Present));
   return uvm::ok();
-}
-
-uvm::GpaRange Loader::run_around(uvm::GpaRange range) const {
-  for (const Run& run : runs_.in(window_->covered())) {
-    if (run.range.contains(range.begin())) return run.range;
-  }
-  return range;
 }
 
 uvm::Status Loader::bring_all_back(uvm::GpaRange range) {
@@ -95,18 +96,15 @@ uvm::Status Loader::hide_present(uvm::GpaRange range) {
     const uvm::GpaRange part = rest.before(rest.begin() + kAtOnce);
     rest = rest.from(part.end());
     // Nobody but this class puts pages into a Present range, so what is found stays what there is.
-    const auto runs = private_in_view(part);
+    PageRuns runs;
+    host::each_private_run(*window_, part, [&](uvm::GpaRange run) { runs.push_back(run); });
     if (!runs.empty()) UVMM_CHECK(hide_part(part, runs));
   }
   return uvm::ok();
 }
 
-uvm::Status Loader::hide_part(uvm::GpaRange part, const std::vector<uvm::GpaRange>& private_runs) {
+uvm::Status Loader::hide_part(uvm::GpaRange part, std::span<const uvm::GpaRange> private_runs) {
   UVMM_CHECK(open_stash(part));
-  if (scratch_ == nullptr) {
-    UVMM_TRY(auto scratch, host::Window::reserve(window_->covered()));
-    scratch_ = std::make_unique<host::Window>(std::move(scratch));
-  }
   // All that can fail comes before the pages leave their place.
   const auto make_room = [&]() -> uvm::Status {
     for (const uvm::GpaRange run : private_runs) UVMM_CHECK(stash_window_->populate_write(run));
@@ -124,10 +122,9 @@ uvm::Status Loader::hide_part(uvm::GpaRange part, const std::vector<uvm::GpaRang
 }
 
 uvm::Status Loader::open_stash(uvm::GpaRange range) {
-  UVMM_CHECK(make_stash());
   // Where pages come and go one by one, all of their range is opened at once, in one host mapping.
   uvm::GpaRange whole = range;
-  if (shown_at(range.begin()).guard == Guard::Present) whole = run_around(range);
+  if (shown_at(range.begin()).guard == Guard::Present) whole = runs_.around(range.begin());
   const auto open = [&](uvm::GpaRange gap) -> uvm::Status {
     if (gap.empty()) return uvm::ok();
     UVMM_CHECK(stash_window_->map_zero(gap, Access::ReadWrite, host::HugePages::Never));
@@ -144,7 +141,6 @@ uvm::Status Loader::open_stash(uvm::GpaRange range) {
 
 void Loader::discard_present(uvm::GpaRange range) {
   (void)window_->drop_pages(range);
-  if (stash_window_ == nullptr) return;
   for (const Run& piece : stash_.in(range)) (void)stash_window_->drop_pages(piece.range);
 }
 

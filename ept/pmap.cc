@@ -38,6 +38,13 @@ uvm::Error refused(const uvm::Mapping& mapping, ErrorKind kind, const std::strin
   return uvm::Error(kind, "entering guest range " + uvm::to_string(mapping.range) + ": " + why);
 }
 
+uvm::Error exhausted(uvm::GpaRange range, const char* operation) {
+  return uvm::Error(
+      ErrorKind::NoMemory,
+      std::string(operation) + " guest range " + uvm::to_string(range) + ": no memory for its tables",
+      "give the host more memory");
+}
+
 uvm::Status check_form(const uvm::Mapping& mapping) {
   if (!uvm::includes(mapping.rights, Protection::Read)) {
     return refused(mapping, ErrorKind::Invalid, "rights " + uvm::to_string(mapping.rights) + " without read");
@@ -98,6 +105,13 @@ void Pmap::wake(uvm::Gpa page) {
   if (config_.covered.contains(page)) loader_.wake(uvm::GpaRange::page_of(page));
 }
 
+void Pmap::refuse(uvm::Gpa page) {
+  uvm::MutexLock lock(mutex_);
+  if (!config_.covered.contains(page)) return;
+  forget_locked(uvm::GpaRange::page_of(page));
+  loader_.refuse(page.page_down());
+}
+
 uvm::Status Pmap::check(uvm::GpaRange range) const {
   if (!range.empty() && range.is_page_aligned() && config_.covered.contains(range)) return uvm::ok();
   return uvm::Error(ErrorKind::Invalid, "guest range " + uvm::to_string(range) + " is not whole pages of " +
@@ -106,27 +120,41 @@ uvm::Status Pmap::check(uvm::GpaRange range) const {
 
 // ---- translations ---------------------------------------------------------------------------------------
 
-uvm::Status Pmap::enter(const uvm::Mapping& mapping) noexcept {
+uvm::Status Pmap::enter(const uvm::Mapping& mapping) noexcept try {
   UVMM_CHECK(check(mapping.range));
   UVMM_CHECK(check_form(mapping));
   uvm::MutexLock lock(mutex_);
+  UVMM_TRY(const Leaf leaf, leaf_locked(mapping));
+  uvm::Status entered;
+  try {
+    entered = enter_locked(mapping, leaf);
+  } catch (const std::bad_alloc&) {
+    entered = uvm::out_of_memory([&] { return exhausted(mapping.range, "entering"); });
+  }
+  // Half of it is none of it.
+  if (!entered) forget_locked(mapping.range);
+  return entered;
+} catch (const std::bad_alloc&) {
+  return uvm::out_of_memory([&] { return exhausted(mapping.range, "entering"); });
+}
+
+uvm::Result<Leaf> Pmap::leaf_locked(const uvm::Mapping& mapping) {
   Leaf leaf;
   leaf.fill = mapping.fill;
   leaf.rights = mapping.rights;
   if (mapping.first) {
-    auto number = encode_locked(*mapping.first, mapping.range.pages());
-    if (!number) return std::move(number).error();
-    leaf.frame = *number;
+    UVMM_TRY(leaf.frame, encode_locked(*mapping.first, mapping.range.pages()));
   }
-  if (auto status = load_locked(mapping); !status) {
-    forget_locked(mapping.range);
-    return status;
-  }
+  return leaf;
+}
+
+uvm::Status Pmap::enter_locked(const uvm::Mapping& mapping, const Leaf& leaf) {
+  UVMM_CHECK(load_locked(mapping));
   table_.set(mapping.range, leaf);
   if (mapping.first && mapping.first->store != &private_) {
     pv_list_->enter(this, mapping.range.begin(), {*mapping.first, mapping.range.pages()});
-  } else {
-    pv_list_->remove(this, mapping.range);
+  } else if (!pv_list_->remove(this, mapping.range)) {
+    return exhausted(mapping.range, "entering");
   }
   return uvm::ok();
 }
@@ -158,6 +186,7 @@ uvm::Status Pmap::load_locked(const uvm::Mapping& mapping) {
 uvm::Status Pmap::load_present_locked(uvm::GpaRange range, Guard guard) {
   if (guard == Guard::Open) return loader_.show_present(range);
   // What is there can be protected, what is not there need not be.
+  UVMM_CHECK(loader_.prepare(range));
   loader_.arm(range);
   for (const uvm::GpaRange run : loader_.private_runs(range)) {
     UVMM_CHECK(loader_.show_private(run, guard));
@@ -179,10 +208,20 @@ uvm::Result<std::uint64_t> Pmap::encode_locked(uvm::Frame first, std::uint64_t p
   return codec_.encode(first, pages);
 }
 
+uvm::GpaRange Pmap::forget_tables_locked(uvm::GpaRange range) {
+  if (table_.reserve() && loader_.reserve() && pv_list_->remove(this, range)) {
+    table_.clear(range);
+    return range;
+  }
+  // Losing more than was asked for is always right (property P0).
+  table_.clear(config_.covered);
+  pv_list_->remove_all(this);
+  return config_.covered;
+}
+
 void Pmap::forget_locked(uvm::GpaRange range) {
-  table_.clear(range);
-  pv_list_->remove(this, range);
-  loader_.arm(range);
+  const uvm::GpaRange gone = forget_tables_locked(range);
+  loader_.arm(gone);
 }
 
 void Pmap::remove(uvm::GpaRange range) noexcept {
@@ -196,8 +235,11 @@ void Pmap::discard(uvm::GpaRange range) noexcept {
   const uvm::GpaRange mine = range.intersection(config_.covered);
   if (mine.empty()) return;
   uvm::MutexLock lock(mutex_);
-  table_.clear(mine);
-  pv_list_->remove(this, mine);
+  if (const uvm::GpaRange gone = forget_tables_locked(mine); gone != mine) {
+    loader_.arm(gone);
+    loader_.free_private(mine);
+    return;
+  }
   loader_.discard(mine);
 }
 
@@ -205,15 +247,17 @@ void Pmap::protect(uvm::GpaRange range, Protection most) noexcept {
   const uvm::GpaRange mine = range.intersection(config_.covered);
   if (mine.empty()) return;
   uvm::MutexLock lock(mutex_);
-  if (!uvm::includes(most, Protection::Read)) {
+  if (!uvm::includes(most, Protection::Read) || !table_.reserve() || !loader_.reserve()) {
     forget_locked(mine);
     return;
   }
   table_.lower(mine, most);
   if (uvm::includes(most, Protection::Write)) return;
-  for (const uvm::GpaRange gone : loader_.forbid_writes(mine)) {
-    table_.clear(gone);
-    pv_list_->remove(this, gone);
+  for (uvm::GpaRange rest = mine; !rest.empty();) {
+    const uvm::GpaRange gone = loader_.forbid_writes(rest);
+    if (gone.empty()) return;
+    forget_locked(gone);
+    rest = rest.from(gone.end());
   }
 }
 
@@ -235,10 +279,12 @@ void Pmap::drop_all() noexcept {
 
 // ---- private frames -------------------------------------------------------------------------------------
 
-uvm::Result<uvm::Frame> Pmap::promote(const uvm::Promotion& promotion) noexcept {
+uvm::Result<uvm::Frame> Pmap::promote(const uvm::Promotion& promotion) noexcept try {
   UVMM_CHECK(check(uvm::GpaRange::page_of(promotion.page)));
   return promotion.placement == uvm::Placement::InPlace ? promote_in_place(promotion)
                                                         : promote_shareable(promotion);
+} catch (const std::bad_alloc&) {
+  return uvm::out_of_memory([&] { return exhausted(uvm::GpaRange::page_of(promotion.page), "promoting"); });
 }
 
 bool Pmap::host_can_promote_locked(const uvm::Promotion& promotion) const {
@@ -295,11 +341,15 @@ uvm::Result<uvm::Frame> Pmap::promote_shareable(const uvm::Promotion& promotion)
     }
     return uvm::ok();
   };
-  if (auto status = fill(); !status) {
-    arena->free(frame);
-    return std::move(status).error();
+  uvm::Status filled;
+  try {
+    filled = fill();
+  } catch (const std::bad_alloc&) {
+    filled = uvm::out_of_memory([&] { return exhausted(page, "promoting"); });
   }
-  return frame;
+  if (filled) return frame;
+  arena->free(frame);
+  return std::move(filled).error();
 }
 
 uvm::Status Pmap::read_content(const uvm::Promotion& promotion, std::span<std::byte> to) const {
@@ -333,9 +383,14 @@ uvm::Status Pmap::fill(uvm::GpaRange range, std::span<const std::byte> bytes) {
                                               std::to_string(bytes.size()) + " bytes");
   }
   uvm::MutexLock lock(mutex_);
-  auto status = fill_locked(range, bytes);
-  if (!status) loader_.free_private(range);
-  return status;
+  uvm::Status filled;
+  try {
+    filled = fill_locked(range, bytes);
+  } catch (const std::bad_alloc&) {
+    filled = uvm::out_of_memory([&] { return exhausted(range, "filling"); });
+  }
+  if (!filled) loader_.free_private(range);
+  return filled;
 }
 
 uvm::Status Pmap::fill_locked(uvm::GpaRange range, std::span<const std::byte> bytes) {

@@ -36,7 +36,9 @@ struct PmapConfig {
       nullptr;  // not owned; shared between the pmaps of a share group, or null for one of its own
 };
 
-/// uvm::Pmap on host memory. Thread-safe, except for create, set_stage_two and destruction. See ept/ept.h.
+/// uvm::Pmap on host memory. Without memory for tables, what returns a Status says NoMemory, what returns
+/// nothing takes more translations away than it was asked to, and never less. Thread-safe, except for create,
+/// set_stage_two and destruction. See ept/ept.h.
 class Pmap final : public uvm::Pmap {
  public:
   /// Errors: Invalid (range not aligned, empty, or beyond 2^48), NoMemory (address space).
@@ -52,9 +54,12 @@ class Pmap final : public uvm::Pmap {
   /// Null when events are off or the host has none; events_reason() then says why. Owned by the pmap.
   [[nodiscard]] EventSource* events() { return events_.get(); }
   [[nodiscard]] const std::string& events_reason() const { return events_reason_; }
-  /// Lets everybody who sleeps on an event in this page try again: for an event that could not be resolved,
-  /// after the sleeper was told to stop (otherwise it only asks again).
+  /// Lets everybody who sleeps on an event in this page try again.
   void wake(uvm::Gpa page);
+  /// For an event that cannot be resolved: accesses to this page, those that sleep on it included, are errors
+  /// from now on (EFAULT, SIGSEGV; a copy_in() or copy_out() says PagerIo) and no events, until it is entered
+  /// again. Only waking the sleeper would not do: KVM's emulator asks again before it looks at signals.
+  void refuse(uvm::Gpa page);
 
   [[nodiscard]] uvm::Status enter(const uvm::Mapping& mapping) noexcept override;
   void remove(uvm::GpaRange range) noexcept override;
@@ -118,6 +123,11 @@ class Pmap final : public uvm::Pmap {
       REQUIRES(mutex_);
   /// Tables, reverse maps and window lose the range; private frames stay.
   void forget_locked(uvm::GpaRange range) REQUIRES(mutex_);
+  /// Tables and reverse maps lose the range, or, where there is no memory to cut it out, everything: what
+  /// they lost is for the window to lose too.
+  [[nodiscard]] uvm::GpaRange forget_tables_locked(uvm::GpaRange range) REQUIRES(mutex_);
+  [[nodiscard]] uvm::Result<Leaf> leaf_locked(const uvm::Mapping& mapping) REQUIRES(mutex_);
+  [[nodiscard]] uvm::Status enter_locked(const uvm::Mapping& mapping, const Leaf& leaf) REQUIRES(mutex_);
   /// A copy that failed, again, while nothing of the window changes; and why it failed.
   [[nodiscard]] uvm::Status copy_again(uvm::Gpa page, uvm::AccessKind access, std::span<std::byte> to,
                                        std::span<const std::byte> from) const;

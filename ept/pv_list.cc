@@ -1,6 +1,8 @@
 #include "ept/pv_list.h"
 
 #include <algorithm>
+#include <new>
+#include <utility>
 
 namespace ept {
 namespace {
@@ -17,12 +19,17 @@ void PvList::enter(Space space, uvm::Gpa at, const uvm::FrameRun& frames) {
   insert_locked(space, at, frames);
 }
 
-void PvList::remove(Space space, uvm::GpaRange range) {
+bool PvList::remove(Space space, uvm::GpaRange range) noexcept {
   uvm::MutexLock lock(mutex_);
-  remove_locked(space, range);
+  try {
+    remove_locked(space, range);
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
 }
 
-void PvList::remove_all(Space space) {
+void PvList::remove_all(Space space) noexcept {
   uvm::MutexLock lock(mutex_);
   const auto runs = spaces_.find(space);
   if (runs == spaces_.end()) return;
@@ -37,30 +44,58 @@ PvList::Runs::iterator PvList::erase_locked(Space space, Runs& runs, Runs::itera
   return runs.erase(run);
 }
 
+void PvList::add_locked(Space space, Runs& runs, uvm::Gpa at, const uvm::FrameRun& frames) {
+  auto& longest = longest_[frames.first.store];
+  const auto run = runs.emplace(at, frames).first;
+  try {
+    frames_.emplace(Key{frames.first.store, frames.first.index, Place{space, at}}, frames.count);
+  } catch (const std::bad_alloc&) {
+    runs.erase(run);
+    throw;
+  }
+  longest = std::max(longest, frames.count);
+}
+
+void PvList::resize_locked(Space space, Runs::iterator run, std::uint64_t count) {
+  const uvm::Frame first = run->second.first;
+  run->second.count = count;
+  frames_.find(Key{first.store, first.index, Place{space, run->first}})->second = count;
+  auto& longest = longest_.find(first.store)->second;
+  longest = std::max(longest, count);
+}
+
+void PvList::cut_front_locked(Space space, Runs& runs, Runs::iterator run, std::uint64_t pages) {
+  const auto [at, frames] = *run;
+  const uvm::FrameRun rest{frames.first + pages, frames.count - pages};
+  const uvm::Gpa begin = at + (pages << uvm::kPageShift);
+  auto record = frames_.extract(Key{frames.first.store, frames.first.index, Place{space, at}});
+  record.key() = Key{rest.first.store, rest.first.index, Place{space, begin}};
+  record.mapped() = rest.count;
+  frames_.insert(std::move(record));
+  auto node = runs.extract(run);
+  node.key() = begin;
+  node.mapped() = rest;
+  runs.insert(std::move(node));
+}
+
 void PvList::insert_locked(Space space, uvm::Gpa at, const uvm::FrameRun& frames) {
   if (frames.count == 0) return;
   Runs& runs = spaces_[space];
-  uvm::Gpa begin = at;
-  uvm::FrameRun whole = frames;
   // Neighbours that continue each other become one record.
-  if (auto left = runs.lower_bound(at); left != runs.begin()) {
-    --left;
-    if (range_of(left->first, left->second.count).end() == at &&
-        left->second.first + left->second.count == frames.first) {
-      begin = left->first;
-      whole = {left->second.first, left->second.count + frames.count};
-      erase_locked(space, runs, left);
-    }
+  auto left = runs.lower_bound(at);
+  if (left != runs.begin()) --left;
+  const bool joins_left = left != runs.end() && range_of(left->first, left->second.count).end() == at &&
+                          left->second.first + left->second.count == frames.first;
+  if (joins_left) {
+    resize_locked(space, left, left->second.count + frames.count);
+  } else {
+    add_locked(space, runs, at, frames);
+    left = runs.find(at);
   }
-  if (auto right = runs.find(range_of(begin, whole.count).end());
-      right != runs.end() && whole.first + whole.count == right->second.first) {
-    whole.count += right->second.count;
-    erase_locked(space, runs, right);
-  }
-  runs.emplace(begin, whole);
-  frames_.emplace(Key{whole.first.store, whole.first.index, Place{space, begin}}, whole.count);
-  auto& longest = longest_[whole.first.store];
-  longest = std::max(longest, whole.count);
+  const auto right = runs.find(range_of(left->first, left->second.count).end());
+  if (right == runs.end() || left->second.first + left->second.count != right->second.first) return;
+  resize_locked(space, left, left->second.count + right->second.count);
+  erase_locked(space, runs, right);
 }
 
 void PvList::remove_locked(Space space, uvm::GpaRange range) {
@@ -72,17 +107,23 @@ void PvList::remove_locked(Space space, uvm::GpaRange range) {
   while (run != runs.end() && run->first < range.end()) {
     const auto [begin, frames] = *run;
     const uvm::GpaRange covered = range_of(begin, frames.count);
-    if (!covered.overlaps(range)) {
-      ++run;
-      continue;
-    }
-    run = erase_locked(space, runs, run);
+    const auto next = std::next(run);
     const uvm::GpaRange head = covered.before(range.begin());
     const uvm::GpaRange tail = covered.from(range.end());
-    insert_locked(space, begin, {frames.first, head.pages()});
-    insert_locked(space, tail.begin(), {frames.first + (frames.count - tail.pages()), tail.pages()});
-    run = runs.lower_bound(std::max(range.begin(), begin));
-    if (!tail.empty()) break;
+    if (!head.empty() && !tail.empty()) {
+      // The only case that needs memory: alone in the range, so nothing has changed yet.
+      add_locked(space, runs, tail.begin(), {frames.first + (frames.count - tail.pages()), tail.pages()});
+    }
+    if (!covered.overlaps(range)) {
+      // before the range
+    } else if (!head.empty()) {
+      resize_locked(space, run, head.pages());
+    } else if (!tail.empty()) {
+      cut_front_locked(space, runs, run, frames.count - tail.pages());
+    } else {
+      erase_locked(space, runs, run);
+    }
+    run = next;
   }
 }
 

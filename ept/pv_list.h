@@ -24,10 +24,13 @@ class PvList {
     friend auto operator<=>(const Place&, const Place&) = default;
   };
 
-  /// `space` maps `frames` from `at` on, and nothing else there any more.
+  /// `space` maps `frames` from `at` on, and nothing else there any more. Without memory (std::bad_alloc) the
+  /// range is as before, or maps nothing.
   void enter(Space space, uvm::Gpa at, const uvm::FrameRun& frames);
-  void remove(Space space, uvm::GpaRange range);
-  void remove_all(Space space);
+  /// False: a record has to be cut in two and there is no memory for that; nothing has changed.
+  [[nodiscard]] bool remove(Space space, uvm::GpaRange range) noexcept;
+  /// Needs no memory.
+  void remove_all(Space space) noexcept;
 
   /// Every place where `frame` is mapped, in order.
   [[nodiscard]] std::vector<Place> places(uvm::Frame frame) const;
@@ -39,6 +42,11 @@ class PvList {
   void remove_locked(Space space, uvm::GpaRange range) REQUIRES(mutex_);
   void insert_locked(Space space, uvm::Gpa at, const uvm::FrameRun& frames) REQUIRES(mutex_);
   Runs::iterator erase_locked(Space space, Runs& runs, Runs::iterator run) REQUIRES(mutex_);
+  /// Both records of a run, or (std::bad_alloc) none.
+  void add_locked(Space space, Runs& runs, uvm::Gpa at, const uvm::FrameRun& frames) REQUIRES(mutex_);
+  void resize_locked(Space space, Runs::iterator run, std::uint64_t count) REQUIRES(mutex_);
+  /// The run without its first `pages`.
+  void cut_front_locked(Space space, Runs& runs, Runs::iterator run, std::uint64_t pages) REQUIRES(mutex_);
 
   struct Key {
     const uvm::FrameStore* store = nullptr;

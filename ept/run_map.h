@@ -2,8 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <iterator>
 #include <map>
-#include <vector>
+#include <new>
+#include <optional>
+#include <utility>
 
 #include "uvm/base/range.h"
 
@@ -22,7 +25,7 @@ class RunMap {
   void assign(uvm::GpaRange range, const Value& value) {
     if (range.empty()) return;
     erase(range);
-    runs_.emplace(range.begin(), Stored{range.end(), value});
+    insert(range.begin(), {range.end(), value});
     join(range.begin());
     join(range.end());
   }
@@ -31,30 +34,102 @@ class RunMap {
     if (range.empty()) return;
     split(range.begin());
     split(range.end());
-    runs_.erase(runs_.lower_bound(range.begin()), runs_.lower_bound(range.end()));
+    const auto end = runs_.lower_bound(range.end());
+    for (auto it = runs_.lower_bound(range.begin()); it != end;) drop(it++);
   }
 
-  /// The runs that overlap `range`, cut to it, ascending; gaps are left out.
-  [[nodiscard]] std::vector<Run> in(uvm::GpaRange range) const {
-    std::vector<Run> found;
+  /// Memory for that many more runs: as long as they suffice, assign() and erase() need no other. An erase()
+  /// adds one run at most, an assign() two, and one that replaces whole runs none. False: there is no memory,
+  /// and what was set aside before still is.
+  [[nodiscard]] bool reserve(std::size_t runs) noexcept try {
+    kept_ = runs;
+    while (spare_.size() < runs) spare_.try_emplace(next_spare());
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+
+  /// The runs that overlap a range, cut to it, ascending; gaps are left out. Each is looked up when it is its
+  /// turn, so the one that was seen last, and what is before it, may be changed meanwhile.
+  class Runs {
+   public:
+    class Iterator {
+     public:
+      Iterator(const RunMap* map, uvm::GpaRange rest) : map_(map), rest_(rest), run_(map->first_in(rest)) {}
+      [[nodiscard]] const Run& operator*() const { return *run_; }
+      Iterator& operator++() {
+        rest_ = rest_.from(run_->range.end());
+        run_ = map_->first_in(rest_);
+        return *this;
+      }
+      [[nodiscard]] bool operator==(std::default_sentinel_t /*end*/) const { return !run_; }
+
+     private:
+      const RunMap* map_;
+      uvm::GpaRange rest_;
+      std::optional<Run> run_;
+    };
+
+    Runs(const RunMap* map, uvm::GpaRange range) : map_(map), range_(range) {}
+    [[nodiscard]] Iterator begin() const { return {map_, range_}; }
+    [[nodiscard]] std::default_sentinel_t end() const { return {}; }
+
+   private:
+    const RunMap* map_;
+    uvm::GpaRange range_;
+  };
+  [[nodiscard]] Runs in(uvm::GpaRange range) const { return {this, range}; }
+
+  [[nodiscard]] std::optional<Run> first_in(uvm::GpaRange range) const {
+    if (range.empty()) return std::nullopt;
     auto it = runs_.upper_bound(range.begin());
-    if (it != runs_.begin()) --it;
-    for (; it != runs_.end() && it->first < range.end(); ++it) {
-      const auto run = *uvm::GpaRange::from_bounds(it->first, it->second.end);
-      const auto part = run.intersection(range);
-      if (part.empty()) continue;
-      found.push_back({part, it->second.value.advanced((part.begin() - it->first) >> uvm::kPageShift)});
-    }
-    return found;
+    if (it != runs_.begin() && std::prev(it)->second.end > range.begin()) --it;
+    if (it == runs_.end() || it->first >= range.end()) return std::nullopt;
+    const auto part = whole(it).intersection(range);
+    return Run{part, it->second.value.advanced((part.begin() - it->first) >> uvm::kPageShift)};
+  }
+
+  /// The whole run that `address` lies in; empty when it lies in a gap.
+  [[nodiscard]] uvm::GpaRange around(uvm::Gpa address) const {
+    const auto it = runs_.upper_bound(address);
+    if (it == runs_.begin() || std::prev(it)->second.end <= address) return {};
+    return whole(std::prev(it));
   }
 
   [[nodiscard]] std::size_t size() const { return runs_.size(); }
+  /// Runs that memory is there for: those that are, and those that were set aside.
+  [[nodiscard]] std::size_t room() const { return runs_.size() + spare_.size(); }
 
  private:
   struct Stored {
     uvm::Gpa end;
     Value value;
   };
+  using Map = std::map<uvm::Gpa, Stored>;
+
+  [[nodiscard]] static uvm::GpaRange whole(typename Map::const_iterator run) {
+    return *uvm::GpaRange::from_bounds(run->first, run->second.end);
+  }
+  /// Spare nodes are a stack, by numbers.
+  [[nodiscard]] uvm::Gpa next_spare() const { return uvm::Gpa(spare_.size()); }
+
+  void insert(uvm::Gpa at, const Stored& stored) {
+    if (spare_.empty()) {
+      runs_.emplace(at, stored);
+      return;
+    }
+    auto node = spare_.extract(std::prev(spare_.end()));
+    node.key() = at;
+    node.mapped() = stored;
+    runs_.insert(std::move(node));
+  }
+
+  void drop(typename Map::iterator run) {
+    auto node = runs_.extract(run);
+    if (spare_.size() >= kept_) return;
+    node.key() = next_spare();
+    spare_.insert(std::move(node));
+  }
 
   void split(uvm::Gpa at) {
     auto it = runs_.lower_bound(at);
@@ -62,8 +137,8 @@ class RunMap {
     --it;
     if (it->second.end <= at) return;
     const Stored tail{it->second.end, it->second.value.advanced((at - it->first) >> uvm::kPageShift)};
+    insert(at, tail);
     it->second.end = at;
-    runs_.emplace(at, tail);
   }
 
   /// Makes one run of the two that meet at `at`, when the second continues the first.
@@ -74,10 +149,12 @@ class RunMap {
     if (left->second.end != at) return;
     if (!(left->second.value.advanced((at - left->first) >> uvm::kPageShift) == right->second.value)) return;
     left->second.end = right->second.end;
-    runs_.erase(right);
+    drop(right);
   }
 
-  std::map<uvm::Gpa, Stored> runs_;
+  Map runs_;
+  Map spare_;
+  std::size_t kept_ = 0;
 };
 
 }  // namespace ept

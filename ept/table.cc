@@ -1,6 +1,7 @@
 #include "ept/table.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 namespace ept {
@@ -11,6 +12,10 @@ uvm::GpaRange slice(std::uint64_t base, int level, std::uint64_t index) {
   return uvm::GpaRange::from_size(uvm::Gpa(base + index * span_of(level)), span_of(level))
       .value_or(uvm::GpaRange());
 }
+
+/// Nodes that a change of rights inside the range can need: at each border a leaf of 1 GiB becomes one of
+/// 2 MiB, and that becomes pages.
+constexpr std::uint64_t kMostSplintered = 4;
 
 struct Indices {
   std::uint64_t first;
@@ -57,17 +62,42 @@ Table::Node* Table::node_at(Entry entry) {
 }
 
 Table::Node* Table::make_node() {
+  Node* node = new (std::nothrow) Node();
+  if (node == nullptr) node = take_spare();
+  if (node == nullptr) throw std::bad_alloc();
   ++nodes_;
-  return new Node();
+  return node;
+}
+
+Table::Node* Table::take_spare() {
+  if (spares_ == 0) return nullptr;
+  Node* const node = spare_;
+  spare_ = node_at(std::exchange(node->entries.front(), Entry()));
+  --spares_;
+  return node;
+}
+
+bool Table::reserve() noexcept {
+  for (; spares_ < kMostSplintered; ++spares_) {
+    Node* const node = new (std::nothrow) Node();
+    if (node == nullptr) return false;
+    node->entries.front() = Entry::node(reinterpret_cast<std::uint64_t>(spare_));
+    spare_ = node;
+  }
+  return true;
 }
 
 Table::Table() : root_(make_node()) {}
 
 Table::Table(Table&& other) noexcept
-    : nodes_(std::exchange(other.nodes_, 0)), root_(std::exchange(other.root_, nullptr)) {}
+    : nodes_(std::exchange(other.nodes_, 0)),
+      spares_(std::exchange(other.spares_, 0)),
+      spare_(std::exchange(other.spare_, nullptr)),
+      root_(std::exchange(other.root_, nullptr)) {}
 
 Table::~Table() {
   if (root_ != nullptr) free_node(root_, kLevels);
+  while (const Node* const spare = take_spare()) delete spare;
 }
 
 void Table::free_node(Node* node, int level) {

@@ -27,6 +27,10 @@ class Table {
   void clear(uvm::GpaRange range);
   /// Takes rights away; a leaf left without Read is cleared, and CopyOnWrite without Write becomes Exact.
   void lower(uvm::GpaRange range, uvm::Protection most);
+  /// Memory for the next clear() or lower(), which need no other then; a clear() of all that was ever set
+  /// needs none. Without it, and in set(), std::bad_alloc comes out, and parts of the range may have changed.
+  /// False: there is no memory.
+  [[nodiscard]] bool reserve() noexcept;
 
   struct Hit {
     Leaf leaf;               // of the page that was asked for
@@ -37,12 +41,13 @@ class Table {
   void for_each(uvm::GpaRange range, const std::function<void(uvm::GpaRange, const Leaf&)>& visit) const;
 
   /// Host memory of all nodes, bytes.
-  [[nodiscard]] std::uint64_t bytes() const { return nodes_ * uvm::kPageSize; }
+  [[nodiscard]] std::uint64_t bytes() const { return (nodes_ + spares_) * uvm::kPageSize; }
 
  private:
   struct Node;
   [[nodiscard]] static Node* node_at(Entry entry);
   [[nodiscard]] Node* make_node();
+  [[nodiscard]] Node* take_spare();
   void free_node(Node* node, int level);
   Node* descend(Entry& entry, int level);
   void set_in(Node& node, int level, std::uint64_t base, uvm::GpaRange range, const Leaf& first);
@@ -54,6 +59,8 @@ class Table {
   void collapse(Entry& entry, int level);
 
   std::uint64_t nodes_ = 0;
+  std::uint64_t spares_ = 0;
+  Node* spare_ = nullptr;  // the first; its first entry is the next one
   Node* root_;
 };
 

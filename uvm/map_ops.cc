@@ -110,7 +110,7 @@ void Space::detach(const Map::Entries& taken) {
 
 /// The first run of a new mapping. What the pager says against it is kept for the one who touches the page;
 /// that the host has no room for the mapping has to be known now.
-Status Space::enter_ahead(const MapRequest& request) {
+Status Space::enter_ahead(const MapRequest& request) try {
   if (request.protection == Protection::None || request.advice == Advice::Random) return ok();
   // Under a limit, zeros are made when somebody wants them.
   if (reclaim_.is_limited() && !request.object) return ok();
@@ -120,6 +120,8 @@ Status Space::enter_ahead(const MapRequest& request) {
     return std::move(entered).error().with_context("map " + to_string(range));
   }
   return ok();
+} catch (const std::bad_alloc&) {
+  return out_of_memory("map", request.range);
 }
 
 Status Space::unmap(GpaRange range) try {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 
+#include "ept/host/window.h"
 #include "uvm/base/error.h"
 #include "uvm/base/range.h"
 
@@ -34,5 +35,17 @@ uvm::Status scan_pages(uvm::HvaRange range, const std::function<void(const PageR
 /// The same, private pages only; the kernel skips the others.
 uvm::Status scan_private_pages(uvm::HvaRange range, const std::function<void(const PageRun&)>& visit,
                                PagemapSource source = PagemapSource::Best);
+
+/// Calls `visit` for the private runs of a window's range, as GPAs. Needs no memory, if `visit` does not.
+template <class F>
+void each_private_run(const Window& window, uvm::GpaRange range, F&& visit) {
+  // Two references: as much as a std::function holds without memory of its own.
+  const auto found = [&window, &visit](const PageRun& run) {
+    const uvm::Gpa begin = window.covered().begin() + (run.range.begin() - window.base());
+    visit(*uvm::GpaRange::from_size(begin, run.range.size()));
+  };
+  // The page map of one's own process is always readable; without it nothing private would be found.
+  (void)scan_private_pages(window.hva(range), found);
+}
 
 }  // namespace ept::host

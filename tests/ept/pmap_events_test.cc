@@ -1,7 +1,11 @@
 // Events: threads stand for vCPUs and touch the window through pointers, a handler thread stands for the
 // virtual machine's. Nothing here waits for a clock.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <cerrno>
 #include <mutex>
 
 #include "tests/ept/ept_support.h"
@@ -50,6 +54,39 @@ TEST(PmapEvents, WakeLetsTheSleeperAskAgain) {
     store(*pmap, 2, std::byte{1});
   }
   EXPECT_GE(asked, 2);
+}
+
+/// What KVM's emulator does with guest memory: an access of the kernel's, which no signal ends while it
+/// sleeps on an event. How many bytes it got; 0: EFAULT.
+ssize_t read_in_kernel(Pmap& pmap, std::uint64_t number) {
+  std::array<int, 2> ends{};
+  EXPECT_EQ(::pipe(ends.data()), 0);
+  const ssize_t got = ::write(ends[1], pmap.bytes(pages(number, 1)).data(), kPage);
+  EXPECT_TRUE(got >= 0 || errno == EFAULT);
+  for (const int end : ends) ::close(end);
+  return std::max<ssize_t>(got, 0);
+}
+
+TEST(PmapEvents, ARefusedPageIsAnErrorForWhoeverSleepsOnIt) {
+  const auto pmap = make_pmap(pages(0, 8));
+  REQUIRE_EVENTS(pmap);
+  ASSERT_OK(pmap->enter({pages(0, 4), std::nullopt, uvm::Fill::Present, Protection::All}));
+  for (const std::uint64_t number : {1U, 5U}) {  // absent, and never entered
+    SCOPED_TRACE("page " + std::to_string(number));
+    {
+      Handler handler(*pmap, [&](const StageTwoEvent& event) { pmap->refuse(event.address); });
+      EXPECT_EQ(read_in_kernel(*pmap, number), 0);
+      std::array<std::byte, 8> bytes{};
+      EXPECT_EQ(kind_of(pmap->copy_out(*uvm::GpaRange::from_size(page(number), 8), bytes)),
+                uvm::ErrorKind::PagerIo);
+      EXPECT_EQ(handler.events(), 1) << "it asked again";
+    }
+    // Later it can be brought in after all.
+    ASSERT_OK(pmap->fill(pages(number, 1), std::vector<std::byte>(kPage, std::byte{7})));
+    ASSERT_OK(pmap->enter({pages(number, 1), std::nullopt, uvm::Fill::Present, Protection::All}));
+    EXPECT_EQ(read_in_kernel(*pmap, number), static_cast<ssize_t>(kPage));
+    EXPECT_EQ(load(*pmap, number), std::byte{7});
+  }
 }
 
 TEST(PmapEvents, RemovedPagesOfEveryKindAreEvents) {

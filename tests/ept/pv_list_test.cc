@@ -60,7 +60,7 @@ TEST(PvList, RandomisedAgainstAPlainMap) {
         list.enter(&spaces[space], page(first), {frame, count});
         for (std::uint64_t i = 0; i < count; ++i) model[{space, first + i}] = frame + i;
       } else {
-        list.remove(&spaces[space], pages(first, count));
+        EXPECT_TRUE(list.remove(&spaces[space], pages(first, count)));
         for (std::uint64_t i = 0; i < count; ++i) model.erase({space, first + i});
       }
       for (int probe = 0; probe < 4; ++probe) {

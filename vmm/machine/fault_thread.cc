@@ -61,7 +61,7 @@ bool FaultThread::resolve(const ept::StageTwoEvent& event) {
   const auto resolved = memory_.space().fault(event.address, event.access);
   if (resolved) return true;
   if (callbacks_.failed(event.address, resolved.error()) == Unresolved::TryAgain) return false;
-  memory_.pmap().wake(event.address.page_down());
+  memory_.pmap().refuse(event.address);
   return true;
 }
 

@@ -16,7 +16,7 @@ namespace vmm {
 
 /// What becomes of an event that cannot be resolved now.
 enum class Unresolved : std::uint8_t {
-  EndMachine,  // the sleeper is woken; told to stop, it does not ask again
+  EndMachine,  // the sleeper's access, and every later one, is an error
   TryAgain,    // it sleeps on, and the event is tried again every now and then
 };
 
