@@ -309,6 +309,8 @@ uvm::Status Loader::hide_private(const Run& piece) {
   bool any = false;
   UVMM_CHECK(host::scan_pages(hva(range), [&](const host::PageRun&) { any = true; }));
   if (any) {
+    // Pages in the stash that nobody knows of would be lost.
+    if (!stash_.can_assign()) return uvm::Error(uvm::ErrorKind::NoMemory, "no memory to note the stash");
     UVMM_CHECK(window_->move_pages_to(*stash_window_, range));
     UVMM_CHECK(stash_window_->set_access(range, Access::ReadWrite));
     stash_.assign(range, shown.with(Guard::Open));

@@ -49,6 +49,9 @@ class RunMap {
     return false;
   }
 
+  /// Whether the next assign() can be done, whatever it cuts.
+  [[nodiscard]] bool can_assign() noexcept { return spare_.size() >= kMostAdded || reserve(kMostAdded); }
+
   /// The runs that overlap a range, cut to it, ascending; gaps are left out. Each is looked up when it is its
   /// turn, so the one that was seen last, and what is before it, may be changed meanwhile.
   class Runs {
@@ -151,6 +154,8 @@ class RunMap {
     left->second.end = right->second.end;
     drop(right);
   }
+
+  static constexpr std::size_t kMostAdded = 3;  // for a moment: two cuts, and the new one
 
   Map runs_;
   Map spare_;

@@ -179,11 +179,6 @@ const std::vector<Operation> kOperations = {
        w.space->unwire_all();
        return uvm::ok();
      }},
-    {"fork",
-     [](W& w) -> Status {
-       UVMM_TRY(w.other, w.space->fork("child", *w.other_pmap));
-       return uvm::ok();
-     }},
     {"limited_fault", [](W& w) { return w.space->fault(page(40), AccessKind::Write); }, Limited::Yes},
     {"limited_write", [](W& w) { return write(w, 40, std::byte{0x77}); }, Limited::Yes},
     {"page_out", reclaim, Limited::Yes},
@@ -195,12 +190,6 @@ const std::vector<Operation> kOperations = {
          EXPECT_TRUE(w.space->reclaim(16 * kPage));
        }
        return w.space->fault(page(3), AccessKind::Write);
-     },
-     Limited::Yes},
-    {"limited_fork",
-     [](W& w) -> Status {
-       UVMM_TRY(w.other, w.space->fork("child", *w.other_pmap));
-       return uvm::ok();
      },
      Limited::Yes},
 };

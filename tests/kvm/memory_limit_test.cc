@@ -198,6 +198,18 @@ TEST_F(MemoryLimit, EveryByteIsRightAndNoMoreMemoryIsUsed) {
   EXPECT_EQ(log_text(), "");
 }
 
+TEST_F(MemoryLimit, TwoGigabytesInHalfOfOneAreRightToTheLastByte) {
+  if (std::getenv("UVMM_LONG_TESTS") == nullptr) {
+    GTEST_SKIP()
+        << "minutes long, and needs 1.5 GiB of disk: ./dev test --long; a smaller guest is walked above";
+  }
+  const ResidentPeak peak;
+  const auto report = run_machine(walk(2048 * kMiB, 512 * kMiB, "passes=1 mode=verify page=2m"));
+  EXPECT_EQ(report.status, 0) << report.summary;
+  EXPECT_LE(peak.bytes(), (512 + 32) * kMiB);
+  EXPECT_EQ(log_text(), "");
+}
+
 TEST_F(MemoryLimit, CompressedSwapGivesEveryByteBack) {
   auto config = walk(64 * kMiB, 16 * kMiB, "passes=1 mode=verify page=2m");
   config.overcommit.compress = true;
