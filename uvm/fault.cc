@@ -367,7 +367,7 @@ GpaRange Fault::run_around(const Entry& entry, const LockedAmap& amap, const Fau
     run = run.before(entry.page_of_slot(*above));
   }
   run = context_.pmap.unserved(page_, run, plan.rights);
-  if (plan.fill == Fill::CopyOnWrite || plan.fill == Fill::Zero || !entry.is_private()) return run;
+  if (plan.fill == Fill::CopyOnWrite || plan.fill == Fill::Zero || !entry.has_layer()) return run;
   // An exact mapping would hide private pages that the host made.
   context_.pmap.harvest(run, [&](GpaRange found, Frame) {
     if (found.end() <= page_) run = run.from(found.end());

@@ -5,7 +5,22 @@
 #include <set>
 #include <utility>
 
+#include "uvm/locked_amap.h"
+
 namespace uvm {
+namespace {
+
+/// Whether two neighbours can be one entry again. What is in a share group has no private pages in place,
+/// what is beside it may have some: were they one, the whole would be taken for shared, and those pages would
+/// move under their pins, or be missing in a copy of the group.
+bool may_join(const Entry& low, const Entry& high) {
+  if (!low.merges_with(high)) return false;
+  if (!low.amap || low.needs_copy) return true;
+  const LockedAmap amap(low);
+  return amap.is_shared(low) == amap.is_shared(high);
+}
+
+}  // namespace
 
 Map::Entries::const_iterator Map::first_at(Gpa address) const {
   auto at = entries_.upper_bound(address);
@@ -188,7 +203,7 @@ void Map::merge(GpaRange range) {
   if (at != entries_.begin()) --at;
   while (at != entries_.end() && at->first <= range.end()) {
     const auto next = std::next(at);
-    if (next == entries_.end() || !at->second.merges_with(next->second)) {
+    if (next == entries_.end() || !may_join(at->second, next->second)) {
       at = next;
       continue;
     }

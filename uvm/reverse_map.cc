@@ -1,6 +1,7 @@
 #include "uvm/reverse_map.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "uvm/pin_table.h"
@@ -89,15 +90,14 @@ void ReverseMap::each_place(ObjectRange range, const std::function<void(Pmap&, G
 
 bool ReverseMap::is_shared_in(ObjectRange range) const {
   if (views_.size() < 2) return false;
-  // Two uses of one view never overlap, so pages that two uses show are shared.
-  std::vector<ObjectRange> windows;
-  for (const Use& use : uses_) {
-    const ObjectRange part = use.window().intersection(range);
-    if (!part.empty()) windows.push_back(part);
-  }
-  std::sort(windows.begin(), windows.end());
-  for (std::size_t i = 1; i < windows.size(); ++i) {
-    if (windows[i].begin() < windows[i - 1].end()) return true;
+  // Two uses of one view never overlap, so pages that two uses show are shared. A range is asked about by one
+  // who shows all of it: the next use that shows some of it settles the question.
+  for (auto one = uses_.begin(); one != uses_.end(); ++one) {
+    const ObjectRange part = one->window().intersection(range);
+    if (part.empty()) continue;
+    for (auto other = std::next(one); other != uses_.end(); ++other) {
+      if (other->window().overlaps(part)) return true;
+    }
   }
   return false;
 }

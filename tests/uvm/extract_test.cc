@@ -139,6 +139,23 @@ TEST_F(ExtractTest, RefusalsChangeNothing) {
   EXPECT_EQ(viewer.space->entries().size(), 1U);
 }
 
+/// The pages beside what is shared are of one space alone still: private where they are, pins included.
+TEST_F(ExtractTest, WhatLiesBesideStaysInItsPlace) {
+  EXPECT_OK(space.map(ram(pages(0, 16))));
+  guest.write_pattern(5, 1);
+  const auto held = pin(pages(3, 1));
+  ASSERT_TRUE(is_ok(held));
+  EXPECT_OK(space.extract(request(pages(8, 1), 0), *viewer.space));
+  const auto again = pin(pages(2, 3));
+  ASSERT_TRUE(is_ok(again));
+  guest.write_pattern(3, 2);
+  EXPECT_TRUE(uses_pinned_frames(guest, *held));
+  EXPECT_TRUE(uses_pinned_frames(guest, *again));
+  Guest child(arena, "child", guest);
+  EXPECT_TRUE(is_pattern(child.page_at(3), 2));
+  EXPECT_TRUE(is_pattern(child.page_at(5), 1)) << "no slot of the group names it";
+}
+
 TEST_F(ExtractTest, AFailureInTheMiddleLosesNothing) {
   EXPECT_OK(space.map(ram(pages(0, 8))));
   for (std::uint64_t i = 0; i < 8; ++i) guest.write_pattern(i, i + 1);

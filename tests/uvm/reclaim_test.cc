@@ -187,6 +187,19 @@ TEST_F(ReclaimTest, RefusesWhatItCannotCount) {
   EXPECT_ERROR(space.set_limit({kLimit * kPage, nullptr, {}}), ErrorKind::Invalid);
 }
 
+TEST_F(ReclaimTest, ALimitThatComesLateKeepsPagesOfSharedZeros) {
+  Guest other(arena, "other");
+  auto zeros = ram(pages(0, 32));
+  zeros.sharing = uvm::Sharing::Shared;
+  EXPECT_OK(other.space->map(zeros));
+  other.write_pattern(5, 1);
+  EXPECT_OK(other.space->set_limit({kLimit * kPage, &swap, {}}));
+  EXPECT_TRUE(is_zero(other.page_at(6))) << "the cluster around it was filled";
+  EXPECT_TRUE(is_pattern(other.page_at(5), 1));
+  EXPECT_OK(other.space->reclaim(32 * kPage));
+  EXPECT_TRUE(is_pattern(other.page_at(5), 1));
+}
+
 TEST_F(ReclaimTest, MetadataIsSmall) {
   const std::uint64_t before = space.metadata_bytes() - guest.mmu.metadata_bytes();
   write_pages(0, kLimit, 1);

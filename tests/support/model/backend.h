@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "tests/support/fake_swap.h"
 #include "tests/support/model/reference.h"
 #include "uvm/object.h"
 #include "uvm/space.h"
@@ -61,6 +62,9 @@ class Backend {
   [[nodiscard]] virtual uvm::Result<std::unique_ptr<Machine>> fork(Machine& parent,
                                                                    const std::string& name) = 0;
 
+  /// Where the pages of spaces under a memory limit go; null: this host cannot do it. Outlives the machines.
+  [[nodiscard]] virtual uvm::Swap* swap() { return &swap_; }
+
   /// Objects [0, kObjects), of kObjectPages pages with first_word() in them; kReadOnlyObject is one that no
   /// shared mapping may write.
   [[nodiscard]] virtual std::shared_ptr<uvm::Object> object(int object) = 0;
@@ -72,6 +76,9 @@ class Backend {
   /// Whether private copies of an object's pages, and pages that a pin holds, survive the object's getting
   /// shorter. A host file's do not: the kernel takes them away itself.
   [[nodiscard]] virtual bool pages_survive_truncation() const { return true; }
+
+ private:
+  FakeSwap swap_;
 };
 
 }  // namespace test::model

@@ -26,6 +26,7 @@ class Generator {
     op.value = below(8) == 0 ? 0 : random_() >> 16;
     op.object = static_cast<int>(below(kObjects + 1)) - 1;
     op.object_page = below(kObjectPages);
+    op.to = below(kPages);
     fill_rights(op);
     adapt(op);
     return stripped(op);
@@ -40,11 +41,12 @@ class Generator {
       std::uint64_t weight;
     };
     constexpr Weight kWeights[] = {
-        {Do::Store, 26}, {Do::Load, 10},   {Do::Write, 8},    {Do::Read, 6},    {Do::Map, 12},
-        {Do::Unmap, 4},  {Do::Protect, 6}, {Do::Inherit, 5},  {Do::Advise, 2},  {Do::Execute, 2},
-        {Do::Fault, 5},  {Do::Pin, 8},     {Do::Unpin, 3},    {Do::Dma, 12},    {Do::Fork, 3},
-        {Do::Drop, 5},   {Do::Create, 5},  {Do::Truncate, 3}, {Do::Destroy, 1}, {Do::Peek, 4},
-        {Do::Poke, 6},   {Do::Reshare, 3},
+        {Do::Store, 26},    {Do::Load, 10},   {Do::Write, 8},    {Do::Read, 6},    {Do::Map, 12},
+        {Do::Unmap, 4},     {Do::Protect, 6}, {Do::Inherit, 5},  {Do::Advise, 2},  {Do::Execute, 2},
+        {Do::Fault, 5},     {Do::Pin, 8},     {Do::Unpin, 3},    {Do::Dma, 12},    {Do::Fork, 3},
+        {Do::Drop, 5},      {Do::Create, 5},  {Do::Truncate, 3}, {Do::Destroy, 1}, {Do::Peek, 4},
+        {Do::Poke, 6},      {Do::Reshare, 3}, {Do::Limit, 2},    {Do::Evict, 6},   {Do::WireAll, 2},
+        {Do::UnwireAll, 6}, {Do::Extract, 9},
     };
     std::uint64_t sum = 0;
     for (const Weight& one : kWeights) sum += one.weight;
@@ -76,6 +78,7 @@ class Generator {
     op.shared_writes = below(2) == 0 ? uvm::SharedWrites::Refuse : uvm::SharedWrites::Allow;
     op.pin_access = below(3) == 0 ? uvm::PinAccess::Read : uvm::PinAccess::Write;
     op.policy = below(12) == 0 ? static_cast<uvm::ForkPolicy>(below(3)) : uvm::ForkPolicy::Copy;
+    op.scope = static_cast<uvm::WireScope>(below(3));
   }
 
   /// What makes a step likely to mean something.
@@ -106,6 +109,16 @@ class Generator {
     op.count = std::min(op.count, kPages - op.first);
     if (op.what != Do::Map && op.what != Do::Truncate && below(2) == 0)
       op.count = 1 + below(std::min<std::uint64_t>(op.count, 3));
+    if (op.what == Do::Evict && below(2) == 0) op.count = kPages;
+    if (op.what == Do::Extract) adapt_extract(op);
+    op.to = std::min(op.to, kPages - op.count);
+  }
+
+  void adapt_extract(Op& op) {
+    // Mostly a little, to where nothing is yet: the upper pages.
+    op.count = std::min<std::uint64_t>(op.count, 1 + below(3));
+    if (below(2) == 0) op.to = kPages - op.count - below(4);
+    if (below(4) != 0) op.protection = Protection::Read;
   }
 
   /// Only what the kind of step looks at, so that it reads well.
@@ -115,6 +128,15 @@ class Generator {
       case Do::Create:
       case Do::Destroy:
       case Do::Drop:
+      case Do::Limit:
+      case Do::UnwireAll:
+        return bare;
+      case Do::Evict:
+        bare.count = op.count;
+        return bare;
+      case Do::WireAll:
+        bare.policy = op.policy;
+        bare.scope = op.scope;
         return bare;
       case Do::Truncate:
         return {.what = op.what, .count = op.count, .object = op.object, .probe = op.probe};
@@ -161,7 +183,12 @@ class Generator {
       bare.pin_access = op.pin_access;
       bare.policy = op.policy;
     }
-    if (op.what == Do::Map || op.what == Do::Protect) bare.protection = op.protection;
+    if (op.what == Do::Extract) {
+      bare.child = op.child;
+      bare.to = op.to;
+    }
+    if (op.what == Do::Map || op.what == Do::Protect || op.what == Do::Extract)
+      bare.protection = op.protection;
     if (op.what == Do::Map || op.what == Do::Inherit) bare.inherit = op.inherit;
     if (op.what == Do::Map || op.what == Do::Advise) bare.advice = op.advice;
     if (op.what == Do::Map) {

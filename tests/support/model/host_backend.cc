@@ -244,6 +244,10 @@ uvm::Result<std::unique_ptr<Machine>> HostBackend::fork(Machine& parent, const s
   return started(std::move(machine), std::move(space));
 }
 
+uvm::Swap* HostBackend::swap() {
+  return events_ == ept::Events::Never ? nullptr : Backend::swap();
+}
+
 std::shared_ptr<uvm::Object> HostBackend::object(int object) {
   return objects_[static_cast<std::size_t>(object)];
 }

@@ -110,6 +110,8 @@ class HostBackend : public Backend {
   void truncate(int object, std::uint64_t pages) override;
   [[nodiscard]] Words words(int object, std::uint64_t page) override;
   [[nodiscard]] bool pages_survive_truncation() const override { return false; }
+  /// A limit needs events.
+  [[nodiscard]] uvm::Swap* swap() override;
 
  protected:
   /// A machine over a pmap of its own, not started.

@@ -7,10 +7,10 @@
 namespace test::model {
 namespace {
 
-constexpr const char* kDoNames[] = {"Create", "Destroy", "Map",     "Unmap",   "Protect", "Inherit",
-                                    "Advise", "Load",    "Store",   "Execute", "Read",    "Write",
-                                    "Fault",  "Pin",     "Unpin",   "Dma",     "Fork",    "Drop",
-                                    "Peek",   "Poke",    "Reshare", "Truncate"};
+constexpr const char* kDoNames[] = {
+    "Create",  "Destroy", "Map",     "Unmap",    "Protect", "Inherit", "Advise",  "Load",      "Store",
+    "Execute", "Read",    "Write",   "Fault",    "Pin",     "Unpin",   "Dma",     "Fork",      "Drop",
+    "Peek",    "Poke",    "Reshare", "Truncate", "Limit",   "Evict",   "WireAll", "UnwireAll", "Extract"};
 constexpr const char* kProtectionNames[] = {
     "None", "Read", "Write", "ReadWrite", "Execute", "ReadExecute", "Write | uvm::Protection::Execute",
     "All"};
@@ -53,6 +53,7 @@ std::string to_code(const Op& op) {
   static constexpr const char* kAccess[] = {"Read", "Write", "Execute"};
   static constexpr const char* kFault[] = {"Plain", "Wire", "WireMax"};
   static constexpr const char* kReach[] = {"Refuse", "Allow"};
+  static constexpr const char* kScope[] = {"Current", "Future", "Both"};
   static constexpr const char* kPolicy[] = {"Copy", "Quiesce", "Refuse"};
   const Op usual;
   Fields fields;
@@ -66,6 +67,7 @@ std::string to_code(const Op& op) {
   fields.number("value", op.value, usual.value);
   if (op.object != usual.object) fields.add("object", std::to_string(op.object));
   fields.number("object_page", op.object_page, usual.object_page);
+  fields.number("to", op.to, usual.to);
   fields.name("protection", "uvm::Protection", kProtectionNames, op.protection, usual.protection);
   fields.name("max_protection", "uvm::Protection", kProtectionNames, op.max_protection, usual.max_protection);
   fields.name("sharing", "uvm::Sharing", kSharing, op.sharing, usual.sharing);
@@ -76,6 +78,7 @@ std::string to_code(const Op& op) {
   fields.name("fault", "uvm::FaultKind", kFault, op.fault, usual.fault);
   fields.name("pin_access", "uvm::PinAccess", kAccess, op.pin_access, usual.pin_access);
   fields.name("policy", "uvm::ForkPolicy", kPolicy, op.policy, usual.policy);
+  fields.name("scope", "uvm::WireScope", kScope, op.scope, usual.scope);
   fields.name("shared_writes", "uvm::SharedWrites", kReach, op.shared_writes, usual.shared_writes);
   fields.number("probe", op.probe, usual.probe);
   return fields.text();

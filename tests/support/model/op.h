@@ -49,8 +49,13 @@ enum class Do : std::uint8_t {
   Poke,      // a debugger's write
   Reshare,   // a private page that is as before becomes the object's again
   Truncate,  // `object` to `count` pages, down or up
+  Limit,     // the space lives within a memory limit from now on, over a swap area
+  Evict,     // up to `count` of its pages out of memory
+  WireAll,   // the space as a whole: what is mapped, what will be, or both
+  UnwireAll,
+  Extract,  // [first, count) becomes visible in the space `child`, from its page `to` on, with `protection`
 };
-inline constexpr std::size_t kKinds = static_cast<std::size_t>(Do::Truncate) + 1;
+inline constexpr std::size_t kKinds = static_cast<std::size_t>(Do::Extract) + 1;
 
 struct Op {
   Do what = Do::Drop;
@@ -63,6 +68,7 @@ struct Op {
   std::uint64_t value = 0;  // written
   int object = -1;          // -1: none
   std::uint64_t object_page = 0;
+  std::uint64_t to = 0;  // page
   uvm::Protection protection = uvm::Protection::All;
   uvm::Protection max_protection = uvm::Protection::All;
   uvm::Sharing sharing = uvm::Sharing::Private;
@@ -73,6 +79,7 @@ struct Op {
   uvm::FaultKind fault = uvm::FaultKind::Plain;
   uvm::PinAccess pin_access = uvm::PinAccess::Write;
   uvm::ForkPolicy policy = uvm::ForkPolicy::Copy;
+  uvm::WireScope scope = uvm::WireScope::Both;
   uvm::SharedWrites shared_writes = uvm::SharedWrites::Refuse;  // of a poke
   /// The page of every space that is looked at after the step.
   std::uint64_t probe = 0;

@@ -108,10 +108,19 @@ void Reference::make_private(std::size_t space, std::uint64_t page) {
 
 // ---- what an operation answers --------------------------------------------------------------------------
 
+std::vector<uvm::ForkPolicy> Reference::policies(std::size_t space, std::uint64_t page) const {
+  std::vector<uvm::ForkPolicy> found;
+  for (const auto& pin : pins_) {
+    if (pin && pin->space == space && pin->first <= page && page < pin->first + pin->frames.size())
+      found.push_back(pin->policy);
+  }
+  const auto& whole = wholes_[space];
+  if (whole && whole->pages.count(page) != 0) found.push_back(whole->policy);
+  return found;
+}
+
 std::uint64_t Reference::pins_of_page(std::size_t space, std::uint64_t page) const {
-  return static_cast<std::uint64_t>(std::count_if(pins_.begin(), pins_.end(), [&](const auto& pin) {
-    return pin && pin->space == space && pin->first <= page && page < pin->first + pin->frames.size();
-  }));
+  return policies(space, page).size();
 }
 
 bool Reference::is_pinned(std::size_t space, std::uint64_t first, std::uint64_t count) const {
@@ -119,6 +128,11 @@ bool Reference::is_pinned(std::size_t space, std::uint64_t first, std::uint64_t 
     if (pins_of_page(space, page) != 0) return true;
   }
   return false;
+}
+
+bool Reference::has_any(std::size_t space, std::uint64_t first, std::uint64_t count) const {
+  const auto there = spaces_[space]->lower_bound(first);
+  return there != spaces_[space]->end() && there->first < first + count;
 }
 
 bool Reference::has_hole(const Op& op) const {
@@ -172,6 +186,16 @@ Expected Reference::expect(const Op& op) const {
       return expect_pin(op);
     case Do::Fork:
       return op.child == op.space ? nothing : expect_fork(op);
+    case Do::Limit:
+      return expect_limit(op);
+    case Do::Evict:
+      return is_limited(op.space) ? Expected{} : nothing;
+    case Do::WireAll:
+      return expect_wire_all(op);
+    case Do::UnwireAll:
+      return wholes_[op.space] ? Expected{} : nothing;
+    case Do::Extract:
+      return has_space(op.child) ? expect_extract(op) : nothing;
     default:
       return {};
   }
@@ -181,11 +205,14 @@ Expected Reference::expect_map(const Op& op) const {
   const bool is_too_much = op.object == kReadOnlyObject && op.sharing == Sharing::Shared &&
                            includes(op.max_protection, Protection::Write);
   if (is_too_much) return {ErrorKind::Protection};
-  const Space& space = *spaces_[op.space];
-  const auto there = space.lower_bound(op.first);
-  if (there == space.end() || there->first >= op.first + op.count) return {};
-  if (op.overlap == uvm::Overlap::Refuse) return {ErrorKind::Busy};
-  if (is_pinned(op.space, op.first, op.count)) return {ErrorKind::Pinned};
+  if (is_limited(op.space) && is_uncountable(mapped_by(op, op.first))) return {ErrorKind::Unsupported};
+  if (has_any(op.space, op.first, op.count)) {
+    if (op.overlap == uvm::Overlap::Refuse) return {ErrorKind::Busy};
+    if (is_pinned(op.space, op.first, op.count)) return {ErrorKind::Pinned};
+  }
+  const bool is_wired = wires_future(op.space) && op.protection != Protection::None;
+  // Pages are absent from a place on.
+  if (is_wired && is_past_the_end(mapped_by(op, op.first + op.count - 1))) return {ErrorKind::EndOfObject};
   return {};
 }
 
@@ -194,6 +221,8 @@ Expected Reference::expect_protect(const Op& op) const {
   for (std::uint64_t page = op.first; page < op.first + op.count; ++page) {
     if (!includes(spaces_[op.space]->at(page).max_protection, op.protection)) return {ErrorKind::Protection};
   }
+  if (!wires_future(op.space)) return {};
+  if (has_lost(op.space, missing(op.space, pages_of(op), op.protection))) return {ErrorKind::EndOfObject};
   return {};
 }
 
@@ -237,11 +266,9 @@ Expected Reference::expect_fork(const Op& op) const {
   Expected expected;
   for (const auto& [number, page] : *spaces_[op.space]) {
     const bool is_given = page.inherit == Inherit::Share || page.inherit == Inherit::Copy;
-    for (const auto& pin : pins_) {
-      const bool is_pinned =
-          pin && pin->space == op.space && pin->first <= number && number < pin->first + pin->frames.size();
-      if (!is_pinned || !is_given) continue;
-      if (pin->policy != uvm::ForkPolicy::Copy) return {ErrorKind::Pinned};
+    for (const uvm::ForkPolicy policy : policies(op.space, number)) {
+      if (!is_given) continue;
+      if (policy != uvm::ForkPolicy::Copy) return {ErrorKind::Pinned};
       // Pages that lie where this space alone can use them cannot begin to be shared while they are pinned.
       if (page.inherit == Inherit::Share && page.has_layer()) expected.or_error = ErrorKind::Pinned;
     }
@@ -250,6 +277,95 @@ Expected Reference::expect_fork(const Op& op) const {
     if (would_leak) expected.error = ErrorKind::Unsupported;
   }
   return expected;
+}
+
+Expected Reference::expect_extract(const Op& op) const {
+  if (op.child == op.space || !includes(op.protection, Protection::Read)) return {ErrorKind::Invalid};
+  if (has_hole(op)) return {ErrorKind::NoMapping};
+  Expected expected;
+  bool is_lost = false;
+  bool is_uncounted = false;
+  for (std::uint64_t number = op.first; number < op.first + op.count; ++number) {
+    const Page& page = spaces_[op.space]->at(number);
+    if (!includes(page.max_protection, op.protection)) return {ErrorKind::Protection};
+    // Where another space could not use them; the model does not know which pages those are.
+    if (page.has_layer() && pins_of_page(op.space, number) != 0) expected.or_error = ErrorKind::Pinned;
+    is_lost |= is_past_the_end(page);
+    is_uncounted |= is_uncountable(page);
+  }
+  if (has_any(op.child, op.to, op.count)) {
+    expected.error = ErrorKind::Busy;
+  } else if (is_limited(op.child) && is_uncounted) {
+    expected.error = ErrorKind::Unsupported;
+  } else if (wires_future(op.child) && is_lost) {
+    expected.error = ErrorKind::EndOfObject;
+  }
+  return expected;
+}
+
+// ---- the space as a whole -------------------------------------------------------------------------------
+
+bool Reference::is_uncountable(const Page& page) {
+  return !page.has_layer() && includes(page.max_protection, Protection::Write);
+}
+
+Expected Reference::expect_limit(const Op& op) const {
+  for (const auto& [number, page] : *spaces_[op.space]) {
+    if (is_uncountable(page)) return {ErrorKind::Unsupported};
+  }
+  return {};
+}
+
+bool Reference::wires_future(std::size_t space) const {
+  return wholes_[space] && wholes_[space]->scope != uvm::WireScope::Current;
+}
+
+std::vector<std::uint64_t> Reference::missing(std::size_t space, PageRange range,
+                                              std::optional<Protection> rights) const {
+  std::vector<std::uint64_t> pages;
+  for (const auto& [number, page] : *spaces_[space]) {
+    if (number < range.first || number >= range.end) continue;
+    if (rights.value_or(page.protection) == Protection::None) continue;
+    const auto& whole = wholes_[space];
+    if (!whole || whole->pages.count(number) == 0) pages.push_back(number);
+  }
+  return pages;
+}
+
+bool Reference::has_lost(std::size_t space, const std::vector<std::uint64_t>& pages) const {
+  return std::any_of(pages.begin(), pages.end(),
+                     [&](std::uint64_t page) { return is_past_the_end(spaces_[space]->at(page)); });
+}
+
+Expected Reference::expect_wire_all(const Op& op) const {
+  if (wholes_[op.space]) return {ErrorKind::Busy};
+  if (op.scope != uvm::WireScope::Future && has_lost(op.space, missing(op.space, kAll)))
+    return {ErrorKind::EndOfObject};
+  return {};
+}
+
+void Reference::wire_all(const Op& op) {
+  wholes_[op.space] = Whole{op.scope, op.policy, {}};
+  if (op.scope != uvm::WireScope::Future) wire_whole(op.space, kAll);
+}
+
+void Reference::wire_whole(std::size_t space, PageRange range) {
+  for (const std::uint64_t page : missing(space, range)) {
+    static_cast<void>(wire(spaces_[space]->at(page)));
+    wholes_[space]->pages.insert(page);
+  }
+}
+
+void Reference::wire_future(std::size_t space, PageRange range) {
+  if (wires_future(space)) wire_whole(space, range);
+}
+
+void Reference::prepare(std::size_t space, const std::vector<std::uint64_t>& pages) {
+  for (const std::uint64_t number : pages) {
+    Page& page = spaces_[space]->at(number);
+    if (is_past_the_end(page)) return;
+    static_cast<void>(wire(page));
+  }
 }
 
 // ---- what it does ---------------------------------------------------------------------------------------
@@ -272,7 +388,8 @@ void Reference::done(const Op& op) {
       for (std::uint64_t i = 0; i < op.count; ++i) spaces_[op.space]->erase(op.first + i);
       return;
     case Do::Protect:
-      return each_page(op, [&](Page& page) { page.protection = op.protection; });
+      each_page(op, [&](Page& page) { page.protection = op.protection; });
+      return wire_future(op.space, pages_of(op));
     case Do::Inherit:
       return each_page(op, [&](Page& page) { page.inherit = op.inherit; });
     case Do::Store:
@@ -302,6 +419,16 @@ void Reference::done(const Op& op) {
       return fork(op);
     case Do::Truncate:
       return truncate(op.object, op.count);
+    case Do::Limit:
+      limited_[op.space] = true;
+      return;
+    case Do::WireAll:
+      return wire_all(op);
+    case Do::UnwireAll:
+      wholes_[op.space].reset();
+      return;
+    case Do::Extract:
+      return extract(op);
     case Do::Advise:
     case Do::Load:
     case Do::Read:
@@ -309,11 +436,29 @@ void Reference::done(const Op& op) {
     case Do::Peek:
     case Do::Reshare:
     case Do::Drop:
+    case Do::Evict:
+      return;
+  }
+}
+
+void Reference::refused_at_the_end(const Op& op) {
+  switch (op.what) {
+    case Do::Map:  // what was there before is gone too
+      for (std::uint64_t i = 0; i < op.count; ++i) spaces_[op.space]->erase(op.first + i);
+      return;
+    case Do::Protect:
+      return prepare(op.space, missing(op.space, pages_of(op), op.protection));
+    case Do::WireAll:
+      return prepare(op.space, missing(op.space, kAll));
+    case Do::Extract:  // both spaces showed the same pages for a moment
+      return prepare(op.space, missing(op.space, pages_of(op), op.protection));
+    default:
       return;
   }
 }
 
 void Reference::refused(const Op& op) {
+  if (expect(op).error == ErrorKind::EndOfObject) refused_at_the_end(op);
   if (op.what != Do::Pin || has_hole(op)) return;
   // A pin that meets the end of an object has prepared the pages before it, and they stay prepared.
   const auto access = op.pin_access == uvm::PinAccess::Write ? AccessKind::Write : AccessKind::Read;
@@ -325,18 +470,33 @@ void Reference::refused(const Op& op) {
   }
 }
 
-void Reference::map(const Op& op) {
+Reference::Page Reference::mapped_by(const Op& op, std::uint64_t number) {
   Page page;
   page.protection = op.protection;
   page.max_protection = op.max_protection;
   page.sharing = op.sharing;
   page.inherit = op.inherit;
   page.object = op.object;
+  page.object_page = op.object_page + (number - op.first);
+  page.cell = std::make_shared<Cell>();
+  return page;
+}
+
+void Reference::map(const Op& op) {
   for (std::uint64_t i = 0; i < op.count; ++i) {
-    page.object_page = op.object_page + i;
-    page.cell = std::make_shared<Cell>();
-    (*spaces_[op.space])[op.first + i] = page;
+    (*spaces_[op.space])[op.first + i] = mapped_by(op, op.first + i);
   }
+  wire_future(op.space, pages_of(op));
+}
+
+void Reference::extract(const Op& op) {
+  for (std::uint64_t i = 0; i < op.count; ++i) {
+    Page page = spaces_[op.space]->at(op.first + i);
+    page.protection = op.protection;
+    page.inherit = Inherit::None;
+    (*spaces_[op.child])[op.to + i] = page;
+  }
+  wire_future(op.child, {op.to, op.to + op.count});
 }
 
 void Reference::pin(const Op& op) {
@@ -382,6 +542,8 @@ void Reference::destroy(std::size_t space) {
   for (auto& pin : pins_) {
     if (pin && pin->space == space) pin.reset();
   }
+  wholes_[space].reset();
+  limited_[space] = false;
   spaces_[space].reset();
 }
 

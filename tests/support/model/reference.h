@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "tests/support/model/op.h"
@@ -43,6 +44,7 @@ class Reference {
   [[nodiscard]] std::uint64_t first_of_pin(std::size_t pin) const { return pins_[pin]->first; }
   [[nodiscard]] const std::vector<Bytes>& frames_of_pin(std::size_t pin) const { return pins_[pin]->frames; }
   [[nodiscard]] std::uint64_t pins_of_page(std::size_t space, std::uint64_t page) const;
+  [[nodiscard]] bool is_limited(std::size_t space) const { return limited_[space]; }
 
   /// What the operation must answer now; changes nothing.
   [[nodiscard]] Expected expect(const Op& op) const;
@@ -94,6 +96,17 @@ class Reference {
     uvm::ForkPolicy policy = uvm::ForkPolicy::Copy;
     std::vector<Bytes> frames;
   };
+  /// What wire_all() holds in a space: pages, which stay mapped.
+  struct Whole {
+    uvm::WireScope scope = uvm::WireScope::Both;
+    uvm::ForkPolicy policy = uvm::ForkPolicy::Copy;
+    std::set<std::uint64_t> pages;
+  };
+  struct PageRange {
+    std::uint64_t first = 0;
+    std::uint64_t end = 0;
+  };
+  static constexpr PageRange kAll{0, kPages};
 
   [[nodiscard]] bool is_past_the_end(const Page& page) const;
   /// What the page would show without bytes of its own; it is within its object.
@@ -101,6 +114,7 @@ class Reference {
   [[nodiscard]] std::optional<uvm::ErrorKind> error(const Page& page, uvm::Protection allowed,
                                                     uvm::AccessKind access) const;
   [[nodiscard]] bool has_hole(const Op& op) const;
+  [[nodiscard]] bool has_any(std::size_t space, std::uint64_t first, std::uint64_t count) const;
   [[nodiscard]] bool is_pinned(std::size_t space, std::uint64_t first, std::uint64_t count) const;
   [[nodiscard]] Expected expect_map(const Op& op) const;
   [[nodiscard]] Expected expect_protect(const Op& op) const;
@@ -108,12 +122,33 @@ class Reference {
   [[nodiscard]] Expected expect_pin(const Op& op) const;
   [[nodiscard]] Expected expect_fork(const Op& op) const;
   [[nodiscard]] Expected expect_debugger(const Op& op) const;
+  [[nodiscard]] Expected expect_extract(const Op& op) const;
+  [[nodiscard]] Expected expect_limit(const Op& op) const;
+  [[nodiscard]] Expected expect_wire_all(const Op& op) const;
+  /// Writes through it reach its object, so that no limit can count its pages.
+  [[nodiscard]] static bool is_uncountable(const Page& page);
+  [[nodiscard]] static Page mapped_by(const Op& op, std::uint64_t number);
+  [[nodiscard]] static PageRange pages_of(const Op& op) { return {op.first, op.first + op.count}; }
+  [[nodiscard]] bool wires_future(std::size_t space) const;
+  /// The pages that wiring the whole space would add there, with `rights` (nullopt: those they have).
+  [[nodiscard]] std::vector<std::uint64_t> missing(std::size_t space, PageRange range,
+                                                   std::optional<uvm::Protection> rights = {}) const;
+  /// Whether a page of them has nothing that could be wired.
+  [[nodiscard]] bool has_lost(std::size_t space, const std::vector<std::uint64_t>& pages) const;
+  [[nodiscard]] std::vector<uvm::ForkPolicy> policies(std::size_t space, std::uint64_t page) const;
 
   /// Where a write to the page goes, and what a pin of it holds; the page is mapped and within its object.
   [[nodiscard]] Bytes target(Page& page);
   [[nodiscard]] Bytes& own(Page& page);
   [[nodiscard]] Bytes wire(Page& page);
   void map(const Op& op);
+  void extract(const Op& op);
+  void wire_all(const Op& op);
+  void wire_whole(std::size_t space, PageRange range);
+  void wire_future(std::size_t space, PageRange range);
+  /// The pages before the first one that cannot be wired are prepared, and stay so.
+  void prepare(std::size_t space, const std::vector<std::uint64_t>& pages);
+  void refused_at_the_end(const Op& op);
   void pin(const Op& op);
   void fork(const Op& op);
   [[nodiscard]] static std::optional<Page> inherited(const Page& page);
@@ -124,6 +159,8 @@ class Reference {
 
   std::array<std::optional<Space>, kSpaces> spaces_;
   std::array<std::optional<Pin>, kPins> pins_;
+  std::array<std::optional<Whole>, kSpaces> wholes_;
+  std::array<bool, kSpaces> limited_{};
   std::array<std::vector<Bytes>, kObjects> objects_;
 };
 

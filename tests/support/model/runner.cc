@@ -15,6 +15,8 @@ namespace {
 
 /// How often everything is compared, in steps.
 constexpr std::size_t kCheckAllEvery = 200;
+/// Bytes; far more than a space and its pins have, so that only Do::Evict moves pages out.
+constexpr std::uint64_t kLimit = std::uint64_t{64} << 20;
 
 std::string named(const std::optional<uvm::ErrorKind>& kind) {
   return kind ? std::string(to_string(*kind)) : "success";
@@ -61,6 +63,7 @@ uvm::GpaRange Runner::range(const Op& op) const {
 
 bool Runner::is_left_out(const Op& op) const {
   if (model_.expect(op).is_void) return true;
+  if (op.what == Do::Limit && backend_.swap() == nullptr) return true;
   return op.what == Do::Truncate && !backend_.pages_survive_truncation() &&
          model_.has_private_pages_over(op.object, op.count);
 }
@@ -144,6 +147,17 @@ Status Runner::perform(const Op& op) {
     case Do::Truncate:
       backend_.truncate(op.object, op.count);
       return uvm::ok();
+    case Do::Limit:
+      return space(op).set_limit({kLimit, backend_.swap(), {}});
+    case Do::Evict:
+      return perform_evict(op);
+    case Do::WireAll:
+      return space(op).wire_all(op.scope, owner_, op.policy);
+    case Do::UnwireAll:
+      space(op).unwire_all();
+      return uvm::ok();
+    case Do::Extract:
+      return perform_extract(op);
     case Do::Dma:
       return uvm::ok();
   }
@@ -218,6 +232,20 @@ Status Runner::perform_pin(const Op& op) {
 Status Runner::perform_fork(const Op& op) {
   UVMM_TRY(machines_[op.child], backend_.fork(*machines_[op.space], "space" + std::to_string(op.child)));
   return uvm::ok();
+}
+
+Status Runner::perform_evict(const Op& op) {
+  UVMM_CHECK(space(op).reclaim(op.count * kPageSize));
+  for (std::uint64_t page = 0; page < kPages; ++page) {
+    const bool is_pinned = model_.pins_of_page(op.space, page) != 0;
+    if (is_pinned && space(op).swapped(uvm::GpaRange::page_of(at(page))) != 0)
+      fail(place(op.space, page, 0) + " is pinned and in swap");
+  }
+  return uvm::ok();
+}
+
+Status Runner::perform_extract(const Op& op) {
+  return space(op).extract({range(op), at(op.to), op.protection, "extracted"}, machines_[op.child]->space());
 }
 
 // ---- devices --------------------------------------------------------------------------------------------

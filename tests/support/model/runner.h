@@ -37,6 +37,8 @@ class Runner {
   [[nodiscard]] uvm::Status perform_reshare(const Op& op);
   [[nodiscard]] uvm::Status perform_pin(const Op& op);
   [[nodiscard]] uvm::Status perform_fork(const Op& op);
+  [[nodiscard]] uvm::Status perform_evict(const Op& op);
+  [[nodiscard]] uvm::Status perform_extract(const Op& op);
   void transfer(const Op& op);
   [[nodiscard]] bool is_left_out(const Op& op) const;
   void compare(const Op& op, const uvm::Status& status, const Expected& expected);
