@@ -420,15 +420,10 @@ void Reference::done(const Op& op) {
     case Do::Truncate:
       return truncate(op.object, op.count);
     case Do::Limit:
-      limited_[op.space] = true;
-      return;
     case Do::WireAll:
-      return wire_all(op);
     case Do::UnwireAll:
-      wholes_[op.space].reset();
-      return;
     case Do::Extract:
-      return extract(op);
+      return done_to_all(op);
     case Do::Advise:
     case Do::Load:
     case Do::Read:
@@ -439,6 +434,13 @@ void Reference::done(const Op& op) {
     case Do::Evict:
       return;
   }
+}
+
+void Reference::done_to_all(const Op& op) {
+  if (op.what == Do::Limit) limited_[op.space] = true;
+  if (op.what == Do::WireAll) wire_all(op);
+  if (op.what == Do::UnwireAll) wholes_[op.space].reset();
+  if (op.what == Do::Extract) extract(op);
 }
 
 void Reference::refused_at_the_end(const Op& op) {

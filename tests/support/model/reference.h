@@ -148,6 +148,7 @@ class Reference {
   void wire_future(std::size_t space, PageRange range);
   /// The pages before the first one that cannot be wired are prepared, and stay so.
   void prepare(std::size_t space, const std::vector<std::uint64_t>& pages);
+  void done_to_all(const Op& op);
   void refused_at_the_end(const Op& op);
   void pin(const Op& op);
   void fork(const Op& op);

@@ -147,21 +147,11 @@ Status Runner::perform(const Op& op) {
     case Do::Truncate:
       backend_.truncate(op.object, op.count);
       return uvm::ok();
-    case Do::Limit:
-      return space(op).set_limit({kLimit, backend_.swap(), {}});
-    case Do::Evict:
-      return perform_evict(op);
-    case Do::WireAll:
-      return space(op).wire_all(op.scope, owner_, op.policy);
-    case Do::UnwireAll:
-      space(op).unwire_all();
-      return uvm::ok();
-    case Do::Extract:
-      return perform_extract(op);
     case Do::Dma:
       return uvm::ok();
+    default:
+      return perform_to_all(op);
   }
-  return uvm::ok();
 }
 
 Status Runner::perform_map(const Op& op) {
@@ -231,6 +221,15 @@ Status Runner::perform_pin(const Op& op) {
 
 Status Runner::perform_fork(const Op& op) {
   UVMM_TRY(machines_[op.child], backend_.fork(*machines_[op.space], "space" + std::to_string(op.child)));
+  return uvm::ok();
+}
+
+Status Runner::perform_to_all(const Op& op) {
+  if (op.what == Do::Limit) return space(op).set_limit({kLimit, backend_.swap(), {}});
+  if (op.what == Do::Evict) return perform_evict(op);
+  if (op.what == Do::WireAll) return space(op).wire_all(op.scope, owner_, op.policy);
+  if (op.what == Do::Extract) return perform_extract(op);
+  space(op).unwire_all();
   return uvm::ok();
 }
 

@@ -37,6 +37,7 @@ class Runner {
   [[nodiscard]] uvm::Status perform_reshare(const Op& op);
   [[nodiscard]] uvm::Status perform_pin(const Op& op);
   [[nodiscard]] uvm::Status perform_fork(const Op& op);
+  [[nodiscard]] uvm::Status perform_to_all(const Op& op);
   [[nodiscard]] uvm::Status perform_evict(const Op& op);
   [[nodiscard]] uvm::Status perform_extract(const Op& op);
   void transfer(const Op& op);
