@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <new>
 
-#include "ept/host/guarded_copy.h"
 #include "ept/host/pagemap.h"
 
 namespace ept {
@@ -21,10 +20,6 @@ constexpr std::uint64_t kSettleChunk = std::uint64_t{64} << 10;
 
 constexpr Shown kSettled{.show = Show::Zero, .settled = true};
 
-bool shows_private(const Shown& shown) {
-  return shown.show != Show::SharedFile && shown.guard != Guard::Armed;
-}
-
 /// Whether it was done; with memory for the text of its error or without.
 template <class F>
 bool attempt(F&& change) noexcept {
@@ -33,35 +28,6 @@ bool attempt(F&& change) noexcept {
   } catch (const std::bad_alloc&) {
     return false;
   }
-}
-
-void join(std::vector<uvm::GpaRange>& runs, uvm::GpaRange next) {
-  if (!runs.empty() && runs.back().end() == next.begin()) {
-    runs.back() = *uvm::GpaRange::from_bounds(runs.back().begin(), next.end());
-  } else {
-    runs.push_back(next);
-  }
-}
-
-/// Of private pages: those in a mapping of a file go when the file is cut.
-uvm::Status copy_bytes(std::span<std::byte> to, std::span<const std::byte> from, uvm::GpaRange range) {
-  if (host::guarded_copy(to, from) == host::Touched::Yes) return uvm::ok();
-  return uvm::Error(uvm::ErrorKind::PagerIo,
-                    "private pages of " + uvm::to_string(range) + " went with the end of their file");
-}
-
-void scan_private(const host::Window& window, uvm::GpaRange range, std::vector<uvm::GpaRange>& runs) {
-  each_private_run(window, range, [&](uvm::GpaRange run) { join(runs, run); });
-}
-
-bool any_private(const host::Window& window, uvm::GpaRange range) {
-  bool any = false;
-  each_private_run(window, range, [&](uvm::GpaRange) { any = true; });
-  return any;
-}
-
-void drop_private(host::Window& window, uvm::GpaRange range) {
-  each_private_run(window, range, [&](uvm::GpaRange run) { (void)window.drop_pages(run); });
 }
 
 }  // namespace
@@ -142,7 +108,7 @@ uvm::Status Loader::show_piece(const Run& piece, const Shown& to) {
     runs_.assign(piece.range, to);
     return uvm::ok();
   }
-  if (!from.same_memory(to) && shows_private(from) && any_private_in_view(piece.range)) {
+  if (!from.same_memory(to) && from.shows_private() && any_private_in_view(piece.range)) {
     UVMM_CHECK(arm_piece(piece));
     from = shown_at(piece.range.begin()).with(Guard::Armed);
   }
@@ -176,7 +142,7 @@ uvm::Status Loader::show_private(uvm::GpaRange range, Guard guard) {
       UVMM_CHECK(bring_all_back(piece.range));
       if (guard == Guard::Open) continue;
     }
-    if (shows_private(piece.value)) {
+    if (piece.value.shows_private()) {
       if (piece.value.guard == guard) continue;
       UVMM_CHECK(prepare(piece.range));
       // Every page is there, so its writes can be watched; change_guard() could not know that of a Zero run.
@@ -378,19 +344,6 @@ uvm::Status Loader::discard_piece(const Run& piece) {
   return uvm::ok();
 }
 
-void Loader::free_private(uvm::GpaRange range) {
-  for (const Run& piece : runs_.in(range)) {
-    if (shows_private(piece.value)) drop_private(*window_, piece.range);
-  }
-  for (const Run& piece : stash_.in(range)) drop_private(*stash_window_, piece.range);
-  for (const Run& piece : runs_.in(range)) {
-    // All of the run, which needs no memory: the stash remembers what else in it was settled.
-    if (piece.value.settled && piece.value.guard == Guard::Armed) {
-      runs_.assign(runs_.around(piece.range.begin()), Shown{});
-    }
-  }
-}
-
 void Loader::drop_shared() {
   for (const Run& piece : runs_.in(window_->covered())) {
     if (piece.value.show != Show::SharedFile || piece.value.guard == Guard::Armed) continue;
@@ -522,105 +475,6 @@ uvm::Status Loader::convert_stashed(uvm::GpaRange range, const Shown& to) {
 Shown Loader::shown_at(uvm::Gpa page) const {
   const auto run = runs_.first_in(uvm::GpaRange::page_of(page));
   return run ? run->value : Shown{};
-}
-
-std::vector<uvm::GpaRange> Loader::private_in_view(uvm::GpaRange range) const {
-  std::vector<uvm::GpaRange> visible;
-  for (const Run& piece : runs_.in(range)) {
-    if (shows_private(piece.value)) join(visible, piece.range);
-  }
-  std::vector<uvm::GpaRange> runs;
-  for (const uvm::GpaRange part : visible) scan_private(*window_, part, runs);
-  return runs;
-}
-
-std::vector<uvm::GpaRange> Loader::stashed(uvm::GpaRange range) const {
-  std::vector<uvm::GpaRange> runs;
-  for (const Run& piece : stash_.in(range)) scan_private(*stash_window_, piece.range, runs);
-  return runs;
-}
-
-std::vector<uvm::GpaRange> Loader::private_runs(uvm::GpaRange range) const {
-  auto all = private_in_view(range);
-  const auto hidden = stashed(range);
-  if (hidden.empty()) return all;
-  all.insert(all.end(), hidden.begin(), hidden.end());
-  std::sort(all.begin(), all.end());
-  std::vector<uvm::GpaRange> runs;
-  for (const uvm::GpaRange run : all) join(runs, run);
-  return runs;
-}
-
-bool Loader::is_private(uvm::Gpa page) const {
-  const uvm::GpaRange range = uvm::GpaRange::page_of(page);
-  return any_private_in_view(range) || any_stashed(range);
-}
-
-bool Loader::any_private_in_view(uvm::GpaRange range) const {
-  for (const Run& piece : runs_.in(range)) {
-    if (shows_private(piece.value) && any_private(*window_, piece.range)) return true;
-  }
-  return false;
-}
-
-bool Loader::any_stashed(uvm::GpaRange range) const {
-  for (const Run& piece : stash_.in(range)) {
-    if (any_private(*stash_window_, piece.range)) return true;
-  }
-  return false;
-}
-
-uvm::Status Loader::read_private(uvm::Gpa page, std::span<std::byte> to) const {
-  const auto range = uvm::GpaRange::from_size(page, to.size());
-  std::uint64_t read = 0;
-  const auto copy_from = [&](const host::Window& holder,
-                             const std::vector<uvm::GpaRange>& runs) -> uvm::Status {
-    for (const uvm::GpaRange run : runs) {
-      UVMM_CHECK(copy_bytes(to.subspan(run.begin() - page, run.size()), holder.bytes(run), run));
-      read += run.size();
-    }
-    return uvm::ok();
-  };
-  if (range && window_->covered().contains(*range)) {
-    UVMM_CHECK(copy_from(*window_, private_in_view(*range)));
-    if (read < to.size()) UVMM_CHECK(copy_from(*stash_window_, stashed(*range)));
-  }
-  if (read == to.size()) return uvm::ok();
-  return uvm::Error(uvm::ErrorKind::NoMapping, "guest page " + uvm::to_string(page) + " of " +
-                                                   std::to_string(to.size() >> uvm::kPageShift) +
-                                                   " is not private");
-}
-
-uvm::Status Loader::write_private(uvm::Gpa at, std::span<const std::byte> from) {
-  const uvm::GpaRange page = uvm::GpaRange::page_of(at);
-  const host::Window* holder = nullptr;
-  if (any_stashed(page)) {
-    holder = stash_window_.get();
-  } else if (!any_private_in_view(page)) {
-    return uvm::Error(uvm::ErrorKind::NoMapping, "guest page " + uvm::to_string(at) + " is not private");
-  } else if (const Guard guard = shown_at(page.begin()).guard;
-             guard == Guard::Open || guard == Guard::Present) {
-    holder = window_.get();
-  } else {
-    return uvm::Error(uvm::ErrorKind::NoMemory,
-                      "guest page " + uvm::to_string(at) + ": no host mapping left to write it through");
-  }
-  return copy_bytes(holder->bytes(page).subspan(at.offset_in_page(), from.size()), from, page);
-}
-
-uvm::Residency Loader::residency(uvm::GpaRange range) const {
-  uvm::Residency sum;
-  for (const Run& piece : runs_.in(range)) {
-    if (piece.value.guard == Guard::Armed) continue;
-    (void)host::scan_pages(hva(piece.range), [&](const host::PageRun& run) {
-      const std::uint64_t size = run.range.size();
-      if (run.swapped || run.zero_page) return;
-      sum.resident += size;
-      (run.of_file ? sum.shared : sum.priv) += size;
-      if (run.huge) sum.huge += size;
-    });
-  }
-  return sum;
 }
 
 void Loader::refuse(uvm::Gpa page) {

@@ -57,6 +57,8 @@ struct Shown {
     next.guard = other;
     return next;
   }
+  /// Whether private pages are in view, where there are some.
+  [[nodiscard]] bool shows_private() const { return show != Show::SharedFile && guard != Guard::Armed; }
   [[nodiscard]] bool same_memory(const Shown& other) const {
     return with(Guard::Open) == other.with(Guard::Open);
   }
@@ -160,6 +162,10 @@ class Loader {
   [[nodiscard]] uvm::Status hide_private(const Run& piece);
   [[nodiscard]] uvm::Status discard_piece(const Run& piece);
   void discard_stash(uvm::GpaRange range);
+
+  /// Of private pages: those in a mapping of a file go when the file is cut.
+  [[nodiscard]] static uvm::Status copy_bytes(std::span<std::byte> to, std::span<const std::byte> from,
+                                              uvm::GpaRange range);
 
   [[nodiscard]] uvm::Status make_present(const Run& piece);
   [[nodiscard]] uvm::Status bring_all_back(uvm::GpaRange range);

@@ -1,0 +1,154 @@
+// Which pages of a window and its stash are private, and their bytes.
+#include <algorithm>
+
+#include "ept/host/guarded_copy.h"
+#include "ept/host/pagemap.h"
+#include "ept/loader.h"
+
+namespace ept {
+namespace {
+
+void join(std::vector<uvm::GpaRange>& runs, uvm::GpaRange next) {
+  if (!runs.empty() && runs.back().end() == next.begin()) {
+    runs.back() = *uvm::GpaRange::from_bounds(runs.back().begin(), next.end());
+  } else {
+    runs.push_back(next);
+  }
+}
+
+void scan_private(const host::Window& window, uvm::GpaRange range, std::vector<uvm::GpaRange>& runs) {
+  each_private_run(window, range, [&](uvm::GpaRange run) { join(runs, run); });
+}
+
+bool any_private(const host::Window& window, uvm::GpaRange range) {
+  bool any = false;
+  each_private_run(window, range, [&](uvm::GpaRange) { any = true; });
+  return any;
+}
+
+void drop_private(host::Window& window, uvm::GpaRange range) {
+  each_private_run(window, range, [&](uvm::GpaRange run) { (void)window.drop_pages(run); });
+}
+
+}  // namespace
+
+uvm::Status Loader::copy_bytes(std::span<std::byte> to, std::span<const std::byte> from,
+                               uvm::GpaRange range) {
+  if (host::guarded_copy(to, from) == host::Touched::Yes) return uvm::ok();
+  return uvm::Error(uvm::ErrorKind::PagerIo,
+                    "private pages of " + uvm::to_string(range) + " went with the end of their file");
+}
+
+void Loader::free_private(uvm::GpaRange range) {
+  for (const Run& piece : runs_.in(range)) {
+    if (piece.value.shows_private()) drop_private(*window_, piece.range);
+  }
+  for (const Run& piece : stash_.in(range)) drop_private(*stash_window_, piece.range);
+  for (const Run& piece : runs_.in(range)) {
+    // All of the run, which needs no memory: the stash remembers what else in it was settled.
+    if (piece.value.settled && piece.value.guard == Guard::Armed) {
+      runs_.assign(runs_.around(piece.range.begin()), Shown{});
+    }
+  }
+}
+
+std::vector<uvm::GpaRange> Loader::private_in_view(uvm::GpaRange range) const {
+  std::vector<uvm::GpaRange> visible;
+  for (const Run& piece : runs_.in(range)) {
+    if (piece.value.shows_private()) join(visible, piece.range);
+  }
+  std::vector<uvm::GpaRange> runs;
+  for (const uvm::GpaRange part : visible) scan_private(*window_, part, runs);
+  return runs;
+}
+
+std::vector<uvm::GpaRange> Loader::stashed(uvm::GpaRange range) const {
+  std::vector<uvm::GpaRange> runs;
+  for (const Run& piece : stash_.in(range)) scan_private(*stash_window_, piece.range, runs);
+  return runs;
+}
+
+std::vector<uvm::GpaRange> Loader::private_runs(uvm::GpaRange range) const {
+  auto all = private_in_view(range);
+  const auto hidden = stashed(range);
+  if (hidden.empty()) return all;
+  all.insert(all.end(), hidden.begin(), hidden.end());
+  std::sort(all.begin(), all.end());
+  std::vector<uvm::GpaRange> runs;
+  for (const uvm::GpaRange run : all) join(runs, run);
+  return runs;
+}
+
+bool Loader::is_private(uvm::Gpa page) const {
+  const uvm::GpaRange range = uvm::GpaRange::page_of(page);
+  return any_private_in_view(range) || any_stashed(range);
+}
+
+bool Loader::any_private_in_view(uvm::GpaRange range) const {
+  for (const Run& piece : runs_.in(range)) {
+    if (piece.value.shows_private() && any_private(*window_, piece.range)) return true;
+  }
+  return false;
+}
+
+bool Loader::any_stashed(uvm::GpaRange range) const {
+  for (const Run& piece : stash_.in(range)) {
+    if (any_private(*stash_window_, piece.range)) return true;
+  }
+  return false;
+}
+
+uvm::Status Loader::read_private(uvm::Gpa page, std::span<std::byte> to) const {
+  const auto range = uvm::GpaRange::from_size(page, to.size());
+  std::uint64_t read = 0;
+  const auto copy_from = [&](const host::Window& holder,
+                             const std::vector<uvm::GpaRange>& runs) -> uvm::Status {
+    for (const uvm::GpaRange run : runs) {
+      UVMM_CHECK(copy_bytes(to.subspan(run.begin() - page, run.size()), holder.bytes(run), run));
+      read += run.size();
+    }
+    return uvm::ok();
+  };
+  if (range && window_->covered().contains(*range)) {
+    UVMM_CHECK(copy_from(*window_, private_in_view(*range)));
+    if (read < to.size()) UVMM_CHECK(copy_from(*stash_window_, stashed(*range)));
+  }
+  if (read == to.size()) return uvm::ok();
+  return uvm::Error(uvm::ErrorKind::NoMapping, "guest page " + uvm::to_string(page) + " of " +
+                                                   std::to_string(to.size() >> uvm::kPageShift) +
+                                                   " is not private");
+}
+
+uvm::Status Loader::write_private(uvm::Gpa at, std::span<const std::byte> from) {
+  const uvm::GpaRange page = uvm::GpaRange::page_of(at);
+  const host::Window* holder = nullptr;
+  if (any_stashed(page)) {
+    holder = stash_window_.get();
+  } else if (!any_private_in_view(page)) {
+    return uvm::Error(uvm::ErrorKind::NoMapping, "guest page " + uvm::to_string(at) + " is not private");
+  } else if (const Guard guard = shown_at(page.begin()).guard;
+             guard == Guard::Open || guard == Guard::Present) {
+    holder = window_.get();
+  } else {
+    return uvm::Error(uvm::ErrorKind::NoMemory,
+                      "guest page " + uvm::to_string(at) + ": no host mapping left to write it through");
+  }
+  return copy_bytes(holder->bytes(page).subspan(at.offset_in_page(), from.size()), from, page);
+}
+
+uvm::Residency Loader::residency(uvm::GpaRange range) const {
+  uvm::Residency sum;
+  for (const Run& piece : runs_.in(range)) {
+    if (piece.value.guard == Guard::Armed) continue;
+    (void)host::scan_pages(hva(piece.range), [&](const host::PageRun& run) {
+      const std::uint64_t size = run.range.size();
+      if (run.swapped || run.zero_page) return;
+      sum.resident += size;
+      (run.of_file ? sum.shared : sum.priv) += size;
+      if (run.huge) sum.huge += size;
+    });
+  }
+  return sum;
+}
+
+}  // namespace ept
