@@ -42,12 +42,12 @@ TEST(GdbReadme, ItsCommandsDoWhatItSays) {
   ASSERT_EQ(shell.size(), 3U) << "symbols, guest, gdb";
   ASSERT_GE(gdb.size(), 8U);
 
-  test::BackgroundProcess guest(in_shell("exec " + shell[1]), testing::TempDir() + "uvmm-gdb-readme-" +
-                                                                  std::to_string(::getpid()) + ".log");
   test::ProcessOptions options;
   options.limit = kPatience;
   const auto symbols = test::run_process(in_shell(shell[0]), options);
   ASSERT_EQ(symbols.status, 0) << symbols.err;
+  test::BackgroundProcess guest(in_shell("exec " + shell[1]), testing::TempDir() + "uvmm-gdb-readme-" +
+                                                                  std::to_string(::getpid()) + ".log");
   ASSERT_TRUE(guest.prints("uvmm-guest: begin", 0, kPatience)) << guest.output();
 
   std::string typed;
