@@ -60,28 +60,12 @@ void Connection::wait_for_input() {
 }
 
 void Connection::read() {
-  do {
-    SocketError error;
-    const std::size_t got = channel_->socket.read_some(asio::buffer(channel_->buffer), error);
-    if (error == asio::error::would_block || error == asio::error::interrupted) break;
-    if (error) return close();
-    session_->receive({channel_->buffer.data(), got});
-  } while (next_is_soon());
+  SocketError error;
+  const std::size_t got = channel_->socket.read_some(asio::buffer(channel_->buffer), error);
+  if (error == asio::error::would_block || error == asio::error::interrupted) return carry_on();
+  if (error) return close();
+  session_->receive({channel_->buffer.data(), got});
   carry_on();
-}
-
-/// Small requests come one behind the other, each when the last has been answered. To be awake when the next
-/// comes saves two system calls and the waking.
-bool Connection::next_is_soon() {
-  constexpr std::chrono::microseconds kTrain{25};
-  if (broken_ || session_->is_over() || !output_.empty() || !session_->is_stopped()) return false;
-  const auto limit = std::chrono::steady_clock::now() + kTrain;
-  do {
-    char next = 0;
-    if (::recv(channel_->socket.native_handle(), &next, 1, MSG_PEEK | MSG_DONTWAIT) >= 0) return true;
-    if (errno != EAGAIN && errno != EWOULDBLOCK) return true;
-  } while (std::chrono::steady_clock::now() < limit && !environment_.ending);
-  return false;
 }
 
 bool Connection::has_ended() {

@@ -66,7 +66,6 @@ class Connection final : public Wire, public StopListener, public std::enable_sh
   Connection(Environment environment, Fd socket, int family);
   void wait_for_input();
   void read();
-  [[nodiscard]] bool next_is_soon();
   void wait_for_room();
   /// Sends what the socket takes now.
   void flush();

@@ -54,8 +54,6 @@ class Session {
 
   /// The conversation is over; close the connection when all has been sent.
   [[nodiscard]] bool is_over() const { return over_; }
-  /// An answer follows each packet at once.
-  [[nodiscard]] bool is_stopped() const { return state_ == State::Stopped; }
   /// Bytes wait inside: don't read more.
   [[nodiscard]] bool has_input() const { return !input_.empty(); }
 
