@@ -140,10 +140,10 @@ class Pmap {
   /// NoMemory, PagerIo (one is gone already).
   [[nodiscard]] virtual Status settle(GpaRange range) = 0;
 
-  /// Makes private pages in place with these bytes (as many as the range has; empty: zeros). None of the
-  /// range is private yet. Where the range is entered as Present they are usable at once, each as a whole: no
-  /// vCPU sees a page with other bytes; elsewhere they are private pages without translation. All or nothing.
-  /// Errors: NoMemory.
+  /// Makes private pages in place with these bytes (as many as the range has; empty: zeros). None is private
+  /// yet. Where the range is entered as Present they are usable at once, each as a whole; elsewhere they have
+  /// no translation. All or nothing. Zeros of a range that begins in a writable Zero mapping are different:
+  /// the host makes at once what it may make by itself; all else, private pages too, stays. Errors: NoMemory.
   [[nodiscard]] virtual Status fill(GpaRange range, std::span<const std::byte> bytes) = 0;
 
   /// Copies the bytes of `to.size() / kPageSize` consecutive private frames, in place (with a translation or

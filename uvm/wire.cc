@@ -1,5 +1,6 @@
 #include "uvm/wire.h"
 
+#include <algorithm>
 #include <new>
 
 #include "uvm/locked_amap.h"
@@ -9,6 +10,50 @@ namespace {
 
 /// How often a page may vanish between a pager's answer and our hold on it.
 constexpr int kMostTries = 64;
+/// Bytes that the host makes before others get the map and the pmap.
+constexpr std::uint64_t kAtOnce = std::uint64_t{2} << 20;
+
+/// Whether every page of `part` that is not there yet would be zeros of the entry's own, in place.
+bool is_zeros_in_place(const FaultContext& context, const Entry& entry, const LockedAmap& amap,
+                       GpaRange part) {
+  if (entry.object || entry.needs_copy || amap.is_shared(entry)) return false;
+  if (entry.placement == Placement::Shareable) return false;
+  if (amap.first_used(entry.slots_of(part))) return false;
+  const auto found = context.pmap.extract(part.begin());
+  return found && found->fill == Fill::Zero && includes(found->rights, Protection::Write);
+}
+
+/// Lets the host make at once the zeros that it may make by itself: one by one, each takes a fault and
+/// several calls. What it does not make is made by those faults, and what fails here is told by them. Whether
+/// the host was asked.
+bool make_zeros_in(const FaultContext& context, GpaRange range) {
+  bool asked = false;
+  while (!range.empty()) {
+    const SharedLock lock(context.map.lock());
+    const Entry* entry = context.map.find(range.begin());
+    if (entry == nullptr || context.reclaim.is_limited()) return asked;
+    const GpaRange part =
+        range.before(std::min(range.end(), range.begin() + kAtOnce)).intersection(entry->range);
+    const LockedAmap amap(*entry);
+    if (is_zeros_in_place(context, *entry, amap, part)) {
+      static_cast<void>(context.pmap.fill(part, {}));
+      asked = true;
+    }
+    range = range.from(part.end());
+  }
+  return asked;
+}
+
+/// The same between the private runs of a range.
+bool make_zeros(const FaultContext& context, GpaRange range,
+                const std::vector<std::pair<GpaRange, Frame>>& there) {
+  bool asked = false;
+  for (const auto& [run, first] : there) {
+    asked |= make_zeros_in(context, range.before(run.begin()));
+    range = range.from(run.end());
+  }
+  return make_zeros_in(context, range) || asked;
+}
 
 }  // namespace
 
@@ -22,7 +67,9 @@ Wiring& Wiring::operator=(Wiring&& other) noexcept {
 Result<Wiring> Wiring::create(const FaultContext& context, GpaRange range, AccessKind access) {
   Wiring wiring;
   const GpaRange all = range;
-  for (const auto& [run, first] : private_runs(context, range)) {
+  auto there = private_runs(context, range);
+  if (make_zeros(context, range, there)) there = private_runs(context, range);
+  for (const auto& [run, first] : there) {
     UVMM_CHECK(wiring.wire_pages(context, range.before(run.begin()), access));
     wiring.record(run, {first, nullptr, 0});
     range = range.from(run.end());

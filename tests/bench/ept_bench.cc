@@ -1,6 +1,7 @@
 // What the pmap's operations cost on this host, without a guest.
 #include <benchmark/benchmark.h>
 #include <poll.h>
+#include <sys/mman.h>
 
 #include <atomic>
 #include <cstdint>
@@ -10,6 +11,7 @@
 
 #include "ept/host/ram_object.h"
 #include "ept/pmap.h"
+#include "uvm/pin.h"
 
 namespace {
 
@@ -189,6 +191,46 @@ void event_round_trip(benchmark::State& state) {
   handler.join();
 }
 BENCHMARK(event_round_trip)->Unit(benchmark::kMicrosecond)->UseRealTime();
+
+constexpr std::uint64_t kWired = 256 * kMiB;
+
+/// What wiring absent pages is held against: the host's own way to make them present and writable.
+void populate_alone(benchmark::State& state) {
+  for ([[maybe_unused]] auto _ : state) {
+    void* at = ::mmap(nullptr, kWired, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ::madvise(at, kWired, MADV_NOHUGEPAGE);
+    if (::madvise(at, kWired, MADV_POPULATE_WRITE) != 0) state.SkipWithError("no populate");
+    state.PauseTiming();
+    ::munmap(at, kWired);
+    state.ResumeTiming();
+  }
+}
+BENCHMARK(populate_alone)->Unit(benchmark::kMillisecond)->Iterations(5);
+
+/// Wire and unwire of a space's RAM, absent before (0) or private already (1).
+void wire_unwire(benchmark::State& state) {
+  const auto pmap = make_pmap(kWired, ept::host::HugePages::Never);
+  const auto space = uvm::Space::create("bench", *pmap, bytes(0, kWired)).value();
+  const auto owner = uvm::PinOwner::create("bench");
+  uvm::MapRequest request;
+  request.range = bytes(0, kWired);
+  request.overlap = uvm::Overlap::Replace;
+  request.name = "ram";
+  const auto pin = [&] {
+    const auto held = uvm::Pin::create(*space, request.range, uvm::PinAccess::Write, owner);
+    if (!held) state.SkipWithError(held.error().text().c_str());
+  };
+  space->map(request).value();
+  if (state.range(0) == 1) pin();
+  for ([[maybe_unused]] auto _ : state) {
+    pin();
+    if (state.range(0) == 1) continue;
+    state.PauseTiming();
+    space->map(request).value();
+    state.ResumeTiming();
+  }
+}
+BENCHMARK(wire_unwire)->Arg(0)->Arg(1)->Unit(benchmark::kMillisecond)->Iterations(5);
 
 }  // namespace
 

@@ -279,6 +279,17 @@ void SimMmu::host_work(std::uint64_t page) {
 
 uvm::Status SimMmu::fill(GpaRange range, std::span<const std::byte> bytes) {
   EXPECT_TRUE(range.is_page_aligned() && !range.empty());
+  const auto found = extract(range.begin());
+  if (bytes.empty() && found && found->fill == Fill::Zero && includes(found->rights, Protection::Write)) {
+    for (std::uint64_t page = range.begin().page(); page < range.end().page(); ++page) {
+      const auto shown = extract(Gpa(page << kPageShift));
+      if (!shown || shown->fill != Fill::Zero || !includes(shown->rights, Protection::Write)) continue;
+      if (shown->frame) continue;  // private
+      if (is_exhausted(promote_budget_)) return uvm::Error(uvm::ErrorKind::NoMemory, "injected: fill");
+      host_work(page);
+    }
+    return uvm::ok();
+  }
   EXPECT_TRUE(bytes.empty() || bytes.size() == range.size());
   if (is_exhausted(fill_budget_)) return uvm::Error(uvm::ErrorKind::NoMemory, "injected: fill");
   for (std::uint64_t page = range.begin().page(); page < range.end().page(); ++page) {
