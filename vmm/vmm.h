@@ -4,9 +4,9 @@
 // in the order it is built), machine/builder.cc (configuration to parts), machine/exits.h (what a vCPU's exit
 // leads to), machine/guest_memory.h (where RAM meets uvm and ept). Then by need: kvm/kvm.h (descriptors, run
 // page, slots), swap/swap.h (where pages go that a memory limit leaves no room for), devices/devices.h (a
-// device's contract), debug/debug.h (what a debugger does to a machine), gdb/gdb.h (how it asks for it), pins/pins.h
-// (guest memory for device processes),
-// cli/cli.h (words to configuration), log.h (the only logger).
+// device's contract), debug/debug.h (what a debugger does to a machine), gdb/gdb.h (how it asks for it),
+// pins/pins.h (guest memory for device processes), cli/cli.h (words to configuration), log.h (the only
+// logger).
 //
 // Who may know whom
 //   cli → machine → {devices, debug, gdb, kvm}; debug → kvm and the group of vCPUs; gdb → its Target, which
