@@ -237,7 +237,7 @@ class PmapOutOfMemoryErrorTest : public PmapOutOfMemoryTest {};
 class PmapOutOfMemoryLessTest : public PmapOutOfMemoryTest {};
 
 TEST_P(PmapOutOfMemoryErrorTest, IsAnErrorAndNothingIsLost) {
-  RecordProperty("failures", static_cast<int>(exhaust(Exhaustion::Once)));
+  RecordProperty("exhausted", static_cast<int>(exhaust(Exhaustion::Once)));
   exhaust(Exhaustion::FromThenOn);
 }
 
