@@ -244,12 +244,13 @@ uvm::Status Loader::make_read_only(uvm::GpaRange range, const Shown& from) {
 void Loader::arm(uvm::GpaRange range) {
   for (const Run& piece : runs_.in(range)) {
     if (piece.value.guard == Guard::Armed) continue;
-    if (attempt([&] { return arm_piece(piece); })) continue;
-    // Out of host mappings, or of memory: then accesses are errors instead of events, but no page is lost,
-    // and entering the same memory again opens it again.
-    (void)window_->set_access(piece.range, Access::None);
-    runs_.assign(piece.range, piece.value.with(Guard::ReadOnly));
+    if (!attempt([&] { return arm_piece(piece); })) close(piece);
   }
+}
+
+void Loader::close(const Run& piece) {
+  (void)window_->set_access(piece.range, Access::None);
+  runs_.assign(piece.range, piece.value.with(Guard::ReadOnly));
 }
 
 uvm::Status Loader::arm_piece(const Run& piece) {
@@ -315,7 +316,7 @@ void Loader::discard(uvm::GpaRange range) {
       discard_present(piece.range);
       continue;
     }
-    (void)attempt([&] { return discard_piece(piece); });
+    if (!attempt([&] { return discard_piece(piece); })) close(piece);
     discard_stash(piece.range);
   }
 }

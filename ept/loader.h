@@ -159,6 +159,9 @@ class Loader {
   [[nodiscard]] uvm::Status watch_all(uvm::GpaRange range, const Shown& shown);
   [[nodiscard]] uvm::Status watch_writes(uvm::GpaRange range);
   [[nodiscard]] uvm::Status arm_piece(const Run& piece);
+  /// For want of host mappings, or of memory: accesses are errors instead of events, but no page is lost, and
+  /// entering the same memory again opens it again.
+  void close(const Run& piece);
   [[nodiscard]] uvm::Status hide_private(const Run& piece);
   [[nodiscard]] uvm::Status discard_piece(const Run& piece);
   void discard_stash(uvm::GpaRange range);

@@ -1,6 +1,7 @@
 // Disjoint page ranges with a value each, kept as few as possible.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <iterator>
 #include <map>
@@ -129,7 +130,8 @@ class RunMap {
 
   void drop(typename Map::iterator run) {
     auto node = runs_.extract(run);
-    if (spare_.size() >= kept_) return;
+    // Some are always kept, so that a run that takes the place of others needs no memory.
+    if (spare_.size() >= std::max(kept_, kMostAdded)) return;
     node.key() = next_spare();
     spare_.insert(std::move(node));
   }

@@ -154,6 +154,13 @@ Status pin(W& w, uvm::GpaRange range) {
   return uvm::ok();
 }
 
+Status fork(W& w) {
+  UVMM_TRY(auto child, w.space->fork("child", *w.other_pmap));
+  const AllocPause pause;
+  w.other = std::move(child);
+  return uvm::ok();
+}
+
 Status reclaim(W& w) {
   UVMM_TRY([[maybe_unused]] const std::uint64_t went, w.space->reclaim(16 * kPage));
   return uvm::ok();
@@ -179,6 +186,8 @@ const std::vector<Operation> kOperations = {
        w.space->unwire_all();
        return uvm::ok();
      }},
+    {"fork", fork},
+    {"limited_fork", fork, Limited::Yes},
     {"limited_fault", [](W& w) { return w.space->fault(page(40), AccessKind::Write); }, Limited::Yes},
     {"limited_write", [](W& w) { return write(w, 40, std::byte{0x77}); }, Limited::Yes},
     {"page_out", reclaim, Limited::Yes},
