@@ -16,7 +16,7 @@ AccessKind fault_access(PinAccess access) {
 Result<Pin> Pin::create(Space& space, GpaRange range, const PinRequest& request) try {
   UVMM_CHECK(space.check_range(range, "pin"));
   PinOwner& owner = *request.owner;
-  const std::string context = "pin " + to_string(range) + " for " + owner.name();
+  const auto context = [&] { return "pin " + to_string(range) + " for " + owner.name(); };
   if (!owner.charge(range.size())) {
     return space.refuse(ErrorKind::NoMemory, "pin", range,
                         owner.name() + " may pin " + hex(owner.limit()) + " bytes, and has " +
@@ -34,13 +34,13 @@ Result<Pin> Pin::create(Space& space, GpaRange range, const PinRequest& request)
     UVMM_CHECK(space.check_access(range, fault_access(request.access), "pin"));
     if (request.placement == Placement::Shareable) UVMM_CHECK(space.check_shareable(range));
     auto id = space.pins_->add({range, request.access, request.policy, owner.name(), {}});
-    if (!id) return std::move(id).error().with_context("space " + space.name() + ": " + context);
+    if (!id) return std::move(id).error().with_context("space " + space.name() + ": " + context());
     pin.id_ = *id;
     pin.table_ = space.pins_;
   }
   UVMM_CHECK(space.reclaim_.check_pins(range, space.pins_->statistics().bytes));
   auto wired = Wiring::create(space.fault_context(), range, fault_access(request.access));
-  if (!wired) return std::move(wired).error().with_context(context);
+  if (!wired) return std::move(wired).error().with_context(context());
   pin.wiring_ = std::move(wired).value();
   pin.table_->made(pin.id_);
   return pin;

@@ -2,13 +2,13 @@
 //
 // Read in this order: inferior.h (one machine as a debugger sees it), run_control.h (who may run, whose exit
 // it is), trap.h (the byte that stands for a breakpoint, chosen by what the host really does), overlay.h
-// (breakpoints planted over guest memory, hidden from every reader), page_walk.h and translator.h (the
-// guest's own page tables), hardware_breakpoints.h, registers.h, monitor.h (the verbs), core_dump.h, kaslr.h.
+// (breakpoints planted over guest memory, hidden from every reader), step_guard.h (the trap flag of a step,
+// kept out of the guest's sight), page_walk.h and translator.h (the guest's own page tables),
+// hardware_breakpoints.h, registers.h, monitor.h (the verbs), core_dump.h, kaslr.h.
 //
 // Life of a stop
 //   1. A vCPU thread returns from KVM_RUN. RunControl looks at the exit before the machine does: a trap byte
-//   of
-//      ours, a debug register, a finished step; the rest goes on to machine/exits.h.
+//      of ours, a debug register, a finished step; the rest goes on to machine/exits.h.
 //   2. The first vCPU with something to tell begins a pause of the group; each finishes a half-done access
 //   and
 //      parks; the last one has the event delivered. What the others met meanwhile they meet again.
