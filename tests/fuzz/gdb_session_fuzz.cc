@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "vmm/gdb/session.h"
@@ -45,7 +46,8 @@ class EmptyMachine : public Target {
     if (!stopped_) pending_ = StopEvent{};
   }
   void set_step_flags(StepFlags /*flags*/) override {}
-  std::vector<ThreadInfo> threads() override { return {{{1, 1}, "a", "b"}, {{1, 2}, "c", "d"}}; }
+  std::vector<ThreadInfo> threads() override { return {{{1, 1}, "a"}, {{1, 2}, "b"}}; }
+  std::string thread_state(ThreadId thread) override { return "of " + std::to_string(thread.tid); }
   XsaveLayout xsave_layout() override { return {}; }
   uvm::Status read_registers(ThreadId thread, RegisterGroups /*groups*/, RegisterFile& /*file*/) override {
     require(stopped_ && thread.tid >= 1 && thread.tid <= 2);
