@@ -363,6 +363,13 @@ uvm::Status Loader::populate(uvm::Gpa page) {
   return window_->populate_write(uvm::GpaRange::page_of(page));
 }
 
+uvm::Status Loader::populate_zeros(uvm::GpaRange range) {
+  for (const Run& run : runs_.in(range)) {
+    if (run.value.makes_zeros()) UVMM_CHECK(window_->populate_write(run.range));
+  }
+  return uvm::ok();
+}
+
 uvm::Status Loader::stash_page(uvm::Gpa page, std::span<const std::byte> bytes) {
   const uvm::GpaRange range = uvm::GpaRange::page_of(page);
   UVMM_CHECK(prepare(range));

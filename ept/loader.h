@@ -59,6 +59,8 @@ struct Shown {
   }
   /// Whether private pages are in view, where there are some.
   [[nodiscard]] bool shows_private() const { return show != Show::SharedFile && guard != Guard::Armed; }
+  /// Whether the host makes a page of zeros where there is none and somebody writes.
+  [[nodiscard]] bool makes_zeros() const { return show == Show::Zero && guard == Guard::Open; }
   [[nodiscard]] bool same_memory(const Shown& other) const {
     return with(Guard::Open) == other.with(Guard::Open);
   }
@@ -117,6 +119,8 @@ class Loader {
   /// Makes the page private where it is. Only for pages that show Zero or PrivateFile, Open. Errors:
   /// NoMemory, PagerIo.
   [[nodiscard]] uvm::Status populate(uvm::Gpa page);
+  /// Makes the zeros of a range that the host may make by itself; everything else stays. Errors: NoMemory.
+  [[nodiscard]] uvm::Status populate_zeros(uvm::GpaRange range);
   /// A private page with these bytes, out of view. The page must be armed and not private. Errors: NoMemory.
   [[nodiscard]] uvm::Status stash_page(uvm::Gpa page, std::span<const std::byte> bytes);
 

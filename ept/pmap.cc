@@ -5,7 +5,6 @@
 #include <string>
 #include <utility>
 
-#include "ept/host/populate.h"
 #include "uvm/unserved.h"
 
 namespace ept {
@@ -376,32 +375,6 @@ uvm::Status Pmap::read_source(std::optional<uvm::Frame> source, std::span<std::b
   return uvm::Error(ErrorKind::PagerIo, "the page is gone: " + status.error().text());
 }
 
-namespace {
-
-/// Whether the host makes zeros there when somebody writes.
-bool fills_zeros(const Loader& loader, uvm::Gpa page) {
-  const Shown shown = loader.shown_at(page);
-  return shown.show == Show::Zero && shown.guard == Guard::Open;
-}
-
-/// The zeros of a range that the host may make by itself; `window` shows the range. Everything else stays.
-uvm::Status fill_by_host(const Loader& loader, uvm::GpaRange range, std::span<std::byte> window) {
-  for (uvm::Gpa at = range.begin(); at < range.end();) {
-    const uvm::Gpa begin = at;
-    while (at < range.end() && fills_zeros(loader, at)) at += uvm::kPageSize;
-    const std::uint64_t size = at - begin;
-    if (size != 0) {
-      UVMM_CHECK(host::populate(window.subspan(begin - range.begin(), size),
-                                *uvm::GpaRange::from_size(begin, size)));
-    } else {
-      at += uvm::kPageSize;
-    }
-  }
-  return uvm::ok();
-}
-
-}  // namespace
-
 uvm::Status Pmap::fill(uvm::GpaRange range, std::span<const std::byte> bytes) {
   UVMM_CHECK(check(range));
   if (!bytes.empty() && bytes.size() != range.size()) {
@@ -409,9 +382,7 @@ uvm::Status Pmap::fill(uvm::GpaRange range, std::span<const std::byte> bytes) {
                                               std::to_string(bytes.size()) + " bytes");
   }
   uvm::MutexLock lock(mutex_);
-  if (bytes.empty() && fills_zeros(loader_, range.begin())) {
-    return fill_by_host(loader_, range, this->bytes(range));
-  }
+  if (bytes.empty() && loader_.shown_at(range.begin()).makes_zeros()) return loader_.populate_zeros(range);
   uvm::Status filled;
   try {
     filled = fill_locked(range, bytes);

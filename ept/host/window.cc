@@ -6,11 +6,12 @@
 #include <string>
 #include <utility>
 
-#include "ept/host/populate.h"
-
 namespace ept::host {
 namespace {
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23  // Linux 5.14
+#endif
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4  // Linux 5.7
 #endif
@@ -123,7 +124,23 @@ uvm::Status Window::drop_pages(uvm::GpaRange range) {
 }
 
 uvm::Status Window::populate_write(uvm::GpaRange range) {
-  return populate(bytes(range), range);
+  while (::madvise(pointer(range.begin()), range.size(), MADV_POPULATE_WRITE) != 0) {
+    const std::string what = "populating guest range " + uvm::to_string(range);
+    switch (errno) {
+      case EAGAIN:
+      case EINTR:
+        continue;
+      case EHWPOISON:
+        return uvm::Error(uvm::ErrorKind::PagerIo, what + ": the host's memory is broken there");
+      case EFAULT:
+        return uvm::Error(uvm::ErrorKind::PagerIo, what + ": its file ends before it");
+      case EINVAL:
+        return uvm::Error(uvm::ErrorKind::Invalid, what + ": not writable there");
+      default:
+        return failed("populating", range);
+    }
+  }
+  return uvm::ok();
 }
 
 uvm::Status Window::move_pages_to(Window& target, uvm::GpaRange range) {
