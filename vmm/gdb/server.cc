@@ -5,18 +5,13 @@
 #include <sys/socket.h>
 
 #include <atomic>
-#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/descriptor.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <cerrno>
-#include <chrono>
 #include <system_error>
 #include <thread>
 #include <utility>
 
+#include "vmm/acceptor.h"
 #include "vmm/gdb/connection.h"
 #include "vmm/gdb/listening_socket.h"
 #include "vmm/log.h"
@@ -30,16 +25,12 @@ struct Server::Parts {
       : options(its_options),
         target(its_target),
         listening(std::move(its_socket)),
-        waiting(io, listening.fd()),
-        retry(io) {}
-  ~Parts() {
-    if (waiting.is_open()) waiting.release();
-  }
+        acceptor(io, listening.fd(), "debugger could not be let in", [this](Fd socket, int family) {
+          if (!ending) take(std::move(socket), family);
+        }) {}
   Parts(const Parts&) = delete;
   Parts& operator=(const Parts&) = delete;
 
-  void accept_next();
-  void accept();
   void take(Fd socket, int family);
   void finish(int status);
 
@@ -47,38 +38,11 @@ struct Server::Parts {
   Target& target;
   asio::io_context io{1};
   ListeningSocket listening;
-  asio::posix::stream_descriptor waiting;
-  asio::steady_timer retry;
   std::atomic<bool> ending{false};
   std::shared_ptr<Connection> connection;  // the server's thread only
+  Acceptor acceptor;
   std::thread thread;
 };
-
-void Server::Parts::accept_next() {
-  waiting.async_wait(asio::posix::descriptor_base::wait_read, [this](const boost::system::error_code& error) {
-    if (error || ending) return;
-    accept();
-  });
-}
-
-void Server::Parts::accept() {
-  sockaddr_storage peer{};
-  socklen_t bytes = sizeof peer;
-  Fd socket(
-      ::accept4(listening.fd(), reinterpret_cast<sockaddr*>(&peer), &bytes, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (socket) {
-    take(std::move(socket), peer.ss_family);
-  } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-    // The connection stays in the queue, and waiting for it would return at once, for ever.
-    log::event(log::Level::Warning, "debugger could not be let in",
-               {{"error", std::system_category().message(errno)}});
-    retry.expires_after(std::chrono::seconds(1));
-    return retry.async_wait([this](const boost::system::error_code& error) {
-      if (!error && !ending) accept_next();
-    });
-  }
-  accept_next();
-}
 
 void Server::Parts::take(Fd socket, int family) {
   // Whoever comes in may be the one that has just left, before the end of its last visit was noticed.
@@ -107,9 +71,8 @@ void Server::Parts::take(Fd socket, int family) {
 void Server::Parts::finish(int status) {
   if (const std::shared_ptr<Connection> last = connection) last->finish(status);
   // Before the descriptor is closed, which is the listening socket's.
-  waiting.release();
+  acceptor.stop();
   listening.close();
-  retry.cancel();
 }
 
 uvm::Result<std::unique_ptr<Server>> Server::create(const Options& options, Target& target) {
@@ -126,7 +89,7 @@ Server::~Server() {
 
 uvm::Status Server::start() {
   Parts& parts = *parts_;
-  parts.accept_next();
+  parts.acceptor.start();
   try {
     parts.thread = std::thread([&parts] { parts.io.run(); });
   } catch (const std::system_error& failure) {

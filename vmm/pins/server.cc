@@ -1,15 +1,10 @@
 #include "vmm/pins/server.h"
 
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <cerrno>
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <list>
@@ -17,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "vmm/acceptor.h"
 #include "vmm/log.h"
 #include "vmm/pin_client/local_socket.h"
 
@@ -108,53 +104,25 @@ struct Server::Parts {
   Parts(LocalListener its_listener, Environment its_environment)
       : environment(std::move(its_environment)),
         listener(std::move(its_listener)),
-        waiting(io, listener.fd()),
-        retry(io) {}
-  ~Parts() {
-    if (waiting.is_open()) waiting.release();
-  }
+        acceptor(io, listener.fd(), "device process could not be let in",
+                 [this](Fd socket, int /*family*/) { take(std::move(socket)); }) {}
   Parts(const Parts&) = delete;
   Parts& operator=(const Parts&) = delete;
 
-  void accept_next() {
-    waiting.async_wait(asio::posix::descriptor_base::wait_read,
-                       [this](const boost::system::error_code& error) {
-                         if (!error) accept();
-                       });
-  }
-  void accept();
   void take(Fd socket);
   void finish() {
     clients.clear();
-    waiting.release();
+    acceptor.stop();
     listener.close();
-    retry.cancel();
   }
 
   const Environment environment;
   asio::io_context io{1};
   LocalListener listener;
-  asio::posix::stream_descriptor waiting;
-  asio::steady_timer retry;
   std::list<Client> clients;  // the server's thread only
+  Acceptor acceptor;
   std::thread thread;
 };
-
-void Server::Parts::accept() {
-  Fd socket(::accept4(listener.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (socket) {
-    take(std::move(socket));
-  } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-    // The connection stays in the queue, and waiting for it would return at once, for ever.
-    log::event(log::Level::Warning, "device process could not be let in",
-               {{"error", std::system_category().message(errno)}});
-    retry.expires_after(std::chrono::seconds(1));
-    return retry.async_wait([this](const boost::system::error_code& error) {
-      if (!error) accept_next();
-    });
-  }
-  accept_next();
-}
 
 void Server::Parts::take(Fd socket) {
   const auto peer = peer_of(socket.get());
@@ -184,7 +152,7 @@ Server::~Server() {
 
 uvm::Status Server::start() {
   Parts& parts = *parts_;
-  parts.accept_next();
+  parts.acceptor.start();
   try {
     parts.thread = std::thread([&parts] { parts.io.run(); });
   } catch (const std::system_error& failure) {
