@@ -22,33 +22,22 @@ uvm::Status set_text(std::string_view value, MachineConfig& config) {
   return uvm::ok();
 }
 
-template <auto field>
-uvm::Status set_boot_text(std::string_view value, MachineConfig& config) {
-  config.boot.*field = value;
-  return uvm::ok();
-}
-
 template <auto field, auto parse>
 uvm::Status set_parsed(std::string_view value, MachineConfig& config) {
   UVMM_TRY(config.*field, parse(value));
   return uvm::ok();
 }
 
-template <auto field, auto parse>
-uvm::Status set_boot_parsed(std::string_view value, MachineConfig& config) {
-  UVMM_TRY(config.boot.*field, parse(value));
+/// The same in a section of the configuration.
+template <auto section, auto field>
+uvm::Status set_text_in(std::string_view value, MachineConfig& config) {
+  (config.*section).*field = value;
   return uvm::ok();
 }
 
-template <auto field>
-uvm::Status set_swap_text(std::string_view value, MachineConfig& config) {
-  config.overcommit.*field = value;
-  return uvm::ok();
-}
-
-template <auto field, auto parse>
-uvm::Status set_swap_parsed(std::string_view value, MachineConfig& config) {
-  UVMM_TRY(config.overcommit.*field, parse(value));
+template <auto section, auto field, auto parse>
+uvm::Status set_parsed_in(std::string_view value, MachineConfig& config) {
+  UVMM_TRY((config.*section).*field, parse(value));
   return uvm::ok();
 }
 
@@ -77,54 +66,33 @@ uvm::Status set_wait(std::string_view /*nothing*/, MachineConfig& config) {
   return uvm::ok();
 }
 
-uvm::Status set_on_kill(std::string_view value, MachineConfig& config) {
-  UVMM_TRY(config.gdb.on_kill, parse_on_kill(value));
-  return uvm::ok();
-}
-
-uvm::Status set_on_disconnect(std::string_view value, MachineConfig& config) {
-  UVMM_TRY(config.gdb.on_disconnect, parse_on_disconnect(value));
-  return uvm::ok();
-}
-
-uvm::Status set_pin_socket(std::string_view value, MachineConfig& config) {
-  config.pins.socket = value;
-  return uvm::ok();
-}
-
-uvm::Status set_pin_limit(std::string_view value, MachineConfig& config) {
-  UVMM_TRY(config.pins.limit, parse_size(value));
-  return uvm::ok();
-}
-
-uvm::Status set_pin_irq(std::string_view value, MachineConfig& config) {
-  UVMM_TRY(config.pins.irq, parse_pin_irq(value));
-  return uvm::ok();
-}
-
 using Boot = BootSource;
 using Config = MachineConfig;
 using Swap = Overcommit;
+using Gdb = gdb::Options;
+using Pins = pins::Options;
 
 constexpr std::array kFlags = {
     RunFlag{"-k,--kernel", "--kernel", kBoot, "FILE",
-            "kernel: bzImage, ELF vmlinux, PVH, multiboot, or a flat image", set_boot_text<&Boot::kernel>},
+            "kernel: bzImage, ELF vmlinux, PVH, multiboot, or a flat image",
+            set_text_in<&Config::boot, &Boot::kernel>},
     RunFlag{"-i,--initrd,--initramfs", "--initrd", kBoot, "FILE", "initial RAM disk (default: none)",
-            set_boot_text<&Boot::initrd>},
+            set_text_in<&Config::boot, &Boot::initrd>},
     RunFlag{"-p,--cmdline,--append,--params", "--cmdline", kBoot, "TEXT",
             "kernel command line (default: empty; nothing is added,\na Linux kernel wants console=ttyS0)",
-            set_boot_text<&Boot::cmdline>},
+            set_text_in<&Config::boot, &Boot::cmdline>},
     RunFlag{"--kernel-format", "--kernel-format", kBoot, "FORMAT",
             "auto, bzimage, elf64, pvh, multiboot, flat-real or flat-long\n(default: auto, by the file's "
             "contents)",
-            set_boot_parsed<&Boot::format, parse_kernel_format>},
+            set_parsed_in<&Config::boot, &Boot::format, parse_kernel_format>},
     RunFlag{"--load-address", "--load-address", kBoot, "GPA",
             "where a flat image goes, in bytes or 0x… (default: its\nformat's own place)",
-            set_boot_parsed<&Boot::load_address, parse_address>},
+            set_parsed_in<&Config::boot, &Boot::load_address, parse_address>},
     RunFlag{"--builtin", "--builtin", kBoot, "NAME",
-            "a built-in guest instead of a kernel; `list` shows them", set_boot_text<&Boot::builtin>},
+            "a built-in guest instead of a kernel; `list` shows them",
+            set_text_in<&Config::boot, &Boot::builtin>},
     RunFlag{"--builtin-args", "--builtin-args", kBoot, "TEXT", "its arguments, as in \"passes=2 page=2m\"",
-            set_boot_text<&Boot::builtin_arguments>},
+            set_text_in<&Config::boot, &Boot::builtin_arguments>},
 
     RunFlag{"-m,--memory,--mem", "--memory", kMachine, "SIZE",
             "RAM, with K, M, G or T; MiB without (default: 256M)", set_parsed<&Config::memory, parse_size>},
@@ -150,18 +118,18 @@ constexpr std::array kFlags = {
     RunFlag{
         "--memory-limit", "--memory-limit", kOvercommit, "SIZE",
         "the most RAM of the guest that is in memory at once; what is\nmore goes to swap (default: no limit)",
-        set_swap_parsed<&Swap::limit, parse_size>},
+        set_parsed_in<&Config::overcommit, &Swap::limit, parse_size>},
     RunFlag{"--swap", "--swap", kOvercommit, "PATH",
             "a directory for a file that nobody else sees, or a file of\nits own (default: /var/tmp)",
-            set_swap_text<&Swap::swap>},
+            set_text_in<&Config::overcommit, &Swap::swap>},
     RunFlag{"--swap-size", "--swap-size", kOvercommit, "SIZE",
             "the most that goes to swap (default: as much as the RAM)",
-            set_swap_parsed<&Swap::swap_size, parse_size>},
+            set_parsed_in<&Config::overcommit, &Swap::swap_size, parse_size>},
     RunFlag{"--swap-compress", "--swap-compress", kOvercommit, "", "compress it with zstd", set_compress},
     RunFlag{"--swap-error", "--swap-error", kOvercommit, "MODE",
             "pause or stop: what a guest does whose swap fails; a paused\none goes on when it works again "
             "(default: pause)",
-            set_swap_parsed<&Swap::on_error, parse_swap_error>},
+            set_parsed_in<&Config::overcommit, &Swap::on_error, parse_swap_error>},
 
     RunFlag{"--console", "--console", kConsole, "WHERE",
             "the first serial port: stdio or none (default: stdio)",
@@ -185,19 +153,20 @@ constexpr std::array kFlags = {
     RunFlag{"--gdb-on-kill", "--gdb-on-kill", kDebugger, "MODE",
             "what a debugger's kill does to the guest: detach or kill;\nlldb kills at each session's end "
             "(default: detach)",
-            set_on_kill},
+            set_parsed_in<&Config::gdb, &Gdb::on_kill, parse_on_kill>},
     RunFlag{"--gdb-on-disconnect", "--gdb-on-disconnect", kDebugger, "MODE",
             "when a debugger's connection breaks: resume, stay (stopped for\nthe next one) or kill (default: "
             "resume)",
-            set_on_disconnect},
+            set_parsed_in<&Config::gdb, &Gdb::on_disconnect, parse_on_disconnect>},
 
     RunFlag{"--pin-socket", "--pin-socket", kDevices, "PATH",
             "a unix socket where device processes pin guest memory and\nmap it; see uvmm-pin (default: none)",
-            set_pin_socket},
+            set_text_in<&Config::pins, &Pins::socket>},
     RunFlag{"--pin-limit", "--pin-limit", kDevices, "SIZE", "what each of them may pin (default: all RAM)",
-            set_pin_limit},
+            set_parsed_in<&Config::pins, &Pins::limit, parse_size>},
     RunFlag{"--pin-irq", "--pin-irq", kDevices, "N",
-            "the interrupt, 5 to 7, that their bells raise (default: they\nget no bells)", set_pin_irq},
+            "the interrupt, 5 to 7, that their bells raise (default: they\nget no bells)",
+            set_parsed_in<&Config::pins, &Pins::irq, parse_pin_irq>},
 
     RunFlag{"--config,--config-file", "--config", kConfig, "FILE",
             "a configuration in JSON, with Firecracker's keys; options\noverride it (paths in it: from the "
