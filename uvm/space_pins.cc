@@ -13,6 +13,12 @@ std::string pinned_by(const PinInfo& pin) {
   return "range " + to_string(pin.range) + " is pinned by " + pin.owner;
 }
 
+bool has_pages_in_place(Pmap& pmap, GpaRange range) {
+  bool found = false;
+  pmap.harvest(range, [&](GpaRange, Frame) { found = true; });
+  return found;
+}
+
 }  // namespace
 
 Status Space::check_not_pinned(GpaRange range, const char* operation) const {
@@ -36,9 +42,7 @@ Status Space::check_access(GpaRange range, AccessKind access, const char* operat
 
 Status Space::check_movable(GpaRange range, const char* operation) const {
   for (const GpaRange& part : pins_->parts(range)) {
-    bool in_place = false;
-    pmap_.harvest(part, [&](GpaRange, Frame) { in_place = true; });
-    if (in_place) UVMM_CHECK(check_not_pinned(part, operation));
+    if (has_pages_in_place(pmap_, part)) UVMM_CHECK(check_not_pinned(part, operation));
   }
   return ok();
 }
@@ -55,9 +59,7 @@ Status Space::check_fork_of(const Entry& entry, const PinInfo& pin) const {
                   "unpin it, or have the range inherited as none or zeros");
   }
   if (entry.inherit != Inherit::Share || !entry.has_layer()) return ok();
-  bool in_place = false;
-  pmap_.harvest(part, [&](GpaRange, Frame) { in_place = true; });
-  if (!in_place) return ok();
+  if (!has_pages_in_place(pmap_, part)) return ok();
   return refuse(ErrorKind::Pinned, "fork", part, pinned_by(pin) + " where no other space could use it",
                 "unpin it, or have the range inherited as a copy");
 }
