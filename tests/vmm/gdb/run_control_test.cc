@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -109,24 +110,26 @@ TEST(RunControl, AnswersAResumeWhenTheMachineStops) {
 
 TEST(RunControl, NamesTheReason) {
   struct Case {
-    vmm::gdb::StopEvent event;
-    std::string begin;
-    std::string end;
+    StopReason reason;
+    std::uint8_t signal;
+    std::uint64_t address;
+    const char* begin;
+    const char* end;
   };
-  const std::vector<Case> cases = {
-      {{StopReason::Interrupted, {1, 1}, 5, 0, 0, {}}, "T02", "core:0;"},
-      {{StopReason::Step, {1, 1}, 9, 0, 0, {}}, "T05", "core:0;"},
-      {{StopReason::SoftwareBreakpoint, {1, 1}, 9, 0, 0, {}}, "T05", ";swbreak:;"},
-      {{StopReason::HardwareBreakpoint, {1, 1}, 9, 0, 0, {}}, "T05", ";hwbreak:;"},
-      {{StopReason::WriteWatch, {1, 1}, 9, 0xffff800000001000, 0, {}}, "T05", ";watch:ffff800000001000;"},
-      {{StopReason::AccessWatch, {1, 1}, 9, 0x10, 0, {}}, "T05", ";awatch:10;"},
-      {{StopReason::Signal, {1, 1}, 4, 0, 0, {}}, "T04", "core:0;"},
+  constexpr std::array kCases = {
+      Case{StopReason::Interrupted, 5, 0, "T02", "core:0;"},
+      Case{StopReason::Step, 9, 0, "T05", "core:0;"},
+      Case{StopReason::SoftwareBreakpoint, 9, 0, "T05", ";swbreak:;"},
+      Case{StopReason::HardwareBreakpoint, 9, 0, "T05", ";hwbreak:;"},
+      Case{StopReason::WriteWatch, 9, 0xffff800000001000, "T05", ";watch:ffff800000001000;"},
+      Case{StopReason::AccessWatch, 9, 0x10, "T05", ";awatch:10;"},
+      Case{StopReason::Signal, 4, 0, "T04", "core:0;"},
   };
   Conversation with;
   with.greet();
-  for (const Case& each : cases) {
+  for (const Case& each : kCases) {
     EXPECT_THAT(with.say("vCont;c"), IsEmpty());
-    with.target.stop(each.event);
+    with.target.stop({each.reason, {1, 1}, each.signal, each.address, 0, {}});
     with.deliver();
     const auto replies = with.take();
     ASSERT_THAT(replies, SizeIs(1));
