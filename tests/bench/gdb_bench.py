@@ -235,8 +235,9 @@ def report(results):
     theirs = {name: value for name, value in results.items() if name != "uvmm"}
     print(f"{'':32}{'uvmm':>12}" + "".join(f"{name:>14}" for name in theirs) + "   uvmm/QEMU  wanted at most")
     for name, text, factor, unit, kind, bound in TABLE:
-        # The bound counts against the faster of them.
-        fastest = min(value[name] for value in theirs.values())
+        # The bound counts against the faster of them; of a step against the one that has a vCPU to leave, too.
+        peers = {"qemu-kvm"} if name == "stepi" and "qemu-kvm" in theirs else theirs.keys()
+        fastest = min(theirs[peer][name] for peer in peers)
         ratio = ours[name] / fastest if fastest > 0 else float("nan")
         good = (ratio if kind == "ratio" else ours[name]) <= bound
         missed = missed or not good

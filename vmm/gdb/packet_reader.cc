@@ -66,7 +66,9 @@ void PacketReader::begin() {
 }
 
 void PacketReader::collect(std::string_view& bytes) {
-  const std::size_t end = std::min(bytes.find_first_of("#$"), bytes.size());
+  // Two searches for one byte each: a search for either takes every byte by itself.
+  const std::size_t mark = std::min(bytes.find('#'), bytes.size());
+  const std::size_t end = std::min(bytes.substr(0, mark).find('$'), mark);
   append(bytes.substr(0, end));
   bytes.remove_prefix(end);
   if (bytes.empty()) return;
@@ -79,13 +81,10 @@ void PacketReader::collect(std::string_view& bytes) {
 }
 
 void PacketReader::append(std::string_view part) {
-  for (const char each : part) {
-    sum_ = static_cast<std::uint8_t>(sum_ + static_cast<unsigned char>(each));
-    if (each == kInterrupt) {
-      ++interrupts_;
-      saw_interrupt_ = true;
-    }
-  }
+  for (const char each : part) sum_ = static_cast<std::uint8_t>(sum_ + static_cast<unsigned char>(each));
+  const auto interrupts = std::ranges::count(part, kInterrupt);
+  interrupts_ = static_cast<std::uint8_t>(interrupts_ + interrupts);
+  saw_interrupt_ |= interrupts != 0;
   if (payload_.size() + part.size() > kPacketSize - kFrame) too_long_ = true;
   if (!too_long_) payload_ += part;
 }
@@ -105,19 +104,18 @@ PacketEvent PacketReader::finish(char second) {
 }
 
 std::string PacketReader::unescaped(bool without_interrupts) const {
+  std::string plain = payload_;
+  if (without_interrupts) std::erase(plain, kInterrupt);
   std::string out;
-  out.reserve(payload_.size());
-  bool escaped = false;
-  for (const char each : payload_) {
-    if (without_interrupts && each == kInterrupt) continue;
-    if (!escaped && each == kEscape) {
-      escaped = true;
-      continue;
-    }
-    out += static_cast<char>(escaped ? each ^ 0x20 : each);
-    escaped = false;
+  out.reserve(plain.size());
+  std::string_view left = plain;
+  while (true) {
+    const std::size_t escape = left.find(kEscape);
+    out += left.substr(0, escape);
+    if (escape == std::string_view::npos || escape + 1 == left.size()) return out;
+    out += static_cast<char>(left[escape + 1] ^ 0x20);
+    left.remove_prefix(escape + 2);
   }
-  return out;
 }
 
 }  // namespace vmm::gdb
