@@ -18,8 +18,8 @@ struct PinExtent {
   std::uint64_t offset = 0;  // bytes
 };
 
-/// All of the pin, ascending. The pin must have been made with Placement::Shareable. Errors: Unsupported (a
-/// page of it is usable in this process only).
+/// All of the pin, range by range as it was asked for; ascending inside each. The pin must have been made
+/// with Placement::Shareable. Errors: Unsupported (a page of it is usable in this process only).
 [[nodiscard]] uvm::Result<std::vector<PinExtent>> extents_of(const uvm::Pin& pin);
 
 }  // namespace ept

@@ -1,16 +1,33 @@
 #include "uvm/counted_ranges.h"
 
 #include <algorithm>
+#include <bit>
 #include <iterator>
 #include <new>
 
 namespace uvm {
+namespace {
 
-CountedRanges::Edges::iterator CountedRanges::cut(Gpa at) {
-  auto next = edges_.lower_bound(at);
-  if (next == edges_.end() || next->first != at) {
+GpaRange pages(std::uint64_t begin, std::uint64_t end) {
+  return *GpaRange::from_bounds(Gpa(begin << kPageShift), Gpa(end << kPageShift));
+}
+
+}  // namespace
+
+CountedRanges::Cut::Cut(GpaRange range)
+    : first(range.begin().page()),
+      head((first + kBlockPages - 1) / kBlockPages * kBlockPages),
+      tail((first + range.pages()) / kBlockPages * kBlockPages),
+      end(first + range.pages()) {
+  // Inside one block there is no whole one: all of it is the head.
+  if (head > tail) head = tail = end;
+}
+
+CountedRanges::Edges::iterator CountedRanges::cut(std::uint64_t block) {
+  auto next = edges_.lower_bound(block);
+  if (next == edges_.end() || next->first != block) {
     const std::uint64_t count = next == edges_.begin() ? 0 : std::prev(next)->second.count;
-    next = edges_.emplace_hint(next, at, Edge{count, 0});
+    next = edges_.emplace_hint(next, block, Edge{count, 0});
   }
   ++next->second.ends;
   return next;
@@ -20,47 +37,152 @@ void CountedRanges::leave(Edges::iterator edge) {
   if (--edge->second.ends == 0) edges_.erase(edge);
 }
 
-void CountedRanges::add(GpaRange range) {
-  if (range.empty()) return;
-  const auto end = cut(range.end());
-  auto begin = end;
+std::uint64_t CountedRanges::add_blocks(std::uint64_t begin, std::uint64_t end) {
+  if (begin == end) return 0;
+  const auto last = cut(end);
+  auto first = last;
   try {
-    begin = cut(range.begin());
+    first = cut(begin);
   } catch (const std::bad_alloc&) {
-    leave(end);
+    leave(last);
     throw;
   }
-  for (auto at = begin; at != end; ++at) {
-    if (at->second.count++ == 0) covered_ += std::next(at)->first - at->first;
+  // What pages of parts of these blocks have besides is looked at only where there are such.
+  const std::uint64_t used = used_pages(begin, end);
+  std::uint64_t highest = 0;
+  for (auto at = first; at != last; ++at) {
+    highest = std::max(highest, ++at->second.count);
+    if (at->second.count != 1) continue;
+    const std::uint64_t until = std::next(at)->first;
+    covered_pages_ += (until - at->first) * kBlockPages - used_pages(at->first, until);
   }
+  if (used != 0) highest = most(pages(begin * kBlockPages, end * kBlockPages));
+  return highest;
+}
+
+void CountedRanges::remove_blocks(std::uint64_t begin, std::uint64_t end) {
+  const auto first = edges_.find(begin);
+  const auto last = edges_.find(end);
+  if (begin == end || first == edges_.end() || last == edges_.end()) return;
+  for (auto at = first; at != last; ++at) {
+    if (--at->second.count != 0) continue;
+    const std::uint64_t until = std::next(at)->first;
+    covered_pages_ -= (until - at->first) * kBlockPages - used_pages(at->first, until);
+  }
+  leave(first);
+  leave(last);
+}
+
+CountedRanges::Block& CountedRanges::block_at(std::uint64_t number) {
+  auto at = blocks_.lower_bound(number);
+  if (at == blocks_.end() || at->first != number) {
+    at = blocks_.emplace_hint(at, number, std::make_unique<Block>());
+  }
+  return *at->second;
+}
+
+std::uint64_t CountedRanges::add_pages(std::uint64_t begin, std::uint64_t end) {
+  if (begin == end) return 0;
+  const std::uint64_t number = begin / kBlockPages;
+  Block& block = block_at(number);
+  const std::uint64_t covered = count_of_block(number);
+  std::uint64_t highest = 0;
+  for (std::uint64_t page = begin; page < end; ++page) {
+    const std::uint64_t count = ++block.counts[page % kBlockPages];
+    highest = std::max(highest, covered + count);
+    if (count != 1) continue;
+    block.used |= std::uint64_t{1} << (page % kBlockPages);
+    covered_pages_ += covered == 0 ? 1 : 0;
+  }
+  return highest;
+}
+
+void CountedRanges::remove_pages(std::uint64_t begin, std::uint64_t end) {
+  if (begin == end) return;
+  const auto at = blocks_.find(begin / kBlockPages);
+  if (at == blocks_.end()) return;
+  Block& block = *at->second;
+  const bool covered = count_of_block(at->first) != 0;
+  for (std::uint64_t page = begin; page < end; ++page) {
+    if (--block.counts[page % kBlockPages] != 0) continue;
+    block.used &= ~(std::uint64_t{1} << (page % kBlockPages));
+    covered_pages_ -= covered ? 0 : 1;
+  }
+  drop_if_unused(at);
+}
+
+void CountedRanges::drop_if_unused(Blocks::iterator block) {
+  if (block != blocks_.end() && block->second->used == 0) blocks_.erase(block);
+}
+
+std::uint64_t CountedRanges::add(GpaRange range) {
+  if (range.empty()) return 0;
+  const Cut part(range);
+  // All that needs memory comes before the first count.
+  if (part.first != part.head) block_at(part.first / kBlockPages);
+  std::uint64_t blocks = 0;
+  try {
+    if (part.tail != part.end) block_at(part.tail / kBlockPages);
+    blocks = add_blocks(part.head / kBlockPages, part.tail / kBlockPages);
+  } catch (const std::bad_alloc&) {
+    drop_if_unused(blocks_.find(part.first / kBlockPages));
+    drop_if_unused(blocks_.find(part.tail / kBlockPages));
+    throw;
+  }
+  return std::max({blocks, add_pages(part.first, part.head), add_pages(part.tail, part.end)});
 }
 
 void CountedRanges::remove(GpaRange range) {
-  const auto begin = edges_.find(range.begin());
-  const auto end = edges_.find(range.end());
-  if (range.empty() || begin == edges_.end() || end == edges_.end()) return;
-  for (auto at = begin; at != end; ++at) {
-    if (--at->second.count == 0) covered_ -= std::next(at)->first - at->first;
+  if (range.empty()) return;
+  const Cut part(range);
+  remove_pages(part.first, part.head);
+  remove_blocks(part.head / kBlockPages, part.tail / kBlockPages);
+  remove_pages(part.tail, part.end);
+}
+
+std::uint64_t CountedRanges::count_of_block(std::uint64_t number) const {
+  const auto next = edges_.upper_bound(number);
+  return next == edges_.begin() ? 0 : std::prev(next)->second.count;
+}
+
+std::uint64_t CountedRanges::used_pages(std::uint64_t begin, std::uint64_t end) const {
+  std::uint64_t used = 0;
+  for (auto at = blocks_.lower_bound(begin); at != blocks_.end() && at->first < end; ++at) {
+    used += static_cast<std::uint64_t>(std::popcount(at->second->used));
   }
-  leave(begin);
-  leave(end);
+  return used;
 }
 
 template <class F>
 void CountedRanges::each(GpaRange range, F&& visit) const {
-  auto next = edges_.upper_bound(range.begin());
-  std::uint64_t count = next == edges_.begin() ? 0 : std::prev(next)->second.count;
-  for (Gpa at = range.begin(); at < range.end();) {
-    const Gpa end = next == edges_.end() ? range.end() : std::min(next->first, range.end());
-    visit(*GpaRange::from_bounds(at, end), count);
-    at = end;
-    if (next != edges_.end()) count = (next++)->second.count;
+  std::uint64_t page = range.begin().page();
+  const std::uint64_t end = page + range.pages();
+  auto edge = edges_.upper_bound(page / kBlockPages);
+  auto block = blocks_.lower_bound(page / kBlockPages);
+  std::uint64_t count = edge == edges_.begin() ? 0 : std::prev(edge)->second.count;
+  while (page < end) {
+    while (edge != edges_.end() && edge->first * kBlockPages <= page) count = (edge++)->second.count;
+    std::uint64_t until = edge == edges_.end() ? end : std::min(end, edge->first * kBlockPages);
+    if (block != blocks_.end() && block->first * kBlockPages > page) {
+      until = std::min(until, block->first * kBlockPages);
+    } else if (block != blocks_.end()) {
+      until = std::min(until, (block->first + 1) * kBlockPages);
+      const auto& counts = block->second->counts;
+      for (; page < until; ++page) visit(pages(page, page + 1), count + counts[page % kBlockPages]);
+      if (page == (block->first + 1) * kBlockPages) ++block;
+      continue;
+    }
+    visit(pages(page, until), count);
+    page = until;
   }
 }
 
 std::uint64_t CountedRanges::count_at(Gpa address) const {
-  const auto next = edges_.upper_bound(address);
-  return next == edges_.begin() ? 0 : std::prev(next)->second.count;
+  const std::uint64_t number = address.page() / kBlockPages;
+  const auto block = blocks_.find(number);
+  const std::uint64_t by_pages =
+      block == blocks_.end() ? 0 : block->second->counts[address.page() % kBlockPages];
+  return by_pages + count_of_block(number);
 }
 
 std::uint64_t CountedRanges::most(GpaRange range) const {
@@ -89,8 +211,9 @@ std::uint64_t CountedRanges::covered(GpaRange range) const {
 }
 
 std::uint64_t CountedRanges::metadata_bytes() const {
-  // A tree node's header is four words.
-  return edges_.size() * (sizeof(Edges::value_type) + 4 * sizeof(void*));
+  constexpr std::uint64_t kNode = 4 * sizeof(void*);  // a tree node's header
+  return edges_.size() * (sizeof(Edges::value_type) + kNode) +
+         blocks_.size() * (sizeof(Blocks::value_type) + kNode + sizeof(Block));
 }
 
 }  // namespace uvm

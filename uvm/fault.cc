@@ -37,6 +37,9 @@ Result<GpaRange> Fault::resolve() try {
 Result<GpaRange> Fault::repeat() {
   while (true) {
     UVMM_TRY(const Next next, attempt());
+    if (context_.patience == Patience::Refuse && sleeps(next)) {
+      return error(ErrorKind::Busy, "the page has to be brought in first");
+    }
     switch (next) {
       case Next::Done:
         return entered_;
@@ -68,6 +71,11 @@ Result<GpaRange> Fault::repeat() {
         break;
     }
   }
+}
+
+bool Fault::sleeps(Next next) const {
+  if (next == Next::AskPager) return !question_->object->answers_at_once();
+  return next == Next::MakeRoom || next == Next::ReadSwap || next == Next::Wait;
 }
 
 Result<Fault::Next> Fault::attempt() {

@@ -24,6 +24,7 @@
 #include "uvm/map.h"
 #include "uvm/object.h"
 #include "uvm/page_in.h"
+#include "uvm/patience.h"
 #include "uvm/pmap.h"
 #include "uvm/reclaim.h"
 #include "uvm/statistics.h"
@@ -37,6 +38,7 @@ struct FaultContext {
   Pmap& pmap;
   FaultCounters& counters;
   Reclaim& reclaim;
+  Patience patience = Patience::Sleep;
 };
 
 /// Pages a fault on an anon looks ahead.
@@ -105,6 +107,8 @@ class Fault {
   };
 
   [[nodiscard]] Result<GpaRange> repeat();
+  /// Whether the step waits for a backing, for swap, or for somebody who does.
+  [[nodiscard]] bool sleeps(Next next) const;
   [[nodiscard]] Result<Next> attempt();
   [[nodiscard]] Result<Next> act(const Entry& entry, LockedAmap& amap, const FaultPlan& plan);
   [[nodiscard]] FaultFacts gather(const Entry& entry, const LockedAmap& amap) const;

@@ -31,12 +31,12 @@ Result<Fault::Next> Fault::visit(std::optional<Frame> frame) {
 Result<Fault::Next> Fault::visit_object(const Entry& entry, const FaultPlan& plan) {
   if (!is_answered(entry)) return ask(entry, 1, 0, plan);
   const Frame frame = answered_frame(entry);
-  if (entry.object->hold(frame, answer_->frames.generation) == Freshness::Stale) {
+  if (entry.object->hold({frame, 1}, answer_->frames.generation) == Freshness::Stale) {
     answer_.reset();
     return Next::Again;
   }
   auto next = visit(frame);
-  entry.object->let_go(frame);
+  entry.object->let_go({frame, 1});
   return next;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -88,18 +89,29 @@ Status Object::drop_lost() {
   return first ? ok() : Status(first.error());
 }
 
-Freshness Object::hold(Frame frame, std::uint64_t generation) {
+Freshness Object::hold(FrameRun run, std::uint64_t generation) {
   // As for enter(): an invalidate() comes before both, or the pager knows of the hold.
   const MutexLock lock(lock_);
-  if (generation != generation_ || !pager_->hold(frame)) return Freshness::Stale;
-  ++holds_;
-  return Freshness::Current;
+  if (generation != generation_) return Freshness::Stale;
+  std::uint64_t held = 0;
+  try {
+    while (held < run.count && pager_->hold(run.first + held)) ++held;
+  } catch (const std::bad_alloc&) {
+    while (held > 0) pager_->let_go(run.first + --held);
+    throw;
+  }
+  if (held == run.count) {
+    holds_ += held;
+    return Freshness::Current;
+  }
+  while (held > 0) pager_->let_go(run.first + --held);
+  return Freshness::Stale;
 }
 
-void Object::let_go(Frame frame) {
+void Object::let_go(FrameRun run) {
   const MutexLock lock(lock_);
-  pager_->let_go(frame);
-  --holds_;
+  for (std::uint64_t i = run.count; i > 0; --i) pager_->let_go(run.first + (i - 1));
+  holds_ -= run.count;
 }
 
 std::uint64_t Object::holds() const {

@@ -46,6 +46,7 @@ class Object {
   [[nodiscard]] std::uint64_t size() const { return pager_->size(); }
   [[nodiscard]] Protection max_protection() const { return pager_->max_protection(); }
   [[nodiscard]] Tenure tenure() const { return pager_->tenure(); }
+  [[nodiscard]] bool answers_at_once() const { return pager_->answers_at_once(); }
 
   /// Frames for at most `request.pages` pages from `request.offset`: the pager's answer, never longer than
   /// asked or than the object. May sleep; call it without locks. Errors: those of Pager::get, and PagerIo for
@@ -64,10 +65,10 @@ class Object {
   /// for the first such page.
   [[nodiscard]] Status drop_lost();
 
-  /// For pins: has the pager keep a page that get() gave, unless invalidate() was called since or the page is
-  /// gone already; ends that. For listings: how many such holds there are.
-  [[nodiscard]] Freshness hold(Frame frame, std::uint64_t generation);
-  void let_go(Frame frame);
+  /// For pins: has the pager keep all pages of a run that get() gave, unless invalidate() was called since or
+  /// one of them is gone already; ends that. For listings: how many such holds there are.
+  [[nodiscard]] Freshness hold(FrameRun run, std::uint64_t generation);
+  void let_go(FrameRun run);
   [[nodiscard]] std::uint64_t holds() const;
 
   /// For maps: a use begins and ends, becomes two and one again (ReverseMap). For listings: the number of

@@ -46,6 +46,9 @@ class Pager {
   [[nodiscard]] virtual bool hold(Frame /*frame*/) { return true; }
   virtual void let_go(Frame /*frame*/) {}
 
+  /// Whether get() only names memory that is there: it reads nothing, and nobody waits for it.
+  [[nodiscard]] virtual bool answers_at_once() const { return false; }
+
   /// Pins keep private copies of Revocable pages; of a shared mapping they hold what the file has.
   [[nodiscard]] virtual Tenure tenure() const { return Tenure::Kept; }
 

@@ -6,7 +6,8 @@
 // of translations puts another page in their place. What it does not hold is the translation, so dropping all
 // of them stays free, and the rights, so a pinned page may be protected and be opened again.
 //
-// Pins of one range nest: each is counted, and each ends alone.
+// Pins of one range nest: each is counted, and each ends alone. A scatter list is one pin: one charge, one
+// record, one look at the map and at the host, however many ranges it has.
 //
 //     uvm::PinRequest request;
 //     request.owner = uvm::PinOwner::create("disk0");
@@ -56,11 +57,12 @@ class Pin {
   [[nodiscard]] static Result<Pin> create(Space& space, GpaRange range, PinAccess access,
                                           std::shared_ptr<PinOwner> owner,
                                           ForkPolicy policy = ForkPolicy::Copy) {
-    return create(space, range, {std::move(owner), access, policy, Placement::InPlace});
+    return create(space, range, {std::move(owner), access, policy, Placement::InPlace, Patience::Sleep});
   }
-  /// A scatter list: one pin a range, in the order given, or none at all. Ranges may overlap and repeat.
-  [[nodiscard]] static Result<std::vector<Pin>> create(Space& space, std::span<const GpaRange> ranges,
-                                                       const PinRequest& request);
+  /// The same for a scatter list, which may not be empty; its ranges may touch, overlap and repeat. A page
+  /// that is in several of them is held, charged and counted once.
+  [[nodiscard]] static Result<Pin> create(Space& space, std::span<const GpaRange> ranges,
+                                          const PinRequest& request);
 
   Pin(Pin&& other) noexcept = default;
   Pin& operator=(Pin&& other) noexcept;
@@ -68,16 +70,28 @@ class Pin {
   Pin& operator=(const Pin&) = delete;
   ~Pin() { release(); }
 
+  /// What was asked for, in that order.
+  [[nodiscard]] std::span<const GpaRange> ranges() const {
+    return list_.empty() ? std::span(&range_, 1) : std::span(list_);
+  }
+  /// The range; of a scatter list, the smallest one that holds all of it.
   [[nodiscard]] GpaRange range() const { return range_; }
+  /// Bytes that are held, each page once.
+  [[nodiscard]] std::uint64_t size() const { return charged_; }
   [[nodiscard]] const PinOwner& owner() const { return *owner_; }
-  /// The frames of the range, ascending and without holes. They are the same as long as the pin lives.
+  /// The frames of all pages, ascending; without holes where the ranges have none. They are the same as long
+  /// as the pin lives.
   [[nodiscard]] const std::vector<WiredRun>& runs() const { return wiring_.runs(); }
-  /// Host bytes of the whole range, as Access::bytes() shows them: the processor reaches them through the
-  /// translations, which may go, so touching them may wait for a fault, and is a signal where the guest has
-  /// lost the right meanwhile. Made for system calls (iovecs), which answer EFAULT then. The space must live.
-  /// Empty when the host cannot show it in one piece.
-  [[nodiscard]] std::span<std::byte> bytes() const { return pmap_->bytes(range_); }
-  /// The frame of the page that holds `address`, which must be in the range.
+  /// Those of one range of the list, or of a part of one.
+  [[nodiscard]] std::vector<WiredRun> runs_of(GpaRange part) const;
+  /// Host bytes of one range of the list, or of a part of one, as Access::bytes() shows them: the processor
+  /// reaches them through the translations, which may go, so touching them may wait for a fault, and is a
+  /// signal where the guest has lost the right meanwhile. Made for system calls (iovecs), which answer EFAULT
+  /// then. The space must live. Empty when the host cannot show it in one piece.
+  [[nodiscard]] std::span<std::byte> bytes(GpaRange part) const { return pmap_->bytes(part); }
+  /// Of the only range.
+  [[nodiscard]] std::span<std::byte> bytes() const { return bytes(range_); }
+  /// The frame of the page that holds `address`, which must be in one of the ranges.
   [[nodiscard]] Frame frame_at(Gpa address) const;
 
  private:
@@ -91,6 +105,8 @@ class Pin {
   std::uint64_t id_ = 0;
   Pmap* pmap_ = nullptr;  // null after a move
   GpaRange range_;
+  std::vector<GpaRange> list_;  // empty: the range is the list
+  std::uint64_t charged_ = 0;   // bytes
   Wiring wiring_;
 };
 

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "uvm/patience.h"
 #include "uvm/pin_owner.h"
 #include "uvm/pin_table.h"
 #include "uvm/pmap.h"
@@ -17,6 +18,9 @@ struct PinRequest {
   /// then on, until they are unmapped, all private pages of the mappings are made there, by events: the host
   /// fills no zeros and breaks no copy-on-write by itself in the pinned range any more.
   Placement placement = Placement::InPlace;
+  /// Refuse: Busy, and nothing pinned, when pages have to be read in or room has to be made for them
+  /// (pin_async.h).
+  Patience patience = Patience::Sleep;
 };
 
 }  // namespace uvm

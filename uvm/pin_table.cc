@@ -5,30 +5,49 @@
 #include <utility>
 
 namespace uvm {
+namespace {
 
-Result<std::uint64_t> PinTable::add(PinInfo pin) {
+PinInfo of(const PinInfo& pin, GpaRange part) {
+  PinInfo info = pin;
+  info.range = part;
+  return info;
+}
+
+}  // namespace
+
+Result<std::uint64_t> PinTable::add(PinInfo pin, std::span<const GpaRange> ranges) {
   pin.since = std::chrono::steady_clock::now();
   const MutexLock lock(lock_);
-  const std::uint64_t more = pin.range.size() - counts_.covered(pin.range);
   const std::uint64_t pinned = counts_.covered();
-  if (more != 0 && (pinned > limit_ || more > limit_ - pinned)) {
-    return Error(ErrorKind::NoMemory,
-                 "the space may have " + hex(limit_) + " bytes pinned, and has " + hex(pinned) + " already",
-                 "unpin other ranges, or raise the space's limit");
-  }
-  if (counts_.most(pin.range) >= kMaxPinsOfPage) {
-    return Error(ErrorKind::NoMemory, "a page of it is pinned " + std::to_string(kMaxPinsOfPage) + " times",
-                 "unpin what is not needed any more");
-  }
-  const auto record = pins_.emplace(next_, std::move(pin)).first;
+  Record record{std::move(pin), {}};
+  if (ranges.size() > 1) record.list.assign(ranges.begin(), ranges.end());
+  // Counted first and looked at then: what it would come to is what it comes to.
+  std::uint64_t highest = 0;
+  std::size_t counted = 0;
+  std::optional<Error> error;
   try {
-    counts_.add(record->second.range);
+    for (; counted < ranges.size(); ++counted) highest = std::max(highest, counts_.add(ranges[counted]));
+    const bool grows = counts_.covered() != pinned;
+    if (grows && counts_.covered() > limit_) {
+      error.emplace(
+          ErrorKind::NoMemory,
+          "the space may have " + hex(limit_) + " bytes pinned, and has " + hex(pinned) + " already",
+          "unpin other ranges, or raise the space's limit");
+    } else if (highest > kMaxPinsOfPage) {
+      error.emplace(ErrorKind::NoMemory,
+                    "a page of it is pinned " + std::to_string(kMaxPinsOfPage) + " times",
+                    "unpin what is not needed any more");
+    } else {
+      pins_.emplace_hint(pins_.end(), next_, std::move(record));
+      most_bytes_ = std::max(most_bytes_, counts_.covered());
+      return next_++;
+    }
   } catch (const std::bad_alloc&) {
-    pins_.erase(record);
+    for (std::size_t i = 0; i < counted; ++i) counts_.remove(ranges[i]);
     throw;
   }
-  most_bytes_ = std::max(most_bytes_, pinned + more);
-  return next_++;
+  for (const GpaRange& range : ranges) counts_.remove(range);
+  return *std::move(error);
 }
 
 void PinTable::made(std::uint64_t id) {
@@ -37,14 +56,14 @@ void PinTable::made(std::uint64_t id) {
   const auto at = pins_.find(id);
   if (at == pins_.end()) return;
   ++made_;
-  spent_ += now - at->second.since;
+  spent_ += now - at->second.info.since;
 }
 
 void PinTable::remove(std::uint64_t id) {
   const MutexLock lock(lock_);
   const auto at = pins_.find(id);
   if (at == pins_.end()) return;
-  counts_.remove(at->second.range);
+  for (const GpaRange& range : at->second.ranges()) counts_.remove(range);
   pins_.erase(at);
 }
 
@@ -56,8 +75,11 @@ void PinTable::set_limit(std::uint64_t bytes) {
 std::optional<PinInfo> PinTable::overlapping(GpaRange range) const {
   const MutexLock lock(lock_);
   if (counts_.most(range) == 0) return std::nullopt;
-  for (const auto& [id, pin] : pins_) {
-    if (pin.range.overlaps(range)) return pin;
+  for (const auto& [id, record] : pins_) {
+    if (!record.info.range.overlaps(range)) continue;
+    for (const GpaRange& part : record.ranges()) {
+      if (part.overlaps(range)) return of(record.info, part);
+    }
   }
   return std::nullopt;
 }
@@ -66,7 +88,9 @@ std::vector<PinInfo> PinTable::list() const {
   std::vector<PinInfo> pins;
   const MutexLock lock(lock_);
   pins.reserve(pins_.size());
-  for (const auto& [id, pin] : pins_) pins.push_back(pin);
+  for (const auto& [id, record] : pins_) {
+    for (const GpaRange& part : record.ranges()) pins.push_back(of(record.info, part));
+  }
   return pins;
 }
 
@@ -92,8 +116,10 @@ PinStatistics PinTable::statistics() const {
 
 std::uint64_t PinTable::metadata_bytes() const {
   const MutexLock lock(lock_);
+  std::uint64_t lists = 0;
+  for (const auto& [id, record] : pins_) lists += record.list.size() * sizeof(GpaRange);
   // A tree node's header is four words.
-  return counts_.metadata_bytes() + pins_.size() * (sizeof(*pins_.begin()) + 4 * sizeof(void*));
+  return counts_.metadata_bytes() + lists + pins_.size() * (sizeof(*pins_.begin()) + 4 * sizeof(void*));
 }
 
 }  // namespace uvm

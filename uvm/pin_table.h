@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -53,8 +54,9 @@ inline constexpr std::uint64_t kMaxPinsOfPage = 65536;
 /// shared: whoever replaces or drops pages either finds the pin, or is done before it looks at a page.
 class PinTable {
  public:
-  /// Names a record for remove(). Errors: NoMemory (over the space's limit, a page pinned too often).
-  [[nodiscard]] Result<std::uint64_t> add(PinInfo pin);
+  /// Names a record for remove(). `ranges`: ascending and apart. Errors: NoMemory (over the space's limit, a
+  /// page pinned too often).
+  [[nodiscard]] Result<std::uint64_t> add(PinInfo pin, std::span<const GpaRange> ranges);
   void remove(std::uint64_t id);
   /// The pages of one are there. For statistics.
   void made(std::uint64_t id);
@@ -64,7 +66,7 @@ class PinTable {
 
   /// Some pin that overlaps the range.
   [[nodiscard]] std::optional<PinInfo> overlapping(GpaRange range) const;
-  /// All of them, oldest first.
+  /// All of them, oldest first; those of a scatter list a range each.
   [[nodiscard]] std::vector<PinInfo> list() const;
   /// How many pins hold the page; the pinned parts of a range, ascending; their bytes.
   [[nodiscard]] std::uint64_t count_at(Gpa address) const;
@@ -74,8 +76,16 @@ class PinTable {
   [[nodiscard]] std::uint64_t metadata_bytes() const;
 
  private:
+  struct Record {
+    PinInfo info;                // its range holds all of them
+    std::vector<GpaRange> list;  // empty: the range of `info` is the only one
+    [[nodiscard]] std::span<const GpaRange> ranges() const {
+      return list.empty() ? std::span(&info.range, 1) : std::span(list);
+    }
+  };
+
   mutable Mutex lock_{LockRank::Leaf};
-  std::map<std::uint64_t, PinInfo> pins_ GUARDED_BY(lock_);  // by id, which only grows
+  std::map<std::uint64_t, Record> pins_ GUARDED_BY(lock_);  // by id, which only grows
   CountedRanges counts_ GUARDED_BY(lock_);
   std::uint64_t next_ GUARDED_BY(lock_) = 0;
   std::uint64_t limit_ GUARDED_BY(lock_) = kNoPinLimit;

@@ -46,9 +46,9 @@ Result<Reshared> Space::reshare(Gpa address) try {
   if (!is_same) return Reshared::Kept;
   std::array<std::byte, kPageSize> bytes{};
   if (object) {
-    if (object->hold(below.run.first, below.generation) == Freshness::Stale) return Reshared::Kept;
+    if (object->hold({below.run.first, 1}, below.generation) == Freshness::Stale) return Reshared::Kept;
     auto read = pmap_.read_frame(below.run.first, 0, bytes);
-    object->let_go(below.run.first);
+    object->let_go({below.run.first, 1});
     UVMM_CHECK(std::move(read));
   }
   if (!pmap_.discard_equal(page, bytes)) return Reshared::Kept;

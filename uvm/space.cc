@@ -71,8 +71,8 @@ Status Space::check_not_open(GpaRange range, const char* operation) const {
   return ok();
 }
 
-FaultContext Space::fault_context() {
-  return {name_, map_, pmap_, counters_, reclaim_};
+FaultContext Space::fault_context(Patience patience) {
+  return {name_, map_, pmap_, counters_, reclaim_, patience};
 }
 
 Status Space::fault(Gpa address, AccessKind access, FaultKind kind) {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "uvm/map.h"
 #include "uvm/map_request.h"
 #include "uvm/open_ranges.h"
+#include "uvm/patience.h"
 #include "uvm/pin_table.h"
 #include "uvm/pmap.h"
 #include "uvm/protection.h"
@@ -172,6 +174,9 @@ class Space {
   [[nodiscard]] Status check_not_pinned(GpaRange range, const char* operation) const REQUIRES(map_.lock());
   /// Errors: Pinned (private pages of the range have to stay where only this space can use them).
   [[nodiscard]] Status check_movable(GpaRange range, const char* operation) const REQUIRES(map_.lock());
+  /// Of ascending ranges.
+  [[nodiscard]] Status check_pin(std::span<const GpaRange> ranges, AccessKind access,
+                                 Placement placement) const REQUIRES_SHARED(map_.lock());
   [[nodiscard]] Status check_access(GpaRange range, AccessKind access, const char* operation) const
       REQUIRES_SHARED(map_.lock());
   /// From now on the range has private pages only where other processes can map them.
@@ -204,7 +209,7 @@ class Space {
   [[nodiscard]] Status check_fork() const REQUIRES(map_.lock());
   [[nodiscard]] Status check_fork_pins() const REQUIRES(map_.lock());
   [[nodiscard]] Status check_fork_of(const Entry& entry, const PinInfo& pin) const;
-  [[nodiscard]] FaultContext fault_context();
+  [[nodiscard]] FaultContext fault_context(Patience patience = Patience::Sleep);
   [[nodiscard]] Status check_limit_allows(GpaRange range, const std::shared_ptr<Object>& object,
                                           Sharing sharing, Protection most) const;
   /// Where pages go out and come in, a slot can be busy.

@@ -40,6 +40,18 @@ Status Space::check_access(GpaRange range, AccessKind access, const char* operat
                     to_string(forbids->protection) + ", which does not allow to " + to_string(access));
 }
 
+Status Space::check_pin(std::span<const GpaRange> ranges, AccessKind access, Placement placement) const {
+  const Entry* last = nullptr;
+  for (const GpaRange& range : ranges) {
+    // The ranges of a list are often in one entry, which has been asked then.
+    if (last != nullptr && last->range.contains(range)) continue;
+    UVMM_CHECK(check_access(range, access, "pin"));
+    if (placement == Placement::Shareable) UVMM_CHECK(check_shareable(range));
+    last = map_.find(range.begin());
+  }
+  return ok();
+}
+
 Status Space::check_movable(GpaRange range, const char* operation) const {
   for (const GpaRange& part : pins_->parts(range)) {
     if (has_pages_in_place(pmap_, part)) UVMM_CHECK(check_not_pinned(part, operation));

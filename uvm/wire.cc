@@ -44,15 +44,13 @@ bool make_zeros_in(const FaultContext& context, GpaRange range) {
   return asked;
 }
 
-/// The same between the private runs of a range.
-bool make_zeros(const FaultContext& context, GpaRange range,
-                const std::vector<std::pair<GpaRange, Frame>>& there) {
-  bool asked = false;
-  for (const auto& [run, first] : there) {
-    asked |= make_zeros_in(context, range.before(run.begin()));
-    range = range.from(run.end());
-  }
-  return make_zeros_in(context, range) || asked;
+/// Ranges so close that one look at the host for all is cheaper than one for each.
+constexpr std::uint64_t kNear = 16 * kPageSize;
+
+Error changing(const FaultContext& context, Gpa page) {
+  return {ErrorKind::Busy,
+          "space " + context.space + ": page at " + to_string(page) + ": its object keeps changing",
+          "try again when nobody truncates or replaces it"};
 }
 
 }  // namespace
@@ -64,33 +62,133 @@ Wiring& Wiring::operator=(Wiring&& other) noexcept {
   return *this;
 }
 
-Result<Wiring> Wiring::create(const FaultContext& context, GpaRange range, AccessKind access) {
+Result<Wiring> Wiring::create(const FaultContext& context, std::span<const GpaRange> ranges,
+                              AccessKind access) {
   Wiring wiring;
-  const GpaRange all = range;
-  auto there = private_runs(context, range);
-  if (make_zeros(context, range, there)) there = private_runs(context, range);
-  for (const auto& [run, first] : there) {
-    UVMM_CHECK(wiring.wire_pages(context, range.before(run.begin()), access));
-    wiring.record(run, {first, nullptr, 0});
-    range = range.from(run.end());
+  auto found = look(context, ranges, access);
+  bool made = false;
+  each_absent(ranges, found, [&](GpaRange absent) { made |= make_zeros_in(context, absent); });
+  if (made) found = look(context, ranges, access);
+  UVMM_CHECK(wiring.take(context, ranges, found, access));
+  for (const WiredRun& run : wiring.runs_) {
+    if (!run.object) UVMM_CHECK(context.pmap.settle(run.range));
   }
-  UVMM_CHECK(wiring.wire_pages(context, range, access));
-  UVMM_CHECK(context.pmap.settle(all));
   return wiring;
 }
 
-std::vector<Wiring::PrivateRun> Wiring::private_runs(const FaultContext& context, GpaRange range) {
-  std::vector<PrivateRun> runs;
+std::vector<Wiring::Found> Wiring::look(const FaultContext& context, std::span<const GpaRange> ranges,
+                                        AccessKind access) {
+  std::vector<Found> found;
   const SharedLock lock(context.map.lock());
-  context.map.each(range, [&](const Entry& entry) {
-    if (!entry.has_layer() || entry.needs_copy) return;
-    const LockedAmap amap(entry);
-    if (amap.is_shared(entry)) return;
-    context.pmap.harvest(entry.range.intersection(range), [&](GpaRange run, Frame first) {
-      if (!amap.first_used(entry.slots_of(run))) runs.emplace_back(run, first);
-    });
+  while (!ranges.empty()) {
+    const Entry* const entry = context.map.find(ranges.front().begin());
+    if (entry == nullptr || !entry->range.contains(ranges.front())) {
+      context.map.each(ranges.front(), [&](const Entry& part) {
+        const GpaRange both = part.range.intersection(ranges.front());
+        look_at(context, part, {&both, 1}, access, found);
+      });
+      ranges = ranges.subspan(1);
+      continue;
+    }
+    std::size_t count = 1;
+    while (count < ranges.size() && entry->range.contains(ranges[count]) &&
+           ranges[count].begin() - ranges[count - 1].end() <= kNear) {
+      ++count;
+    }
+    look_at(context, *entry, ranges.first(count), access, found);
+    ranges = ranges.subspan(count);
+  }
+  return found;
+}
+
+void Wiring::look_at(const FaultContext& context, const Entry& entry, std::span<const GpaRange> ranges,
+                     AccessKind access, std::vector<Found>& found) {
+  if (!entry.has_layer()) {
+    // The mapping does not tell when it writes: the backing has to know now.
+    const bool writes = access == AccessKind::Write || includes(entry.protection, Protection::Write);
+    for (const GpaRange& range : ranges) {
+      found.push_back(
+          {range,
+           {},
+           entry.object,
+           {entry.offset_of(range.begin()), range.pages(), writes ? AccessKind::Write : AccessKind::Read}});
+    }
+    return;
+  }
+  if (entry.needs_copy) return;
+  const LockedAmap amap(entry);
+  if (amap.is_shared(entry)) return;
+  const GpaRange all = *GpaRange::from_bounds(ranges.front().begin(), ranges.back().end());
+  auto range = ranges.begin();
+  context.pmap.harvest(all, [&](GpaRange run, Frame first) {
+    for (; range != ranges.end() && range->begin() < run.end(); ++range) {
+      const GpaRange both = run.intersection(*range);
+      if (!both.empty() && !amap.first_used(entry.slots_of(both))) {
+        found.push_back({both, first + ((both.begin() - run.begin()) >> kPageShift), nullptr, {}});
+      }
+      if (range->end() > run.end()) return;  // the next run may be in it, too
+    }
   });
-  return runs;
+}
+
+template <class F>
+void Wiring::each_absent(std::span<const GpaRange> ranges, const std::vector<Found>& found, F&& visit) {
+  auto next = found.begin();
+  for (GpaRange range : ranges) {
+    for (; next != found.end() && next->range.begin() < range.end(); ++next) {
+      visit(range.before(next->range.begin()));
+      range = range.from(next->range.end());
+    }
+    visit(range);
+  }
+}
+
+Status Wiring::take(const FaultContext& context, std::span<const GpaRange> ranges,
+                    const std::vector<Found>& found, AccessKind access) {
+  auto next = found.begin();
+  for (GpaRange range : ranges) {
+    for (; next != found.end() && next->range.begin() < range.end(); ++next) {
+      UVMM_CHECK(wire_pages(context, range.before(next->range.begin()), access));
+      if (next->object) {
+        UVMM_CHECK(wire_object(context, *next));
+      } else {
+        record({next->range, next->first, nullptr});
+      }
+      range = range.from(next->range.end());
+    }
+    UVMM_CHECK(wire_pages(context, range, access));
+  }
+  return ok();
+}
+
+Status Wiring::wire_object(const FaultContext& context, const Found& part) {
+  GpaRange left = part.range;
+  PagerRequest request = part.request;
+  const auto context_of = [&] {
+    return "space " + context.space + ": " + to_string(request.access) + " at " + to_string(left.begin());
+  };
+  if (context.patience == Patience::Refuse && !part.object->answers_at_once()) {
+    return Error(ErrorKind::Busy, context_of() + ": the page has to be brought in first");
+  }
+  for (int tries = 0; !left.empty(); ++tries) {
+    if (tries == kMostTries) return changing(context, left.begin());
+    auto frames = part.object->get(request);
+    if (!frames) return std::move(frames).error().with_context(context_of());
+    const FrameRun run = frames->run;
+    if (part.object->hold(run, frames->generation) == Freshness::Stale) continue;
+    const GpaRange held = *GpaRange::from_size(left.begin(), run.count << kPageShift);
+    try {
+      record({held, run.first, part.object});
+    } catch (const std::bad_alloc&) {
+      part.object->let_go(run);
+      throw;
+    }
+    left = left.from(held.end());
+    request.offset = request.offset + held.size();
+    request.pages -= run.count;
+    tries = -1;
+  }
+  return ok();
 }
 
 Status Wiring::wire_pages(const FaultContext& context, GpaRange range, AccessKind access) {
@@ -110,37 +208,36 @@ Status Wiring::wire_page(const FaultContext& context, Gpa page, AccessKind acces
     }
     const WiredPage& wired = *fault.wired();
     // A private page stays because the range is pinned; an object's page because its pager is told.
-    if (!wired.object || wired.object->hold(wired.frame, wired.generation) == Freshness::Current) {
+    const FrameRun run{wired.frame, 1};
+    if (!wired.object || wired.object->hold(run, wired.generation) == Freshness::Current) {
       try {
-        record(GpaRange::page_of(page), wired);
+        record({GpaRange::page_of(page), wired.frame, wired.object});
       } catch (const std::bad_alloc&) {
-        if (wired.object) wired.object->let_go(wired.frame);
+        if (wired.object) wired.object->let_go(run);
         throw;
       }
       return ok();
     }
   }
-  return Error(ErrorKind::Busy,
-               "space " + context.space + ": page at " + to_string(page) + ": its object keeps changing",
-               "try again when nobody truncates or replaces it");
+  return changing(context, page);
 }
 
-void Wiring::record(GpaRange range, const WiredPage& first) {
+void Wiring::record(WiredRun run) {
   if (!runs_.empty()) {
     WiredRun& last = runs_.back();
-    if (last.object == first.object && last.first + last.range.pages() == first.frame) {
-      last.range = *GpaRange::from_bounds(last.range.begin(), range.end());
+    if (last.object == run.object && last.range.end() == run.range.begin() &&
+        last.first + last.range.pages() == run.first) {
+      last.range = *GpaRange::from_bounds(last.range.begin(), run.range.end());
       return;
     }
   }
-  runs_.push_back({range, first.frame, first.object});
+  runs_.push_back(std::move(run));
 }
 
 void Wiring::undo() {
   for (; !runs_.empty(); runs_.pop_back()) {
     const WiredRun& run = runs_.back();
-    if (!run.object) continue;
-    for (std::uint64_t i = run.range.pages(); i > 0; --i) run.object->let_go(run.first + (i - 1));
+    if (run.object) run.object->let_go({run.first, run.range.pages()});
   }
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "uvm/fault.h"
 #include "uvm/frame.h"
 #include "uvm/object.h"
+#include "uvm/pager.h"
 #include "uvm/protection.h"
 
 namespace uvm {
@@ -35,26 +37,41 @@ class Wiring {
   Wiring& operator=(const Wiring&) = delete;
   ~Wiring() { undo(); }
 
-  /// Faults every page of the range (page-aligned) that is not private yet for the most its mapping can ever
-  /// allow, and holds all of them. All
-  /// or nothing: on an error no page is held; private pages that were made stay. May sleep in pagers. The
-  /// caller has made sure that nobody unmaps or moves the pages meanwhile. Errors: those of Space::fault;
-  /// Busy (a page of the object went away again and again). Pages that others can take away are copied where
-  /// the mapping is private.
-  [[nodiscard]] static Result<Wiring> create(const FaultContext& context, GpaRange range, AccessKind access);
+  /// Faults every page of the ranges (page-aligned, ascending, apart) that is not private or an object's yet
+  /// for the most its mapping can ever allow, and holds all of them. All or nothing: on an error no page is
+  /// held; private pages that were made stay. May sleep in pagers. The caller has made sure that nobody
+  /// unmaps or moves the pages meanwhile. Errors: those of Space::fault; Busy (a page of the object went away
+  /// again and again). Pages that others can take away are copied where the mapping is private.
+  [[nodiscard]] static Result<Wiring> create(const FaultContext& context, std::span<const GpaRange> ranges,
+                                             AccessKind access);
 
-  /// Ascending, without holes.
+  /// Ascending; without holes where the ranges have none.
   [[nodiscard]] const std::vector<WiredRun>& runs() const { return runs_; }
 
  private:
-  using PrivateRun = std::pair<GpaRange, Frame>;
+  /// What needs no fault: private pages in place that are nobody else's, and pages of an object that is
+  /// mapped as it is, which only its pager has to name. Their translations come when somebody needs them.
+  struct Found {
+    GpaRange range;  // in one of the ranges
+    Frame first;     // of private pages
+    std::shared_ptr<Object> object;
+    PagerRequest request;  // to the object
+  };
 
-  /// What is private, in place and nobody else's already is what a fault would find, so it needs none; its
-  /// translations come when somebody needs them. Ascending.
-  [[nodiscard]] static std::vector<PrivateRun> private_runs(const FaultContext& context, GpaRange range);
+  [[nodiscard]] static std::vector<Found> look(const FaultContext& context, std::span<const GpaRange> ranges,
+                                               AccessKind access);
+  /// The same for ranges close to each other in one entry.
+  static void look_at(const FaultContext& context, const Entry& entry, std::span<const GpaRange> ranges,
+                      AccessKind access, std::vector<Found>& found);
+  /// Calls `visit` for the parts of the ranges between what was found.
+  template <class F>
+  static void each_absent(std::span<const GpaRange> ranges, const std::vector<Found>& found, F&& visit);
+  [[nodiscard]] Status take(const FaultContext& context, std::span<const GpaRange> ranges,
+                            const std::vector<Found>& found, AccessKind access);
+  [[nodiscard]] Status wire_object(const FaultContext& context, const Found& part);
   [[nodiscard]] Status wire_pages(const FaultContext& context, GpaRange range, AccessKind access);
   [[nodiscard]] Status wire_page(const FaultContext& context, Gpa page, AccessKind access);
-  void record(GpaRange range, const WiredPage& first);
+  void record(WiredRun run);
   void undo();
 
   std::vector<WiredRun> runs_;

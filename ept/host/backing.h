@@ -45,6 +45,7 @@ class Backing : public uvm::Pager, public uvm::FrameStore {
                                   std::span<const std::byte> from) const;
 
   [[nodiscard]] std::string_view name() const override = 0;
+  [[nodiscard]] bool answers_at_once() const override { return kind_ == BackingKind::Memory; }
 
  protected:
   Backing(UniqueFd fd, BackingKind kind);

@@ -18,6 +18,7 @@ guest_program_\name\()_end:
         image wild
         image flood
         image spin
+        image trio
         image poweroff
         image reset
         image idle

@@ -19,6 +19,7 @@ UVMM_IMAGE(rubbish)
 UVMM_IMAGE(wild)
 UVMM_IMAGE(flood)
 UVMM_IMAGE(spin)
+UVMM_IMAGE(trio)
 UVMM_IMAGE(poweroff)
 UVMM_IMAGE(reset)
 UVMM_IMAGE(idle)
@@ -49,8 +50,8 @@ Program long64(const Text& text, std::uint64_t min_memory, const std::byte* begi
 
 #define UVMM_IMAGE(name) guest_program_##name, guest_program_##name##_end
 
-const std::array<Program, 14>& table() {
-  static const std::array<Program, 14> programs{
+const std::array<Program, 15>& table() {
+  static const std::array<Program, 15> programs{
       real16({"hello16", "prints a line in real mode", ""}, UVMM_IMAGE(hello16)),
       real16({"modes", "goes from real mode through protected mode to long mode", ""}, UVMM_IMAGE(modes)),
       long64({"hello", "prints a line in long mode", ""}, 2 * kMiB, UVMM_IMAGE(hello)),
@@ -67,6 +68,8 @@ const std::array<Program, 14>& table() {
           {"flood", "floods the serial port and prints a hash of what it sent", "bytes=N room=wait|ignore"},
           2 * kMiB, UVMM_IMAGE(flood)),
       long64({"spin", "never ends; counts at GPA 0x7000", ""}, 2 * kMiB, UVMM_IMAGE(spin)),
+      long64({"trio", "raises words in pages that a device and a debugger write too, and checks theirs", ""},
+             36 * kMiB, UVMM_IMAGE(trio)),
       long64({"poweroff", "powers off through ACPI", ""}, 2 * kMiB, UVMM_IMAGE(poweroff)),
       long64({"reset", "resets through the keyboard controller", ""}, 2 * kMiB, UVMM_IMAGE(reset)),
       long64({"idle", "halts for ever", ""}, 2 * kMiB, UVMM_IMAGE(idle)),

@@ -78,10 +78,10 @@ void scatter(benchmark::State& state, uvm::Sharing sharing) {
   std::vector<uvm::GpaRange> list;
   for (std::uint64_t i = 0; i < 128; ++i) list.push_back(pages(i * 37 % 1024, 1));
   const uvm::PinRequest request{guest.owner, uvm::PinAccess::Write, uvm::ForkPolicy::Copy,
-                                uvm::Placement::InPlace};
+                                uvm::Placement::InPlace, uvm::Patience::Sleep};
   for ([[maybe_unused]] auto _ : state) {
-    const auto pins = uvm::Pin::create(*guest.space, list, request);
-    if (!pins) state.SkipWithError("pin");
+    const auto pin = uvm::Pin::create(*guest.space, list, request);
+    if (!pin) state.SkipWithError("pin");
   }
 }
 void BM_ScatterListOf128PrivatePages(benchmark::State& state) {

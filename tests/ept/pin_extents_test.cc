@@ -36,7 +36,9 @@ class PinExtents : public testing::Test {
     ASSERT_OK(space_->map(kernel));
   }
   uvm::Result<Pin> share(uvm::GpaRange range, Placement placement = Placement::Shareable) {
-    return Pin::create(*space_, range, {owner_, uvm::PinAccess::Write, uvm::ForkPolicy::Copy, placement});
+    return Pin::create(
+        *space_, range,
+        {owner_, uvm::PinAccess::Write, uvm::ForkPolicy::Copy, placement, uvm::Patience::Sleep});
   }
   std::byte read(std::uint64_t number) { return *Access::read_value<std::byte>(*space_, page(number)); }
   void write(std::uint64_t number, std::byte value) {

@@ -35,9 +35,12 @@ uvm::Status run() {
                                              *uvm::GpaRange::from_size(uvm::Gpa(0x2000), 0x2000)};
   uvm::PinRequest request;
   request.owner = uvm::PinOwner::create("disk0");
-  UVMM_TRY(const auto pins, uvm::Pin::create(*space, list, request));
+  UVMM_TRY(const uvm::Pin pin, uvm::Pin::create(*space, list, request));
   std::vector<iovec> parts;
-  for (const uvm::Pin& pin : pins) parts.push_back({pin.bytes().data(), pin.bytes().size()});
+  for (const uvm::GpaRange& range : pin.ranges()) {
+    const auto bytes = pin.bytes(range);
+    parts.push_back({bytes.data(), bytes.size()});
+  }
   const int zeros = ::open("/dev/urandom", O_RDONLY | O_CLOEXEC);
   const ssize_t got = ::readv(zeros, parts.data(), static_cast<int>(parts.size()));
   ::close(zeros);

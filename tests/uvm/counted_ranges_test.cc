@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <random>
+#include <span>
 
 #include "tests/uvm/fixture.h"
 
@@ -26,15 +28,17 @@ TEST(CountedRangesTest, CountsNest) {
   EXPECT_EQ(counts.metadata_bytes(), 0U) << "no edge is left";
 }
 
+// Ranges of every kind: inside a block of 64 pages, over its edges, of whole blocks.
 TEST(CountedRangesTest, AgreesWithAnArray) {
+  constexpr std::uint64_t kPages = 400;
   std::mt19937_64 random(test_seed());
   uvm::CountedRanges counts;
-  std::array<std::uint64_t, 40> model{};
+  std::array<std::uint64_t, kPages> model{};
   std::vector<std::pair<std::uint64_t, std::uint64_t>> added;
   for (int i = 0; i < 2000 && !::testing::Test::HasFailure(); ++i) {
     const bool remove = !added.empty() && (random() % 2 == 0 || added.size() > 12);
-    auto range = std::pair(random() % 40, std::uint64_t{1});
-    range.second += random() % (40 - range.first);
+    auto range = std::pair(random() % kPages, std::uint64_t{1});
+    range.second = std::min(range.second + random() % (random() % 2 == 0 ? 8 : kPages), kPages - range.first);
     if (remove) {
       const std::size_t which = random() % added.size();
       range = added[which];
@@ -42,19 +46,21 @@ TEST(CountedRangesTest, AgreesWithAnArray) {
       counts.remove(pages(range.first, range.second));
     } else {
       added.push_back(range);
-      counts.add(pages(range.first, range.second));
+      const std::uint64_t highest = counts.add(pages(range.first, range.second));
+      const auto touched = std::span(model).subspan(range.first, range.second);
+      EXPECT_EQ(highest, *std::ranges::max_element(touched) + 1);
     }
     std::uint64_t most = 0;
     std::uint64_t covered = 0;
-    for (std::uint64_t p = 0; p < 40; ++p) {
+    for (std::uint64_t p = 0; p < kPages; ++p) {
       if (p >= range.first && p < range.first + range.second) remove ? --model[p] : ++model[p];
       EXPECT_EQ(counts.count_at(page(p)), model[p]);
       most = std::max(most, model[p]);
       covered += model[p] != 0 ? kPage : 0;
     }
-    EXPECT_EQ(counts.most(pages(0, 40)), most);
+    EXPECT_EQ(counts.most(pages(0, kPages)), most);
     EXPECT_EQ(counts.covered(), covered);
-    EXPECT_EQ(counts.covered(pages(0, 40)), covered);
+    EXPECT_EQ(counts.covered(pages(0, kPages)), covered);
   }
 }
 

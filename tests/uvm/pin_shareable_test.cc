@@ -114,23 +114,5 @@ TEST_F(PinShareable, IsRefusedWithinAMemoryLimitAndUnderAnOpenAccess) {
   expect_nothing_pinned();
 }
 
-TEST_F(PinShareable, AScatterListIsAllOrNothing) {
-  const std::vector<uvm::GpaRange> good{pages(5, 1), pages(1, 2), pages(2, 1)};
-  const std::vector<uvm::GpaRange> bad{pages(5, 1), pages(100, 1)};
-  PinRequest request;
-  request.owner = vfio;
-  {
-    const auto pins = Pin::create(space, good, request);
-    ASSERT_TRUE(is_ok(pins));
-    ASSERT_EQ(pins->size(), 3U);
-    EXPECT_EQ((*pins)[1].range(), pages(1, 2));
-    EXPECT_EQ(vfio->pinned(), 4 * kPage);
-    EXPECT_EQ(space.pin_statistics().bytes, 3 * kPage);
-  }
-  expect_nothing_pinned();
-  EXPECT_ERROR(Pin::create(space, bad, request), ErrorKind::NoMapping);
-  expect_nothing_pinned();
-}
-
 }  // namespace
 }  // namespace test

@@ -123,12 +123,14 @@ TEST_F(PinTest, StatisticsRememberWhatWas) {
 
 TEST_F(PinTest, APageCanBePinnedOnlySoOften) {
   uvm::PinTable table;
+  const auto add = [&](uvm::GpaRange range) {
+    return table.add({range, PinAccess::Read, uvm::ForkPolicy::Copy, "x", {}}, {&range, 1});
+  };
   for (std::uint64_t i = 0; i < uvm::kMaxPinsOfPage; ++i) {
-    ASSERT_TRUE(is_ok(table.add({pages(i % 2, 2), PinAccess::Read, uvm::ForkPolicy::Copy, "x", {}})));
+    ASSERT_TRUE(is_ok(add(pages(i % 2, 2))));
   }
-  EXPECT_ERROR(table.add({pages(1, 1), PinAccess::Read, uvm::ForkPolicy::Copy, "x", {}}),
-               ErrorKind::NoMemory);
-  EXPECT_OK(table.add({pages(2, 1), PinAccess::Read, uvm::ForkPolicy::Copy, "x", {}}));
+  EXPECT_ERROR(add(pages(1, 1)), ErrorKind::NoMemory);
+  EXPECT_OK(add(pages(2, 1)));
 }
 
 TEST_F(PinTest, MovingAPinMovesTheHold) {

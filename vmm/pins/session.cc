@@ -133,17 +133,15 @@ Session::Reply Session::pin(const Header& header, Message& request) {
     ranges.push_back(*made);
   }
   const auto access = wanted.access == 0 ? uvm::PinAccess::Read : uvm::PinAccess::Write;
-  UVMM_TRY(auto pins, uvm::Pin::create(environment_.space, ranges,
-                                       {owner_, access, static_cast<uvm::ForkPolicy>(wanted.policy),
-                                        uvm::Placement::Shareable}));
+  UVMM_TRY(auto pin, uvm::Pin::create(environment_.space, ranges,
+                                      {owner_, access, static_cast<uvm::ForkPolicy>(wanted.policy),
+                                       uvm::Placement::Shareable, uvm::Patience::Sleep}));
   FdList fds(access);
   std::vector<Extent> extents;
-  for (const uvm::Pin& pin : pins) {
-    UVMM_TRY(const auto places, ept::extents_of(pin));
-    for (const ept::PinExtent& place : places) {
-      UVMM_TRY(const std::uint32_t fd, fds.index_of(place.fd));
-      extents.push_back({place.range.begin().value(), place.range.size(), place.offset, fd, 0});
-    }
+  UVMM_TRY(const auto places, ept::extents_of(pin));
+  for (const ept::PinExtent& place : places) {
+    UVMM_TRY(const std::uint32_t fd, fds.index_of(place.fd));
+    extents.push_back({place.range.begin().value(), place.range.size(), place.offset, fd, 0});
   }
   if (extents.size() > kMostExtents || fds.fds.size() > kMostFds) {
     return uvm::Error(uvm::ErrorKind::NoMemory,
@@ -155,7 +153,7 @@ Session::Reply Session::pin(const Header& header, Message& request) {
   reply.put(PinReply{next_, static_cast<std::uint32_t>(extents.size()), 0});
   for (const Extent& extent : extents) reply.put(extent);
   reply.fds = std::move(fds.fds);
-  pins_.emplace(next_++, std::move(pins));
+  pins_.emplace(next_++, std::move(pin));
   return reply;
 }
 

@@ -60,7 +60,7 @@ class Session {
   Environment environment_;
   pid_t peer_;
   std::shared_ptr<uvm::PinOwner> owner_;  // since Hello
-  std::map<std::uint64_t, std::vector<uvm::Pin>> pins_;
+  std::map<std::uint64_t, uvm::Pin> pins_;
   std::uint64_t next_ = 1;
   Fd bell_;
   bool broken_ = false;
