@@ -8,12 +8,15 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <filesystem>
+#include <fstream>
 #include <random>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "guest/programs/trio_layout.h"
+#include "tests/support/background_process.h"
 #include "tests/support/debug_session.h"
 #include "tests/support/kvm_machine.h"
 #include "tests/support/patterns.h"
@@ -182,6 +185,52 @@ TEST_F(Coherence, GuestDeviceAndDebuggerOnTheSamePages) {
   ASSERT_TRUE(end);
   EXPECT_EQ(end->reason, vmm::gdb::StopReason::Exited);
   EXPECT_EQ(end->status, 0) << "the guest saw a word fall, or lost one of its own";
+}
+
+TEST_F(Coherence, StockGdbBesideADevice) {
+  if (test::run_process({"/bin/sh", "-c", "command -v gdb"}).status != 0) {
+    GTEST_SKIP() << "gdb is not installed (package gdb)";
+  }
+  const std::string pins = socket_path("stock");
+  const std::string door = socket_path("door");
+  const std::string script = socket_path("script") + ".py";
+  std::ofstream(script) << "import gdb\n"
+                           "gdb.execute('set confirm off')\n"
+                           "for turn in range(1, 21):\n"
+                           "    gdb.execute('target remote " +
+                               door +
+                               "')\n"
+                               "    for page in range(16):\n"
+                               "        word = '*(unsigned long *)%#x' % (0x2000000 + page * 4096 + 128)\n"
+                               "        if int(gdb.parse_and_eval(word)) != turn - 1:\n"
+                               "            print('LOST', turn, page, gdb.parse_and_eval(word))\n"
+                               "        gdb.execute('set var %s = %d' % (word, turn))\n"
+                               "    if turn == 20:\n"
+                               "        gdb.execute('set var *(unsigned long *)0x1fff008 = 1')\n"
+                               "    gdb.execute('detach')\n"
+                               "print('ALL WRITTEN')\n";
+  test::BackgroundProcess guest({std::string(UVMM_BUILD_DIR) + "/uvmm", "run", "--builtin", "trio", "-m",
+                                 "64M", "--console", "none", "--pin-socket", pins, "--gdb", "unix:" + door},
+                                script + ".log");
+  std::uint64_t image = 0;
+  ASSERT_TRUE(eventually([&] {
+    auto client = vmm::pins::Client::connect(pins, "looker");
+    if (!client) return false;
+    const auto pin = client->pin(uvm::GpaRange::page_of(uvm::Gpa(trio::kControl)), uvm::PinAccess::Read);
+    if (pin) image = *reinterpret_cast<const volatile std::uint64_t*>(pin->bytes().data());
+    return image != 0;
+  })) << guest.output();
+  Device device(pins, image);
+  ASSERT_EQ(device.failure(), "");
+  const auto gdb =
+      test::run_process({"/usr/bin/env", "gdb", "-batch", "-nx", "-iex", "set debuginfod enabled off", "-iex",
+                         "set remotetimeout 60", "-x", script});
+  EXPECT_THAT(gdb.out, HasSubstr("ALL WRITTEN")) << gdb.err;
+  EXPECT_THAT(gdb.out, ::testing::Not(HasSubstr("LOST")));
+  EXPECT_EQ(guest.wait(std::chrono::seconds(120)), 0) << guest.output();
+  EXPECT_GT(device.rounds(), 0U);
+  std::filesystem::remove(script);
+  std::filesystem::remove(script + ".log");
 }
 
 }  // namespace

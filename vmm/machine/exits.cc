@@ -1,5 +1,7 @@
 #include "vmm/machine/exits.h"
 
+#include <linux/kvm.h>
+
 #include <chrono>
 #include <string>
 #include <thread>
@@ -12,6 +14,9 @@ namespace {
 
 constexpr std::uint32_t kMostFaultsInARow = 200;
 constexpr std::chrono::microseconds kFaultPause{500};
+/// The same of instructions that KVM could not emulate; most are what they seem, and end the guest 10 ms
+/// later.
+constexpr std::uint32_t kMostFailuresInARow = 20;
 
 std::string vcpu_name(const kvm::Vcpu& vcpu) {
   return "vCPU " + std::to_string(vcpu.id());
@@ -30,7 +35,10 @@ std::string where(kvm::Vcpu& vcpu) {
 }  // namespace
 
 Next Exits::handle(kvm::Vcpu& vcpu, kvm::Exit& exit) {
-  if (!std::holds_alternative<kvm::MemoryFaultExit>(exit)) faults_in_a_row_[vcpu.id()] = 0;
+  const auto* const failed = std::get_if<kvm::InternalErrorExit>(&exit);
+  const bool is_failure = failed != nullptr && failed->suberror == KVM_INTERNAL_ERROR_EMULATION;
+  if (!is_failure && !std::holds_alternative<kvm::MemoryFaultExit>(exit)) faults_in_a_row_[vcpu.id()] = 0;
+  if (is_failure && emulate_again(vcpu)) return Next::Continue;
   return std::visit(kvm::Overloaded{
                         [&](const kvm::IoExit& io) { return port(io); },
                         [&](const kvm::MmioExit& access) { return mmio(vcpu, access); },
@@ -95,6 +103,21 @@ Next Exits::internal_error(kvm::Vcpu& vcpu, const kvm::Exit& exit) {
   parts_.ending.end(ExitStatus::Internal, "KVM cannot go on with " + vcpu_name(vcpu) + where(vcpu) + ": " +
                                               kvm::to_string(exit) + lost());
   return Next::EndMachine;
+}
+
+/// KVM's emulator, which runs a guest's kernel on software paging, cannot read an instruction in the moment
+/// in which one kind of mapping replaces another, and takes that for one it does not know. It has queued the
+/// guest's #UD then.
+bool Exits::emulate_again(kvm::Vcpu& vcpu) {
+  if (++faults_in_a_row_[vcpu.id()] > kMostFailuresInARow) return false;
+  auto events = vcpu.events();
+  if (!events) return false;
+  constexpr std::uint8_t kInvalidOpcode = 6;
+  if (events->exception.nr == kInvalidOpcode) events->exception.injected = events->exception.pending = 0;
+  if (!vcpu.set_events(*events)) return false;
+  (void)parts_.ram.drop_lost();
+  std::this_thread::sleep_for(kFaultPause);
+  return true;
 }
 
 Next Exits::system_event(const kvm::SystemEventExit& event) {

@@ -52,12 +52,13 @@ class Exits : public ExitHandler {
   Next mmio(const kvm::Vcpu& vcpu, const kvm::MmioExit& access);
   Next triple_fault(kvm::Vcpu& vcpu);
   Next internal_error(kvm::Vcpu& vcpu, const kvm::Exit& exit);
+  [[nodiscard]] bool emulate_again(kvm::Vcpu& vcpu);
   Next system_event(const kvm::SystemEventExit& event);
   [[nodiscard]] std::string lost() const;
   Next memory_fault(kvm::Vcpu& vcpu, const kvm::MemoryFaultExit& fault);
 
   Parts parts_;
-  /// Memory faults of each vCPU in a row; written by its own thread only.
+  /// Memory faults, or failures of the emulator, of each vCPU in a row; written by its own thread only.
   std::array<std::uint32_t, kMaxVcpus> faults_in_a_row_{};
 };
 
