@@ -7,28 +7,18 @@ namespace {
 
 namespace trio = guest::programs::trio;
 
-alignas(trio::kPageBytes) std::uint64_t image[trio::kPages * trio::kPageBytes / 8] = {
-    1};  // not zeros: in the file
-
 std::uint64_t seen[2 * trio::kPages][trio::kWriters];
 
 volatile std::uint64_t& word_at(std::uint64_t address) {
   return *reinterpret_cast<volatile std::uint64_t*>(address);
 }
 
-std::uint64_t page(std::uint64_t number) {
-  const std::uint64_t base = number < trio::kPages
-                                 ? trio::kRam
-                                 : reinterpret_cast<std::uint64_t>(image) - trio::kPages * trio::kPageBytes;
-  return base + number * trio::kPageBytes;
-}
-
 void check(std::uint64_t number) {
   for (std::uint64_t who = 0; who < trio::kWriters; ++who) {
-    const std::uint64_t value = word_at(page(number) + who * trio::kWordsApart * 8);
+    const std::uint64_t value = word_at(trio::page_at(number) + who * trio::kWordsApart * 8);
     if (value < seen[number][who] || (who == trio::kGuest && value != seen[number][who])) {
       rt::print("trio:");
-      rt::print_field("page", page(number));
+      rt::print_field("page", trio::page_at(number));
       rt::print_field("writer", who);
       rt::print_field("was", seen[number][who]);
       rt::print_field("is", value);
@@ -43,13 +33,11 @@ void check(std::uint64_t number) {
 
 extern "C" void user_main(const rt::BuiltinInfo* info) {
   rt::check(*info);
-  image[0] = 0;
-  word_at(trio::kImage) = reinterpret_cast<std::uint64_t>(image);
   for (std::uint64_t round = 1;; ++round) {
     const bool last = word_at(trio::kStop) != 0;
     for (std::uint64_t number = 0; number < 2 * trio::kPages; ++number) {
       check(number);
-      word_at(page(number)) = round;
+      word_at(trio::page_at(number)) = round;
       seen[number][trio::kGuest] = round;
       check(number);
     }

@@ -15,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "ept/host/frozen_object.h"
 #include "guest/programs/trio_layout.h"
 #include "tests/support/background_process.h"
 #include "tests/support/debug_session.h"
@@ -59,15 +60,15 @@ class Witness {
   std::array<std::array<std::uint64_t, trio::kWriters>, kAll> seen_{};
 };
 
-std::uint64_t word_of(std::uint64_t base, std::uint64_t page, std::uint64_t who) {
-  return base + page * trio::kPageBytes + who * trio::kWordsApart * 8;
+std::uint64_t word_of(std::uint64_t page_begin, std::uint64_t who) {
+  return page_begin + who * trio::kWordsApart * 8;
 }
 
 /// A device process's end: everything goes through memory that it has mapped.
 class Device {
  public:
-  Device(const std::string& path, std::uint64_t image) {
-    if (const auto started = start(path, image); !started) failure_ = started.error().text();
+  explicit Device(const std::string& path) {
+    if (const auto started = start(path); !started) failure_ = started.error().text();
   }
   ~Device() { stop(); }
   Device(const Device&) = delete;
@@ -83,11 +84,11 @@ class Device {
   [[nodiscard]] std::uint64_t written(std::uint64_t page) const { return witness_.written(page); }
 
  private:
-  uvm::Status start(const std::string& path, std::uint64_t image) {
+  uvm::Status start(const std::string& path) {
     UVMM_TRY(auto client, vmm::pins::Client::connect(path, "trio-device"));
     const auto size = trio::kPages * trio::kPageBytes;
     UVMM_TRY(auto pin, client.pin({*uvm::GpaRange::from_size(uvm::Gpa(trio::kRam), size),
-                                   *uvm::GpaRange::from_size(uvm::Gpa(image), size)}));
+                                   *uvm::GpaRange::from_size(uvm::Gpa(trio::kOther), size)}));
     thread_ = std::thread([this, pin = std::move(pin)] { work(pin); });
     return uvm::ok();
   }
@@ -95,7 +96,7 @@ class Device {
   static std::atomic_ref<std::uint64_t> word(const vmm::pins::RemotePin& pin, std::uint64_t page,
                                              std::uint64_t who) {
     const auto bytes = pin.bytes(page < trio::kPages ? 0 : 1);
-    auto* at = bytes.data() + word_of(0, page % trio::kPages, who);
+    auto* at = bytes.data() + word_of(page % trio::kPages * trio::kPageBytes, who);
     return std::atomic_ref<std::uint64_t>(*reinterpret_cast<std::uint64_t*>(at));
   }
   void work(const vmm::pins::RemotePin& pin) {
@@ -144,16 +145,23 @@ TEST_F(Coherence, GuestDeviceAndDebuggerOnTheSamePages) {
   const auto control = [&](std::uint64_t at) {
     return *uvm::Access::read_value<std::uint64_t>(space, uvm::Gpa(at));
   };
+  // Half of the pages are private over somebody else's.
+  uvm::MapRequest other;
+  other.range = *uvm::GpaRange::from_size(uvm::Gpa(trio::kOther), trio::kPages * trio::kPageBytes);
+  other.name = "other";
+  other.overlap = uvm::Overlap::Replace;
+  const std::vector<std::byte> zeros(other.range.size());
+  auto frozen = ept::host::FrozenObject::from_bytes("zeros", zeros);
+  ASSERT_TRUE(frozen) << frozen.error().text();
+  other.object = uvm::Object::create(std::shared_ptr<uvm::Pager>(std::move(*frozen)));
+  ASSERT_TRUE(space.map(other));
   session.target().detach(AfterDetach::Run);
-  ASSERT_TRUE(eventually([&] { return control(trio::kImage) != 0; })) << "the guest did not come up";
-  const std::uint64_t image = control(trio::kImage);
-  Device device(socket, image);
+  ASSERT_TRUE(eventually([&] { return control(trio::kRounds) != 0; })) << "the guest did not come up";
+  Device device(socket);
   ASSERT_EQ(device.failure(), "");
 
   Witness debugger("debugger", trio::kDebugger);
-  const auto place = [&](std::uint64_t page, std::uint64_t who) {
-    return word_of(page < trio::kPages ? trio::kRam : image - trio::kPages * trio::kPageBytes, page, who);
-  };
+  const auto place = [](std::uint64_t page, std::uint64_t who) { return word_of(trio::page_at(page), who); };
   const auto look = [&](std::uint64_t page) {
     for (std::uint64_t who = 0; who < trio::kWriters; ++who)
       debugger.sees(page, who, session.word(place(page, who)));
@@ -206,21 +214,14 @@ TEST_F(Coherence, StockGdbBesideADevice) {
                                "            print('LOST', turn, page, gdb.parse_and_eval(word))\n"
                                "        gdb.execute('set var %s = %d' % (word, turn))\n"
                                "    if turn == 20:\n"
-                               "        gdb.execute('set var *(unsigned long *)0x1fff008 = 1')\n"
+                               "        gdb.execute('set var *(unsigned long *)0x1fff000 = 1')\n"
                                "    gdb.execute('detach')\n"
                                "print('ALL WRITTEN')\n";
   test::BackgroundProcess guest({std::string(UVMM_BUILD_DIR) + "/uvmm", "run", "--builtin", "trio", "-m",
                                  "64M", "--console", "none", "--pin-socket", pins, "--gdb", "unix:" + door},
                                 script + ".log");
-  std::uint64_t image = 0;
-  ASSERT_TRUE(eventually([&] {
-    auto client = vmm::pins::Client::connect(pins, "looker");
-    if (!client) return false;
-    const auto pin = client->pin(uvm::GpaRange::page_of(uvm::Gpa(trio::kControl)), uvm::PinAccess::Read);
-    if (pin) image = *reinterpret_cast<const volatile std::uint64_t*>(pin->bytes().data());
-    return image != 0;
-  })) << guest.output();
-  Device device(pins, image);
+  ASSERT_TRUE(eventually([&] { return std::filesystem::exists(pins); })) << guest.output();
+  Device device(pins);
   ASSERT_EQ(device.failure(), "");
   const auto gdb =
       test::run_process({"/usr/bin/env", "gdb", "-batch", "-nx", "-iex", "set debuginfod enabled off", "-iex",
