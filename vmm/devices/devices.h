@@ -1,4 +1,5 @@
-// Legacy devices: what an unmodified PC kernel looks for before it has found anything better.
+// Devices: what an unmodified PC kernel looks for before it has found anything better, and the PCI bus where
+// it finds that.
 //
 // A device is registers, a few bytes of state, and the interfaces of interfaces.h. It sees neither KVM nor
 // guest memory nor another device nor a log; whatever it has to say to a person it counts, and the machine
@@ -25,6 +26,13 @@
 // When such a queue is full the producer is told (offer_input() takes less), held back (the transmitter is
 // not empty), or, if it ignores that, loses its own bytes and a counter says so. A vCPU thread may wait in a
 // device for milliseconds (Serial, with its output stalled), never without a limit.
+//
+// PCI. A function is registers that only bits of can be written (pci_config_space.h), BARs that follow them
+// (pci_bars.h) inside one window of the bus that the guest may shuffle them in (pci_window.h), and message
+// signalled interrupts (msix_table.h). These are parts, guarded by the lock of the function that has them.
+// What is to happen without a vCPU's exit goes by eventfds: interrupts come from one (MsiEvent), writes to a
+// place end in one (Doorbell); the kernel, or another process, has the other end. There is no INTx: functions
+// have no interrupt pin.
 //
 // Reset. reset() brings back the power-on registers, called by the machine with every vCPU stopped; bytes
 // of the host that wait for the guest stay. Save and restore are to be the same kind of method: registers to

@@ -4,9 +4,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 
 #include "uvm/base/error.h"
+#include "vmm/kvm/fd.h"
 
 namespace vmm::devices {
 
@@ -35,6 +37,54 @@ class MsiSink {
   virtual ~MsiSink() = default;
   /// `address` and `data` as a PCI device would write them (SDM vol. 3, 11.11).
   virtual uvm::Status send(std::uint64_t address, std::uint32_t data) = 0;
+};
+
+/// A message-signalled interrupt as a PCI device would write it (SDM vol. 3, 11.11).
+struct MsiMessage {
+  std::uint64_t address = 0;
+  std::uint32_t data = 0;
+  friend bool operator==(const MsiMessage&, const MsiMessage&) = default;
+};
+
+/// An interrupt that whoever has an eventfd raises by writing it, be it the kernel or another process,
+/// without a word to the device whose interrupt it is. The device says what it is delivered as. Held at
+/// first. Thread: one at a time, for all but event(); may be called with a device's lock held.
+class MsiEvent {
+ public:
+  virtual ~MsiEvent() = default;
+  /// Open, and the same, as long as this lives.
+  [[nodiscard]] virtual const Fd& event() const = 0;
+  /// From now on each event is delivered as `message`; so is, once, what came while they were held.
+  virtual uvm::Status deliver(const MsiMessage& message) = 0;
+  /// From now on events wait, all of them as one.
+  virtual void hold() = 0;
+  /// Whether one waits.
+  [[nodiscard]] virtual bool pending() const = 0;
+};
+
+/// Makes them. Thread-safe, as MsiSink.
+class MsiEvents {
+ public:
+  virtual ~MsiEvents() = default;
+  /// Errors: NoMemory (no route is left), Unsupported (no irqfd on this host), System. The events end before
+  /// this does.
+  [[nodiscard]] virtual uvm::Result<std::unique_ptr<MsiEvent>> create_event() = 0;
+};
+
+/// As long as it lives, a guest's write to one place is an event and never comes to the device there.
+class Doorbell {
+ public:
+  virtual ~Doorbell() = default;
+};
+
+/// Makes them. Thread-safe, as MsiSink; the doorbells end before this does.
+class Doorbells {
+ public:
+  virtual ~Doorbells() = default;
+  /// A write of any width at `gpa` signals `event`, which the caller keeps open as long as the doorbell
+  /// lives. An error is no misfortune: without it the write comes to the device, which can signal the event
+  /// itself. Errors: Unsupported, System (EEXIST: there is one at that place).
+  [[nodiscard]] virtual uvm::Result<std::unique_ptr<Doorbell>> attach(std::uint64_t gpa, const Fd& event) = 0;
 };
 
 /// The guest's time. Thread-safe, takes no lock.

@@ -14,6 +14,7 @@ constexpr std::uint32_t kAddressStored = 0x80ff'fffc;
 constexpr std::uint64_t kDataOffset = 4;          // CONFIG_DATA, from 0xcf8
 constexpr std::uint64_t kResetControlOffset = 1;  // 0xcf9
 constexpr std::uint64_t kFunctionsPerBus = 256;
+constexpr std::uint8_t kDevices = 32;
 
 // Red Hat's generic PCIe host bridge: no driver and no quirk of any guest knows better what it is.
 constexpr std::array<std::uint8_t, 16> kBridgeHeader{0x36, 0x1b, 0x08, 0x00,   // vendor, device
@@ -45,13 +46,25 @@ PciHost::~PciHost() = default;
 
 uvm::Status PciHost::add(PciSlot slot, PciFunction& function) {
   const std::string name = "PCI slot 00:" + uvm::hex(slot.device) + "." + std::to_string(slot.function);
-  if (slot.device > 31 || slot.function > 7) {
+  if (slot.device >= kDevices || slot.function > 7) {
     return uvm::Error(uvm::ErrorKind::Invalid, name + " does not exist", "devices are 0-31, functions 0-7");
   }
   PciFunction*& place = functions_[slot.device * 8U + slot.function];
   if (place != nullptr) return uvm::Error(uvm::ErrorKind::Busy, name + " is taken", "choose another slot");
   place = &function;
   return uvm::ok();
+}
+
+uvm::Result<PciSlot> PciHost::add(PciFunction& function) {
+  for (std::uint8_t device = 0; device < kDevices; ++device) {
+    const PciSlot slot{.device = device, .function = 0};
+    if (functions_[device * 8U] != nullptr) continue;
+    UVMM_CHECK(add(slot, function));
+    return slot;
+  }
+  return uvm::Error(uvm::ErrorKind::NoMemory,
+                    "all " + std::to_string(kDevices) + " devices of PCI bus 0 are taken",
+                    "attach fewer devices");
 }
 
 void PciHost::reset() {

@@ -39,6 +39,8 @@ class PciHost final {
 
   /// Before the guest runs. The function must outlive this. Invalid: no such slot. Busy: taken.
   uvm::Status add(PciSlot slot, PciFunction& function);
+  /// In the first device that is free, as its function 0. NoMemory: none is.
+  uvm::Result<PciSlot> add(PciFunction& function);
 
   /// To be registered at port 0xcf8, kPorts long.
   [[nodiscard]] BusDevice& ports() { return ports_; }

@@ -4,6 +4,7 @@
 
 #include "vmm/kvm/abi.h"
 #include "vmm/log.h"
+#include "vmm/machine/msi_events.h"
 
 namespace vmm {
 namespace {
@@ -22,12 +23,14 @@ class KvmMsi : public devices::MsiSink {
 
 class SplitInterrupts final : public Interrupts {
  public:
-  explicit SplitInterrupts(kvm::Vm& vm) : vm_(vm), msi_(vm), io_apic_(msi_) {
+  explicit SplitInterrupts(kvm::Vm& vm) : routes_(vm, {}), msi_(vm), events_(vm, routes_), io_apic_(msi_) {
     io_apic_.set_on_routes_changed([this] { tell_kvm(); });
   }
 
   [[nodiscard]] IrqChip kind() const override { return IrqChip::Split; }
   [[nodiscard]] devices::IrqLine& line(unsigned pin) override { return io_apic_.line(pin); }
+  [[nodiscard]] devices::MsiSink& messages() override { return msi_; }
+  [[nodiscard]] devices::MsiEvents& message_events() override { return events_; }
   [[nodiscard]] uvm::Status connect(Bus& bus) override {
     return bus.add(BusSpace::Mmio, "ioapic", layout::kIoApic.value(), layout::kIoApicBytes, io_apic_);
   }
@@ -37,30 +40,47 @@ class SplitInterrupts final : public Interrupts {
   /// KVM learns from the routes for which vectors of level-triggered pins it has to report the end.
   void tell_kvm() EXCLUDES(routing_mutex_) {
     const uvm::MutexLock lock(routing_mutex_);
-    kvm::Routing routing;
+    std::vector<kvm::MsiRoute> pins;
     const auto routes = io_apic_.routes();
     for (std::uint32_t pin = 0; pin < routes.size(); ++pin) {
-      if (routes[pin]) routing.messages.push_back({pin, {routes[pin]->address, routes[pin]->data}});
+      if (routes[pin]) pins.push_back({pin, {routes[pin]->address, routes[pin]->data}});
     }
-    if (const auto done = vm_.set_routing(routing); !done) {
+    if (const auto done = routes_.set_pins(std::move(pins)); !done) {
       log::event(log::Level::Error, "interrupt routing refused", {{"error", done.error().text()}});
     }
   }
 
-  kvm::Vm& vm_;
+  MsiRoutes routes_;
   KvmMsi msi_;
+  KvmMsiEvents events_;
   devices::IoApic io_apic_;
   uvm::Mutex routing_mutex_{uvm::LockRank::Bus};  // outside the I/O APIC's own
 };
 
+/// The routes that KVM's full set begins with, which setting others would take away.
+std::vector<kvm::PinRoute> routes_of_chips() {
+  constexpr std::uint32_t kPicPins = 8;
+  static_assert(KVM_IRQCHIP_PIC_MASTER == 0 && KVM_IRQCHIP_PIC_SLAVE == 1);
+  std::vector<kvm::PinRoute> pins;
+  for (std::uint32_t gsi = 0; gsi < layout::kIoApicPins; ++gsi) {
+    pins.push_back({gsi, KVM_IRQCHIP_IOAPIC, gsi});
+    if (gsi >= 2 * kPicPins) continue;
+    const std::uint32_t pic = gsi / kPicPins;
+    pins.push_back({gsi, pic, gsi % kPicPins});
+  }
+  return pins;
+}
+
 class FullInterrupts final : public Interrupts {
  public:
-  explicit FullInterrupts(kvm::Vm& vm) {
+  explicit FullInterrupts(kvm::Vm& vm) : routes_(vm, routes_of_chips()), msi_(vm), events_(vm, routes_) {
     for (std::uint32_t pin = 0; pin < lines_.size(); ++pin) lines_[pin] = std::make_unique<Line>(vm, pin);
   }
 
   [[nodiscard]] IrqChip kind() const override { return IrqChip::Full; }
   [[nodiscard]] devices::IrqLine& line(unsigned pin) override { return *lines_.at(pin); }
+  [[nodiscard]] devices::MsiSink& messages() override { return msi_; }
+  [[nodiscard]] devices::MsiEvents& message_events() override { return events_; }
   [[nodiscard]] uvm::Status connect(Bus& /*bus*/) override {
     return uvm::ok();
   }  // KVM answers before the bus
@@ -81,6 +101,9 @@ class FullInterrupts final : public Interrupts {
     const std::uint32_t gsi_;
   };
 
+  MsiRoutes routes_;
+  KvmMsi msi_;
+  KvmMsiEvents events_;
   std::array<std::unique_ptr<Line>, layout::kIoApicPins> lines_;
 };
 

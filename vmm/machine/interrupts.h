@@ -3,6 +3,9 @@
 // Split is the choice where the host has it: a VM with the full set takes 25 times longer to tear down, and
 // every guest worth running uses the I/O APIC and the local APIC's own timer. Full brings PIC and PIT for
 // guests that need them.
+//
+// Messages of PCI functions go to the local APICs past the I/O APIC. One that an eventfd raises needs a route
+// of its own in the one table of routes that a VM has (msi_routes.h), beside those of the I/O APIC's pins.
 #pragma once
 
 #include <array>
@@ -17,6 +20,7 @@
 #include "vmm/machine/bus.h"
 #include "vmm/machine/config.h"
 #include "vmm/machine/layout.h"
+#include "vmm/machine/msi_routes.h"
 
 namespace vmm {
 
@@ -32,6 +36,9 @@ class Interrupts {
   [[nodiscard]] virtual IrqChip kind() const = 0;  // Split or Full
   /// Pin 0-23 of the I/O APIC.
   [[nodiscard]] virtual devices::IrqLine& line(unsigned pin) = 0;
+  /// For functions of PCI: messages sent by us, and by whoever has an eventfd.
+  [[nodiscard]] virtual devices::MsiSink& messages() = 0;
+  [[nodiscard]] virtual devices::MsiEvents& message_events() = 0;
   [[nodiscard]] virtual uvm::Status connect(Bus& bus) = 0;
   /// KVM_EXIT_IOAPIC_EOI.
   virtual void end_of_interrupt(std::uint8_t vector) = 0;

@@ -1,7 +1,5 @@
 #include "vmm/machine/platform.h"
 
-#include "vmm/machine/layout.h"
-
 namespace vmm {
 
 Platform::Platform(const Parts& parts)
@@ -26,6 +24,8 @@ uvm::Status Platform::connect(Bus& bus) {
       bus.add(BusSpace::Io, "debug exit", layout::kDebugExitPort, devices::DebugExit::kPorts, debug_exit_));
   UVMM_CHECK(bus.add(BusSpace::Io, "pci", 0xcf8, devices::PciHost::kPorts, pci_.ports()));
   UVMM_CHECK(bus.add(BusSpace::Mmio, "pci ecam", layout::kEcam.value(), layout::kEcamBytes, pci_.ecam()));
+  UVMM_CHECK(bus.add(BusSpace::Mmio, "pci window", layout::kPciWindow.value(), layout::kPciWindowBytes,
+                     pci_window_));
   return connect_legacy(bus);
 }
 

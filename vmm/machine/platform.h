@@ -9,12 +9,14 @@
 #include "vmm/devices/i8042.h"
 #include "vmm/devices/legacy_ports.h"
 #include "vmm/devices/pci_host.h"
+#include "vmm/devices/pci_window.h"
 #include "vmm/devices/reset_control.h"
 #include "vmm/devices/rtc.h"
 #include "vmm/devices/serial.h"
 #include "vmm/machine/bus.h"
 #include "vmm/machine/host_clock.h"
 #include "vmm/machine/interrupts.h"
+#include "vmm/machine/layout.h"
 
 namespace vmm {
 
@@ -35,6 +37,7 @@ class Platform {
   [[nodiscard]] devices::Serial& serial() { return serial_; }
   [[nodiscard]] devices::AcpiPm& acpi_pm() { return acpi_pm_; }
   [[nodiscard]] devices::PciHost& pci() { return pci_; }
+  [[nodiscard]] devices::PciWindow& pci_window() { return pci_window_; }
 
  private:
   [[nodiscard]] uvm::Status connect_legacy(Bus& bus);
@@ -48,6 +51,7 @@ class Platform {
   devices::ResetControl reset_control_;
   devices::DebugExit debug_exit_;
   devices::PciHost pci_;
+  devices::PciWindow pci_window_{layout::kPciWindow.value(), layout::kPciWindowBytes};
   devices::ConstantPorts no_pic_{0xff};
   devices::ConstantPorts no_pit_{0x00};
   devices::PortB port_b_;

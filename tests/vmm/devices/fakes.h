@@ -1,8 +1,14 @@
 // The machine, as far as a device under test can tell.
 #pragma once
 
+#include <poll.h>
+#include <sys/eventfd.h>
+
 #include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -33,6 +39,35 @@ class FakeMsi : public MsiSink {
   }
   std::vector<std::pair<std::uint64_t, std::uint32_t>> sent;
   bool refuse = false;
+};
+
+/// An interrupt by eventfd, without a kernel behind it: delivering only notes the message.
+class FakeMsiEvent : public MsiEvent {
+ public:
+  explicit FakeMsiEvent(std::optional<MsiMessage>& delivered)
+      : delivered_(delivered), event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+  [[nodiscard]] const Fd& event() const override { return event_; }
+  uvm::Status deliver(const MsiMessage& message) override {
+    delivered_ = message;
+    return uvm::ok();
+  }
+  void hold() override { delivered_.reset(); }
+  [[nodiscard]] bool pending() const override {
+    pollfd waiting{event_.get(), POLLIN, 0};
+    return !delivered_ && ::poll(&waiting, 1, 0) == 1;
+  }
+
+ private:
+  std::optional<MsiMessage>& delivered_;
+  Fd event_;
+};
+
+class FakeMsiEvents : public MsiEvents {
+ public:
+  uvm::Result<std::unique_ptr<MsiEvent>> create_event() override {
+    return std::unique_ptr<MsiEvent>(std::make_unique<FakeMsiEvent>(delivered.emplace_back()));
+  }
+  std::deque<std::optional<MsiMessage>> delivered;  // of each event; none while it is held
 };
 
 class FakeClock : public Clock {
