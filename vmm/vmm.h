@@ -5,14 +5,14 @@
 // leads to), machine/guest_memory.h (where RAM meets uvm and ept). Then by need: kvm/kvm.h (descriptors, run
 // page, slots), swap/swap.h (where pages go that a memory limit leaves no room for), devices/devices.h (a
 // device's contract), debug/debug.h (what a debugger does to a machine), gdb/gdb.h (how it asks for it),
-// pins/pins.h (guest memory for device processes), cli/cli.h (words to configuration), log.h (the only
-// logger).
+// pins/pins.h (guest memory for device processes), virtio/virtio.h and vhost_user/vhost_user.h (devices whose
+// queues other processes serve), cli/cli.h (words to configuration), log.h (the only logger).
 //
 // Who may know whom
-//   cli → machine → {devices, debug, gdb, kvm}; debug → kvm and the group of vCPUs; gdb → its Target, which
-//   is debug's; everything → log, text. Devices never see KVM: they own the interfaces they need (an
-//   interrupt line, a sink of bytes) and machine/ implements them. Only kvm/ issues KVM's ioctls. Guest bytes
-//   are touched through uvm::Access, never through a raw pointer that outlives the call.
+//   cli → machine → {vhost_user → virtio → devices, debug, gdb, kvm}; debug → kvm and the group of vCPUs;
+//   gdb → its Target, which is debug's; everything → log, text. Devices never see KVM: they own the interfaces
+//   they need (an interrupt line, a sink of bytes) and machine/ implements them. Only kvm/ issues KVM's ioctls.
+//   Guest bytes are touched through uvm::Access, never through a raw pointer that outlives the call.
 //
 // Threads of one machine
 //   - The I/O thread: the one that calls Machine::create and Machine::run, for console and signals (Asio).
@@ -22,6 +22,7 @@
 //     never holds a lock while it waits for the next event.
 //   - With --gdb, the debugger's (gdb/server.h): its sockets, and all that it asks of the machine.
 //   - With --pin-socket, the device processes' (pins/server.h).
+//   - With --vhost-user-blk and -fs, one for each device (vhost_user/device.h).
 //   - With a memory limit, one that moves pages to swap before it is reached (machine/reclaim_thread.h).
 //   Devices are entered from every vCPU thread and from the I/O thread, and guard their registers themselves.
 //   The order of locks is uvm/base/lock.h's LockRank: machine, bus, device, then the VM system's own.

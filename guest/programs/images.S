@@ -23,5 +23,6 @@ guest_program_\name\()_end:
         image reset
         image idle
         image debugee
+        image disk
 
         .section .note.GNU-stack, "", @progbits

@@ -24,6 +24,7 @@ UVMM_IMAGE(poweroff)
 UVMM_IMAGE(reset)
 UVMM_IMAGE(idle)
 UVMM_IMAGE(debugee)
+UVMM_IMAGE(disk)
 }
 #undef UVMM_IMAGE
 
@@ -50,8 +51,8 @@ Program long64(const Text& text, std::uint64_t min_memory, const std::byte* begi
 
 #define UVMM_IMAGE(name) guest_program_##name, guest_program_##name##_end
 
-const std::array<Program, 15>& table() {
-  static const std::array<Program, 15> programs{
+const std::array<Program, 16>& table() {
+  static const std::array<Program, 16> programs{
       real16({"hello16", "prints a line in real mode", ""}, UVMM_IMAGE(hello16)),
       real16({"modes", "goes from real mode through protected mode to long mode", ""}, UVMM_IMAGE(modes)),
       long64({"hello", "prints a line in long mode", ""}, 2 * kMiB, UVMM_IMAGE(hello)),
@@ -75,6 +76,9 @@ const std::array<Program, 15>& table() {
       long64({"idle", "halts for ever", ""}, 2 * kMiB, UVMM_IMAGE(idle)),
       long64({"debugee", "calls one function a known number of times, for debuggers", ""}, 4 * kMiB,
              UVMM_IMAGE(debugee)),
+      long64(
+          {"disk", "reads, writes and verifies a virtio disk", "mode=read|write|verify|loop bytes=N seed=N"},
+          4 * kMiB, UVMM_IMAGE(disk)),
   };
   return programs;
 }

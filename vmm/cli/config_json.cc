@@ -253,6 +253,37 @@ uvm::Status apply_pins(const Member& member, MachineConfig& config) {
   return apply_object(member, kPinKeys, config);
 }
 
+// Of the last device in the list, which is the one that is being read.
+
+uvm::Status set_vhost_user_kind(const Member& member, MachineConfig& config) {
+  UVMM_TRY(const std::string word, member.text());
+  UVMM_TRY(config.vhost_user.back().kind, at_path(member, parse_vhost_user_kind(word)));
+  return uvm::ok();
+}
+
+template <auto field>
+uvm::Status set_vhost_user_text(const Member& member, MachineConfig& config) {
+  UVMM_TRY(config.vhost_user.back().*field, member.text());
+  return uvm::ok();
+}
+
+constexpr std::array kVhostUserKeys = {
+    JsonKey{"type", set_vhost_user_kind},
+    JsonKey{"socket", set_vhost_user_text<&vhost_user::Options::socket>},
+    JsonKey{"tag", set_vhost_user_text<&vhost_user::Options::tag>},
+};
+
+uvm::Status apply_vhost_user(const Member& member, MachineConfig& config) {
+  const auto* devices = member.value().if_array();
+  if (devices == nullptr) return member.error("must be an array of devices");
+  for (std::size_t i = 0; i < devices->size(); ++i) {
+    config.vhost_user.emplace_back();
+    const Member device(member.path() + "[" + std::to_string(i) + "]", (*devices)[i]);
+    UVMM_CHECK(apply_object(device, kVhostUserKeys, config));
+  }
+  return uvm::ok();
+}
+
 uvm::Status apply_gdb(const Member& member, MachineConfig& config) {
   return apply_object(member, kGdbKeys, config);
 }
@@ -282,6 +313,7 @@ constexpr std::array kSections = {
     JsonKey{"console", set_word<&MachineConfig::console, parse_console>},
     JsonKey{"gdb", apply_gdb},
     JsonKey{"pins", apply_pins},
+    JsonKey{"vhost-user", apply_vhost_user},
     JsonKey{"show-map", set_word<&MachineConfig::show_map, parse_show_map>},
     JsonKey{"drives", refuse_section},
     JsonKey{"network-interfaces", refuse_section},

@@ -6,6 +6,7 @@
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 #include <cerrno>
+#include <utility>
 
 #include "vmm/cli/config_json.h"
 #include "vmm/cli/json_text.h"
@@ -83,6 +84,18 @@ json::object devices(const pins::Options& options) {
   return object;
 }
 
+json::array vhost_user_devices(const std::vector<vhost_user::Options>& devices) {
+  json::array list;
+  for (const vhost_user::Options& device : devices) {
+    json::object object;
+    object["type"] = text(to_string(device.kind));
+    object["socket"] = text(device.socket);
+    if (!device.tag.empty()) object["tag"] = text(device.tag);
+    list.push_back(std::move(object));
+  }
+  return list;
+}
+
 /// Two levels, one member a line.
 std::string indented(const json::object& top) {
   std::string out = "{";
@@ -119,6 +132,7 @@ std::string to_json(const MachineConfig& config) {
   top["show-map"] = text(to_string(config.show_map));
   top["gdb"] = debugger(config.gdb);
   if (!config.pins.socket.empty()) top["pins"] = devices(config.pins);
+  if (!config.vhost_user.empty()) top["vhost-user"] = vhost_user_devices(config.vhost_user);
   return indented(top);
 }
 

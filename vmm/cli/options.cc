@@ -74,7 +74,9 @@ class RunParser {
         option = app_.add_flag(flag.names, flag.help);
       } else {
         option = app_.add_option(flag.names, values_[i], flag.help)->type_name(flag.value);
-        option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+        option->multi_option_policy(flag.repeat == Repeat::All ? CLI::MultiOptionPolicy::TakeAll
+                                                               : CLI::MultiOptionPolicy::TakeLast);
+        option->expected(1)->allow_extra_args(false);
       }
       options_.push_back(option->group(flag.group));
     }
@@ -107,7 +109,7 @@ class RunParser {
   }
   [[nodiscard]] bool given(std::string_view shown) const { return options_[index_of(shown)]->count() > 0; }
   [[nodiscard]] const std::string* value_of(std::string_view shown) const {
-    return given(shown) ? &values_[index_of(shown)] : nullptr;
+    return given(shown) ? &values_[index_of(shown)].back() : nullptr;
   }
 
   uvm::Result<MachineConfig> configuration() const {
@@ -125,15 +127,19 @@ class RunParser {
     for (std::size_t i = 0; i < options_.size(); ++i) {
       const RunFlag& flag = run_flags()[i];
       if (options_[i]->count() == 0 || flag.apply == nullptr) continue;
-      if (auto applied = flag.apply(values_[i], config); !applied) {
-        return std::move(applied).error().with_context(flag.shown);
+      // A flag without a value is applied once, with none.
+      const std::vector<std::string> none(1);
+      for (const std::string& value : values_[i].empty() ? none : values_[i]) {
+        if (auto applied = flag.apply(value, config); !applied) {
+          return std::move(applied).error().with_context(flag.shown);
+        }
       }
     }
     return config;
   }
 
   CLI::App app_{"Runs a guest in the foreground until it powers off or resets.", "uvmm run"};
-  std::vector<std::string> values_;  // of the option with the same index
+  std::vector<std::vector<std::string>> values_;  // of the option with the same index
   std::vector<CLI::Option*> options_;
 };
 

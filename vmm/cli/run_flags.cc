@@ -66,6 +66,17 @@ uvm::Status set_wait(std::string_view /*nothing*/, MachineConfig& config) {
   return uvm::ok();
 }
 
+uvm::Status add_vhost_user_block(std::string_view value, MachineConfig& config) {
+  config.vhost_user.push_back({vhost_user::Kind::Block, std::string(value), {}});
+  return uvm::ok();
+}
+
+uvm::Status add_vhost_user_fs(std::string_view value, MachineConfig& config) {
+  UVMM_TRY(auto device, parse_vhost_user_fs(value));
+  config.vhost_user.push_back(std::move(device));
+  return uvm::ok();
+}
+
 using Boot = BootSource;
 using Config = MachineConfig;
 using Swap = Overcommit;
@@ -167,6 +178,13 @@ constexpr std::array kFlags = {
     RunFlag{"--pin-irq", "--pin-irq", kDevices, "N",
             "the interrupt, 5 to 7, that their bells raise (default: they\nget no bells)",
             set_parsed_in<&Config::pins, &Pins::irq, parse_pin_irq>},
+    RunFlag{"--vhost-user-blk", "--vhost-user-blk", kDevices, "SOCKET",
+            "a virtio disk that the process listening at SOCKET serves,\nas qemu-storage-daemon does; may be "
+            "repeated",
+            add_vhost_user_block, Repeat::All},
+    RunFlag{"--vhost-user-fs", "--vhost-user-fs", kDevices, "SOCKET,tag=TAG",
+            "a virtio file system by that name, as virtiofsd serves it;\nmay be repeated", add_vhost_user_fs,
+            Repeat::All},
 
     RunFlag{"--config,--config-file", "--config", kConfig, "FILE",
             "a configuration in JSON, with Firecracker's keys; options\noverride it (paths in it: from the "

@@ -1,6 +1,7 @@
 // The table of `uvmm run`'s options.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string_view>
 
@@ -8,6 +9,9 @@
 #include "vmm/machine/config.h"
 
 namespace vmm::cli {
+
+/// Of an option that is given more than once: the last one counts, or each of them.
+enum class Repeat : std::uint8_t { Last, All };
 
 struct RunFlag {
   const char* names;  // "-m,--memory,--mem"
@@ -17,6 +21,7 @@ struct RunFlag {
   const char* help;   // '\n' breaks a line
   uvm::Status (*apply)(std::string_view value,
                        MachineConfig& config);  // nullptr: no field of the configuration
+  Repeat repeat = Repeat::Last;
 };
 
 /// In the order of the help text, group by group.

@@ -156,6 +156,30 @@ uvm::Status check_pins(const pins::Options& options) {
   return check_text("the pin socket's path", options.socket, 107);
 }
 
+uvm::Status check_vhost_user(const MachineConfig& config) {
+  if (config.vhost_user.empty()) return uvm::ok();
+  if (config.vhost_user.size() > vhost_user::kMostDevices) {
+    return invalid(std::to_string(config.vhost_user.size()) + " vhost-user devices are too many",
+                   std::to_string(vhost_user::kMostDevices) + " are possible");
+  }
+  if (config.overcommit.limit != 0) {
+    return invalid("vhost-user devices and --memory-limit don't go together",
+                   "leave one of them out: a back end holds all of the guest's memory");
+  }
+  for (const vhost_user::Options& device : config.vhost_user) {
+    UVMM_CHECK(check_text("a vhost-user socket's path", device.socket, 107));
+    if (device.socket.empty())
+      return invalid("the path of a vhost-user socket is empty", "name the back end's");
+    if (device.kind != vhost_user::Kind::FileSystem) {
+      if (device.tag.empty()) continue;
+      return invalid("a vhost-user disk has no tag", "leave it out, or make it a file system (fs)");
+    }
+    UVMM_CHECK(check_text("a file system's tag", device.tag, vhost_user::kMostTagBytes));
+    if (device.tag.empty()) return invalid("a vhost-user file system needs a tag", "write SOCKET,tag=TAG");
+  }
+  return uvm::ok();
+}
+
 }  // namespace
 
 uvm::Status validate(const MachineConfig& config) {
@@ -168,6 +192,7 @@ uvm::Status validate(const MachineConfig& config) {
     return invalid("-S waits for a debugger, and none can come in", "add -s, or --gdb WHERE");
   }
   UVMM_CHECK(check_pins(config.pins));
+  UVMM_CHECK(check_vhost_user(config));
   UVMM_CHECK(check_overcommit(config));
   UVMM_CHECK(check_boot(config));
   if (config.name.empty()) return invalid("the machine's name is empty", "leave --name out for 'uvmm'");

@@ -15,6 +15,7 @@ namespace {
 
 using Words = std::span<const std::string_view>;
 
+constexpr std::array<std::string_view, 2> kVhostUserKinds = {"blk", "fs"};
 constexpr std::array<std::string_view, 3> kBackings = {"auto", "anonymous", "shared"};
 constexpr std::array<std::string_view, 2> kHugePages = {"auto", "never"};
 constexpr std::array<std::string_view, 3> kIrqChips = {"auto", "split", "full"};
@@ -124,6 +125,21 @@ uvm::Result<unsigned> parse_pin_irq(std::string_view text) {
   return static_cast<unsigned>(value);
 }
 
+uvm::Result<vhost_user::Options> parse_vhost_user_fs(std::string_view text) {
+  constexpr std::string_view kTag = ",tag=";
+  const std::size_t at = text.rfind(kTag);
+  if (at == std::string_view::npos) {
+    return invalid(quoted(text) + " names no tag, by which the guest mounts the file system",
+                   "write SOCKET,tag=TAG");
+  }
+  return vhost_user::Options{vhost_user::Kind::FileSystem, std::string(text.substr(0, at)),
+                             std::string(text.substr(at + kTag.size()))};
+}
+
+uvm::Result<vhost_user::Kind> parse_vhost_user_kind(std::string_view name) {
+  return parse_enum<vhost_user::Kind>(name, kVhostUserKinds);
+}
+
 uvm::Result<std::uint32_t> parse_vcpus(std::string_view text) {
   const std::string_view whole = text;
   drop_prefix(text, "cpus=");
@@ -196,6 +212,9 @@ uvm::Result<std::string> parse_log_level(std::string_view name) {
   return std::string(kLevels[index]);
 }
 
+std::string_view to_string(vhost_user::Kind value) {
+  return kVhostUserKinds[static_cast<std::size_t>(value)];
+}
 std::string_view to_string(MemoryBacking value) {
   return kBackings[static_cast<std::size_t>(value)];
 }

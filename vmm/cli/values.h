@@ -28,7 +28,11 @@ namespace vmm::cli {
 /// The interrupt of device processes' bells.
 [[nodiscard]] uvm::Result<unsigned> parse_pin_irq(std::string_view text);
 
+/// "SOCKET,tag=TAG": the path may hold commas, the tag may not.
+[[nodiscard]] uvm::Result<vhost_user::Options> parse_vhost_user_fs(std::string_view text);
+
 /// Errors name the nearest valid word and list all.
+[[nodiscard]] uvm::Result<vhost_user::Kind> parse_vhost_user_kind(std::string_view name);
 [[nodiscard]] uvm::Result<MemoryBacking> parse_backing(std::string_view name);
 [[nodiscard]] uvm::Result<HugePages> parse_huge_pages(std::string_view name);
 [[nodiscard]] uvm::Result<IrqChip> parse_irqchip(std::string_view name);
@@ -44,6 +48,7 @@ namespace vmm::cli {
 /// The canonical spelling of a log level ("Warn" → "warning").
 [[nodiscard]] uvm::Result<std::string> parse_log_level(std::string_view name);
 
+[[nodiscard]] std::string_view to_string(vhost_user::Kind value);
 [[nodiscard]] std::string_view to_string(MemoryBacking value);
 [[nodiscard]] std::string_view to_string(HugePages value);
 [[nodiscard]] std::string_view to_string(IrqChip value);

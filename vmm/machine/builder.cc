@@ -7,6 +7,7 @@
 #include "vmm/machine/boot_state.h"
 #include "vmm/machine/cpuid.h"
 #include "vmm/machine/parts.h"
+#include "vmm/vhost_user/device.h"
 
 namespace vmm {
 namespace {
@@ -16,10 +17,20 @@ IrqChip choose_irqchip(const kvm::System& system, IrqChip wanted) {
   return system.check_extension(KVM_CAP_SPLIT_IRQCHIP) > 0 ? IrqChip::Split : IrqChip::Full;
 }
 
+/// An option names something that cannot be had: the option is to blame, whatever the cause is.
+uvm::Error blame_option(const uvm::Error& error) {
+  return {uvm::ErrorKind::Invalid, error.what(), error.way_out()};
+}
+
 uvm::Status build_memory(Machine::Parts& parts, const guest::MemoryLayout& layout, const BootPlan& plan) {
-  UVMM_TRY(parts.memory, GuestMemory::create({parts.config.name, layout.ram, parts.config.backing,
-                                              parts.config.huge_pages, parts.config.overcommit}));
-  const FilePages file_pages = parts.memory->limit() != 0 ? FilePages::Copied : FilePages::Mapped;
+  // A back end maps all of RAM. What is one object from the beginning need not move, and is one place.
+  const bool is_for_others = !parts.config.vhost_user.empty();
+  MemoryBacking backing = parts.config.backing;
+  if (is_for_others && backing == MemoryBacking::Auto) backing = MemoryBacking::Shared;
+  UVMM_TRY(parts.memory, GuestMemory::create({parts.config.name, layout.ram, backing, parts.config.huge_pages,
+                                              parts.config.overcommit}));
+  const bool copied = parts.memory->limit() != 0 || is_for_others;
+  const FilePages file_pages = copied ? FilePages::Copied : FilePages::Mapped;
   UVMM_CHECK(load(parts.memory->space(), plan.tables, plan.sources(), file_pages));
   UVMM_CHECK(load(parts.memory->space(), plan.load.segments, plan.sources(), file_pages));
   return parts.memory->attach(parts.vm);
@@ -63,6 +74,28 @@ uvm::Status build_devices(Machine::Parts& parts, const guest::MemoryLayout& layo
   return show_devices(parts);
 }
 
+uvm::Status build_vhost_user(Machine::Parts& parts, const guest::MemoryLayout& layout) {
+  const vhost_user::Device::Environment environment{parts.memory->space(), layout.ram, parts.config.vcpus};
+  const virtio::PciTransport::Environment machine{
+      parts.platform->pci_window(), parts.interrupts->messages(), parts.interrupts->message_events(),
+      parts.doorbells, [&memory = *parts.memory](std::uint64_t gpa, std::uint64_t bytes) {
+        return memory.holds(uvm::Gpa(gpa), bytes);
+      }};
+  unsigned disks = 0;
+  unsigned file_systems = 0;
+  for (const vhost_user::Options& options : parts.config.vhost_user) {
+    const bool is_disk = options.kind == vhost_user::Kind::Block;
+    const std::string name = is_disk ? "vhost-user-blk" + std::to_string(disks++)
+                                     : "vhost-user-fs" + std::to_string(file_systems++);
+    auto device = vhost_user::Device::create(name, options, environment);
+    if (!device) return blame_option(device.error());
+    UVMM_TRY(auto function, virtio::PciTransport::create(name, machine, *std::move(device)));
+    UVMM_CHECK(parts.platform->pci().add(*function));
+    parts.virtio.push_back(std::move(function));
+  }
+  return uvm::ok();
+}
+
 uvm::Status build_vcpus(Machine::Parts& parts, const std::vector<kvm_cpuid_entry2>& supported,
                         const guest::EntryState& entry) {
   CpuidRequest cpuid;
@@ -89,21 +122,16 @@ uvm::Status build_vcpus(Machine::Parts& parts, const std::vector<kvm_cpuid_entry
   return uvm::ok();
 }
 
-/// Whatever keeps the server from listening, the place it was told to listen at is to blame.
 uvm::Status build_debugger(Machine::Parts& parts) {
   const gdb::Options& options = parts.config.gdb;
   if (!options.listen) return uvm::ok();
   auto server = gdb::Server::create(options, *parts.target);
-  if (!server) {
-    const uvm::Error& error = server.error();
-    return uvm::Error(uvm::ErrorKind::Invalid, error.what(), error.way_out());
-  }
+  if (!server) return blame_option(server.error());
   parts.debugger = *std::move(server);
   if (options.at_start == gdb::AtStart::Wait) parts.inferior->run().start_paused();
   return uvm::ok();
 }
 
-/// As with the debugger's.
 uvm::Status build_pin_socket(Machine::Parts& parts) {
   const pins::Options& options = parts.config.pins;
   if (options.socket.empty()) return uvm::ok();
@@ -113,10 +141,7 @@ uvm::Status build_pin_socket(Machine::Parts& parts) {
     environment.ring = [&line] { line.pulse(); };
   }
   auto server = pins::Server::create(options.socket, std::move(environment));
-  if (!server) {
-    const uvm::Error& error = server.error();
-    return uvm::Error(uvm::ErrorKind::Invalid, error.what(), error.way_out());
-  }
+  if (!server) return blame_option(server.error());
   parts.pins = *std::move(server);
   return uvm::ok();
 }
@@ -144,6 +169,7 @@ uvm::Result<std::unique_ptr<Machine::Parts>> build_machine(const MachineConfig& 
   UVMM_CHECK(build_memory(*parts, layout, plan));
   UVMM_TRY(parts->interrupts, Interrupts::create(parts->vm, irqchip));
   UVMM_CHECK(build_devices(*parts, layout));
+  UVMM_CHECK(build_vhost_user(*parts, layout));
   UVMM_CHECK(build_vcpus(*parts, supported, plan.load.entry));
   UVMM_CHECK(build_debugger(*parts));
   UVMM_CHECK(build_pin_socket(*parts));

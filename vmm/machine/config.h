@@ -9,6 +9,7 @@
 
 #include "vmm/gdb/options.h"
 #include "vmm/pins/options.h"
+#include "vmm/vhost_user/options.h"
 
 namespace vmm {
 
@@ -73,6 +74,7 @@ struct MachineConfig {
   ShowMap show_map = ShowMap::OnSignal;
   gdb::Options gdb;
   pins::Options pins;
+  std::vector<vhost_user::Options> vhost_user;  // devices that other processes serve
   std::string log_level = "warning";
   std::string log_file;  // empty: stderr
 };

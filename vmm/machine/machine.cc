@@ -98,6 +98,7 @@ uvm::Result<RunReport> Machine::run() {
   parts.vcpus->stop();
   parts.inferior->run().machine_ended(report.status);
   if (parts.pins) parts.pins->finish();
+  for (const auto& device : parts.virtio) device->finish();
   parts.faults.reset();
   parts.reclaim.reset();
   drain_console(parts);

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <memory>
+#include <vector>
 
 #include "vmm/debug/inferior.h"
 #include "vmm/gdb/machine_target.h"
@@ -13,6 +14,7 @@
 #include "vmm/machine/boot_plan.h"
 #include "vmm/machine/bus.h"
 #include "vmm/machine/console.h"
+#include "vmm/machine/doorbells.h"
 #include "vmm/machine/ending.h"
 #include "vmm/machine/exits.h"
 #include "vmm/machine/fault_thread.h"
@@ -25,6 +27,7 @@
 #include "vmm/machine/swap_trouble.h"
 #include "vmm/machine/vcpu_group.h"
 #include "vmm/pins/server.h"
+#include "vmm/virtio/pci_transport.h"
 
 namespace vmm {
 
@@ -51,6 +54,8 @@ struct Machine::Parts {
   NullSink no_console;
   std::unique_ptr<Console> console;  // null with --console=none
   std::unique_ptr<Platform> platform;
+  KvmDoorbells doorbells{vm};
+  std::vector<std::unique_ptr<virtio::PciTransport>> virtio;
   Bus bus;
 
   std::unique_ptr<Exits> exits;

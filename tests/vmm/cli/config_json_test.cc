@@ -68,6 +68,22 @@ TEST(ConfigJson, TakesAndPrintsAMemoryLimit) {
               HasSubstr("machine-config.swap_error: 'paus' is not one of"));
 }
 
+TEST(ConfigJson, TakesAndPrintsDevicesOfOtherProcesses) {
+  const MachineConfig config = merged(R"({"vhost-user": [
+    {"type": "blk", "socket": "/run/disk"}, {"type": "fs", "socket": "/run/fs", "tag": "music"}]})");
+  using vhost_user::Kind;
+  EXPECT_EQ(config.vhost_user, (std::vector<vhost_user::Options>{{Kind::Block, "/run/disk", ""},
+                                                                 {Kind::FileSystem, "/run/fs", "music"}}));
+  EXPECT_EQ(merged(to_json(config)).vhost_user, config.vhost_user);
+  EXPECT_THAT(to_json({}), Not(HasSubstr("vhost-user")));
+  EXPECT_THAT(error_of(R"({"vhost-user": {}})"), HasSubstr("vhost-user must be an array"));
+  EXPECT_THAT(error_of(R"({"vhost-user": [{"type": "blk"}, 3]})"),
+              HasSubstr("vhost-user[1] must be an object"));
+  EXPECT_THAT(error_of(R"({"vhost-user": [{"type": "net"}]})"),
+              HasSubstr("vhost-user[0].type: 'net' is not one of"));
+  EXPECT_THAT(error_of(R"({"vhost-user": [{"sokket": "x"}]})"), HasSubstr("vhost-user[0].socket"));
+}
+
 TEST(ConfigJson, TakesOurKeys) {
   const MachineConfig config = merged(R"({
     "boot-source": {"builtin": "memwalk", "builtin_args": "passes=2", "format": "flat-long", "load_address": "0x200000"},

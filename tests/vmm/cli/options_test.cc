@@ -55,6 +55,20 @@ TEST(RunOptions, SetAMemoryLimit) {
             (Overcommit{512 * kMiB, "/var/tmp/vm1.swap", 2048 * kMiB, true, SwapError::Stop}));
 }
 
+TEST(RunOptions, TakeSeveralDevicesOfOtherProcesses) {
+  const Invocation invocation =
+      parsed({"run", "-k", "bzImage", "--vhost-user-blk", "/run/a.sock", "--vhost-user-fs",
+              "/run/b,c.sock,tag=music", "--vhost-user-blk=/run/d.sock", "-m", "1G", "-m", "2G"});
+  using vhost_user::Kind;
+  EXPECT_EQ(invocation.config.vhost_user,
+            (std::vector<vhost_user::Options>{{Kind::Block, "/run/a.sock", ""},
+                                              {Kind::Block, "/run/d.sock", ""},
+                                              {Kind::FileSystem, "/run/b,c.sock", "music"}}));
+  EXPECT_EQ(invocation.config.memory, 2048 * kMiB) << "of others the last one counts";
+  EXPECT_THAT(error_of({"run", "-k", "bzImage", "--vhost-user-fs", "/run/b.sock"}),
+              HasSubstr("SOCKET,tag=TAG"));
+}
+
 TEST(RunOptions, FillTheConfiguration) {
   const Invocation invocation = parsed({"run",
                                         "-k",

@@ -35,6 +35,29 @@ TEST(Validate, TakesTheLimitsThemselves) {
   EXPECT_TRUE(validate(config));
 }
 
+TEST(Validate, ChecksDevicesOfOtherProcesses) {
+  using vhost_user::Kind;
+  MachineConfig config = good();
+  config.vhost_user = {{Kind::Block, "/run/disk", ""}, {Kind::FileSystem, "/run/fs", "music"}};
+  EXPECT_TRUE(validate(config));
+  const auto why = [&config](const vhost_user::Options& device) {
+    config.vhost_user = {device};
+    const auto verdict = validate(config);
+    return verdict ? std::string("valid") : verdict.error().text();
+  };
+  EXPECT_THAT(why({Kind::Block, "", ""}), HasSubstr("empty"));
+  EXPECT_THAT(why({Kind::Block, "/run/\n", ""}), HasSubstr("control character"));
+  EXPECT_THAT(why({Kind::Block, std::string(108, 'x'), ""}), HasSubstr("107 are possible"));
+  EXPECT_THAT(why({Kind::Block, "/run/disk", "music"}), HasSubstr("no tag"));
+  EXPECT_THAT(why({Kind::FileSystem, "/run/fs", ""}), HasSubstr("needs a tag"));
+  EXPECT_THAT(why({Kind::FileSystem, "/run/fs", std::string(37, 'x')}), HasSubstr("36 are possible"));
+  config.vhost_user.assign(vhost_user::kMostDevices + 1, {Kind::Block, "/run/disk", ""});
+  EXPECT_THAT(validate(config).error().text(), HasSubstr("16 are possible"));
+  config.vhost_user.resize(1);
+  config.overcommit.limit = kMinMemoryLimit;
+  EXPECT_THAT(validate(config).error().text(), HasSubstr("--memory-limit"));
+}
+
 TEST(Validate, TakesAMemoryLimit) {
   MachineConfig config = good();
   config.memory = std::uint64_t{256} << 20;
