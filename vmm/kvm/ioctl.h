@@ -1,4 +1,5 @@
-// Internal to vmm/kvm: the ioctl call and buffers with a flexible tail.
+// The ioctl call and buffers with a flexible tail. Internal to vmm/kvm, and to vmm/vfio, whose calls are of
+// the same kind.
 #pragma once
 
 #include <sys/ioctl.h>

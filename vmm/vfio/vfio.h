@@ -1,0 +1,42 @@
+// vfio: devices of the host that a guest has to itself, through Linux's VFIO.
+//
+// What the guest gets is the device: its registers in the guest's address space, its interrupts straight from
+// the kernel to the guest's local APIC, its DMA into the guest's memory. What it does not get is the host:
+// the IOMMU keeps the device's DMA to what we have mapped for it, and the kernel filters what may be written
+// to configuration space.
+//
+// DMA IS A PIN. A device writes to physical pages, past every table of ours, and cannot be asked to fault.
+// So all memory that the guest may address is pinned (dma_map.h) before the device can reach it: each private
+// page is what it would be after the most its mapping can ever allow (WIREMAX), so that no write of a
+// debugger's or of a guest's replaces it later; private pages of files have been settled in memory of our
+// own; and the kernel takes a reference to the very pages it finds behind the window (ept/ept.h), which is
+// why they have to be in their places before. I/O addresses are guest-physical addresses. The pin outlives
+// the mapping: unmapped first, unpinned then. Space, window and debugger's door go on as always, and
+// everybody sees the same bytes.
+//
+// WHO OWNS WHAT. A Container is one I/O space and the IOMMU groups in it; a machine has one, whatever the
+// number of its devices, so that memory is pinned and locked once. A Device is the open device: regions,
+// interrupts, reset. A RegionMapping is a piece of a region in our address space. A DmaMap is pins and their
+// I/O mappings. They end in the reverse order. When the process is killed, the kernel does the same: devices
+// are reset, I/O mappings go, pages are released.
+//
+// LIMITS. All of the guest's RAM is resident and locked. Without CAP_IPC_LOCK it counts against
+// RLIMIT_MEMLOCK; memlock.h says so when that is the cause. A machine with a memory limit cannot have such a
+// device, because nothing of its memory could be moved to swap.
+//
+// Only files of this folder issue VFIO's ioctls. Threads: building up and tearing down is the I/O thread's;
+// what vCPU threads may do is said at each class.
+//
+// WHAT IT REFUSES. Devices without an IOMMU (noiommu groups); devices that are not PCI; I/O port BARs and
+// expansion ROMs (the guest is shown none); INTx (the guest is shown no pin: a driver needs MSI or MSI-X, and
+// all that were written since 2004 can); migration, dirty tracking, mediated devices' own regions.
+//
+// Read in this order: pci_address.h and options.h (words), host_device.h (what sysfs knows), io_space.h,
+// container.h, device.h, region_mapping.h (the kernel's objects), dma_map.h (where pins come in), memlock.h.
+#pragma once
+
+#include "vmm/vfio/container.h"       // IWYU pragma: export
+#include "vmm/vfio/device.h"          // IWYU pragma: export
+#include "vmm/vfio/dma_map.h"         // IWYU pragma: export
+#include "vmm/vfio/host_device.h"     // IWYU pragma: export
+#include "vmm/vfio/region_mapping.h"  // IWYU pragma: export
