@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -115,6 +116,11 @@ class Loader {
   void free_private(uvm::GpaRange range);
   /// Shared mappings become events, everything else stays (property P0).
   void drop_shared();
+
+  /// See Pmap::rewrite_private.
+  [[nodiscard]] uvm::Status rewrite_private(
+      uvm::GpaRange range,
+      const std::function<uvm::Status(uvm::GpaRange run, std::span<std::byte> bytes)>& write) const;
 
   /// Makes the page private where it is. Only for pages that show Zero or PrivateFile, Open. Errors:
   /// NoMemory, PagerIo.

@@ -136,6 +136,23 @@ uvm::Status Loader::write_private(uvm::Gpa at, std::span<const std::byte> from) 
   return copy_bytes(holder->bytes(page).subspan(at.offset_in_page(), from.size()), from, page);
 }
 
+uvm::Status Loader::rewrite_private(
+    uvm::GpaRange range,
+    const std::function<uvm::Status(uvm::GpaRange run, std::span<std::byte> bytes)>& write) const {
+  for (const Run& piece : runs_.in(range)) {
+    if (!piece.value.shows_private()) continue;
+    for (const uvm::GpaRange run : private_in_view(piece.range)) {
+      if (piece.value.guard == Guard::ReadOnly) {
+        return uvm::Error(uvm::ErrorKind::Unsupported,
+                          "private pages of " + uvm::to_string(run) + " are protected against writing");
+      }
+      UVMM_CHECK(write(run, window_->bytes(run)));
+    }
+  }
+  for (const uvm::GpaRange run : stashed(range)) UVMM_CHECK(write(run, stash_window_->bytes(run)));
+  return uvm::ok();
+}
+
 uvm::Residency Loader::residency(uvm::GpaRange range) const {
   uvm::Residency sum;
   for (const Run& piece : runs_.in(range)) {

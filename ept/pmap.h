@@ -91,6 +91,14 @@ class Pmap final : public uvm::Pmap {
   [[nodiscard]] uvm::Residency residency(uvm::GpaRange range) const override;
   [[nodiscard]] std::uint64_t metadata_bytes() const override;
 
+  /// Gives `write` the private in-place pages of the range, run by run, ascending, with their bytes, to write
+  /// them where they are: neither host nor guest faults for them afterwards. Nobody else touches them
+  /// meanwhile, and `write` calls nothing of this space. Errors: those of `write`; Unsupported (a page is
+  /// protected against writing).
+  [[nodiscard]] uvm::Status rewrite_private(
+      uvm::GpaRange range,
+      const std::function<uvm::Status(uvm::GpaRange run, std::span<std::byte> bytes)>& write);
+
   /// Host mappings the window is cut into, of config.window.max_runs.
   [[nodiscard]] std::uint64_t run_count() const;
   /// Copies a private in-place page of this space. For promotions in another space. Errors: NoMapping.

@@ -6,13 +6,15 @@
 // page, slots), swap/swap.h (where pages go that a memory limit leaves no room for), devices/devices.h (a
 // device's contract), debug/debug.h (what a debugger does to a machine), gdb/gdb.h (how it asks for it),
 // pins/pins.h (guest memory for device processes), virtio/virtio.h and vhost_user/vhost_user.h (devices whose
-// queues other processes serve), cli/cli.h (words to configuration), log.h (the only logger).
+// queues other processes serve), snapshot/snapshot.h and machine/checkpoints.h (a machine's state, saved and
+// brought back), cli/cli.h (words to configuration), log.h (the only logger).
 //
 // Who may know whom
-//   cli → machine → {vhost_user → virtio → devices, debug, gdb, kvm}; debug → kvm and the group of vCPUs;
-//   gdb → its Target, which is debug's; everything → log, text. Devices never see KVM: they own the interfaces
-//   they need (an interrupt line, a sink of bytes) and machine/ implements them. Only kvm/ issues KVM's ioctls.
-//   Guest bytes are touched through uvm::Access, never through a raw pointer that outlives the call.
+//   cli → machine → {vhost_user → virtio → devices, debug, gdb, kvm, snapshot}; snapshot → {devices, kvm};
+//   debug → kvm and the group of vCPUs; gdb → its Target, which is debug's; everything → log, text. Devices
+//   never see KVM: they own the interfaces they need (an interrupt line, a sink of bytes) and machine/
+//   implements them. Only kvm/ issues KVM's ioctls. Guest bytes are touched through uvm::Access, never through
+//   a raw pointer that outlives the call.
 //
 // Threads of one machine
 //   - The I/O thread: the one that calls Machine::create and Machine::run, for console and signals (Asio).

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -40,6 +41,14 @@ class Inferior : public TrapFinder, public LinearMemory {
   void set_group(VcpuGroup& group);
   /// What the vCPU threads call.
   [[nodiscard]] RunControl& run() { return run_; }
+
+  /// What of the machine around it the monitor has verbs for. Empty functions: nothing.
+  struct Door {
+    std::function<uvm::Status(const std::string& name)> checkpoint;
+    std::function<uvm::Status(const std::string& name)> reset;
+  };
+  void set_door(Door door) { door_ = std::move(door); }
+  [[nodiscard]] const Door& door() const { return door_; }
 
   /// Any state → stopped. `sink` is told each stop from then on, after this object has looked at it. Errors:
   /// as RunControl::halt(); those of the probe the first time.
@@ -104,6 +113,7 @@ class Inferior : public TrapFinder, public LinearMemory {
   std::map<std::uint64_t, HardwareRequest> promoted_;  // software breakpoints that live in a debug register
   RunControl run_;
   VcpuGroup* group_ = nullptr;
+  Door door_;
   std::vector<std::optional<kvm_sregs>> sregs_;
   std::optional<kvm::DebugSupport> probed_;
   kvm::DebugSupport support_;

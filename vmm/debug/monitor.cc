@@ -36,6 +36,8 @@ constexpr std::array kVerbs{
     MonitorVerb{"load", "FILE ADDRESS", "a file into memory (phys:ADDRESS: physical)", monitor::load},
     MonitorVerb{"search", "ADDRESS BYTES HEX", "where bytes occur (phys:ADDRESS: physical)", monitor::search},
     MonitorVerb{"core", "FILE", "all of RAM and the registers as an ELF core file", monitor::core},
+    MonitorVerb{"checkpoint", "[NAME]", "remember the machine as it is now", monitor::checkpoint},
+    MonitorVerb{"reset", "[NAME]", "make it what it was at the checkpoint", monitor::reset},
     MonitorVerb{"kaslr", "", "where the Linux kernel runs", monitor::kaslr},
     MonitorVerb{"debug-caps", "", "which debug facilities this host really has", monitor::capabilities},
 };

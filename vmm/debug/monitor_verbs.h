@@ -26,6 +26,10 @@ uvm::Status load(MonitorCall& call);
 uvm::Status search(MonitorCall& call);
 uvm::Status core(MonitorCall& call);
 
+// monitor_copies.cc
+uvm::Status checkpoint(MonitorCall& call);
+uvm::Status reset(MonitorCall& call);
+
 /// "0x…" with all 16 digits.
 [[nodiscard]] std::string hex16(std::uint64_t value);
 /// Invalid with "usage: …" unless there are so many words.

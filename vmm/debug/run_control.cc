@@ -333,7 +333,8 @@ Next RunControl::finish_access(kvm::Vcpu& vcpu) {
 }
 
 Next RunControl::parking(kvm::Vcpu& vcpu) {
-  return armed_.load(std::memory_order_acquire) ? finish_access(vcpu) : Next::Continue;
+  // Also without a debugger: whoever pauses may be about to save registers.
+  return finish_access(vcpu);
 }
 
 Next RunControl::debug_exit(kvm::Vcpu& vcpu, const kvm::DebugExit& exit) {

@@ -39,8 +39,9 @@ void AcpiPm::press_power_button() {
 
 void AcpiPm::read(std::uint64_t offset, std::span<std::byte> data) {
   // One sample for all its bytes: a timer that ticks between two of them would jump.
-  const std::uint32_t timer = timer_ticks(clock_.monotonic_ns());
+  const std::uint64_t now = clock_.monotonic_ns();
   uvm::MutexLock lock(mutex_);
+  const std::uint32_t timer = timer_ticks(now + ahead_ns_);
   for (std::byte& byte : data) byte = std::byte{read_byte_locked(offset++, timer)};
 }
 
@@ -83,6 +84,18 @@ void AcpiPm::update_sci_locked() {
   if (level == sci_level_) return;
   sci_level_ = level;
   sci_.set_level(level);
+}
+
+void AcpiPm::state(StateFields& fields) {
+  const std::uint64_t now = clock_.monotonic_ns();
+  uvm::MutexLock lock(mutex_);
+  for (std::uint16_t* const one : {&status_, &enable_, &control_}) fields.field(*one);
+  std::uint64_t timer_ns = now + ahead_ns_;
+  fields.field(timer_ns);
+  ahead_ns_ = timer_ns - now;
+  if (!fields.restoring()) return;
+  update_sci_locked();
+  sci_.set_level(sci_level_);
 }
 
 void AcpiPm::reset() {

@@ -10,10 +10,11 @@
 
 #include "uvm/base/lock.h"
 #include "vmm/devices/interfaces.h"
+#include "vmm/devices/state.h"
 
 namespace vmm::devices {
 
-class AcpiPm final : public BusDevice {
+class AcpiPm final : public BusDevice, public Stateful {
  public:
   static constexpr std::uint64_t kPorts = 16;
   static constexpr std::uint64_t kStatusOffset = 0;
@@ -32,6 +33,9 @@ class AcpiPm final : public BusDevice {
   void read(std::uint64_t offset, std::span<std::byte> data) override;
   void write(std::uint64_t offset, std::span<const std::byte> data) override;
   void reset();
+  /// The timer goes on from where it was, on whatever host.
+  [[nodiscard]] std::string_view state_name() const override { return "acpi-pm"; }
+  void state(StateFields& fields) override;
 
  private:
   [[nodiscard]] std::uint8_t read_byte_locked(std::uint64_t offset, std::uint32_t timer) const
@@ -48,6 +52,7 @@ class AcpiPm final : public BusDevice {
   std::uint16_t enable_ GUARDED_BY(mutex_) = 0;
   std::uint16_t control_ GUARDED_BY(mutex_) = 0;  // without SCI_EN and SLP_EN
   Level sci_level_ GUARDED_BY(mutex_) = Level::Low;
+  std::uint64_t ahead_ns_ GUARDED_BY(mutex_) = 0;  // of the clock, modulo 2^64
 };
 
 }  // namespace vmm::devices

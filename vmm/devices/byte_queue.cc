@@ -31,4 +31,13 @@ void ByteQueue::clear() {
   size_ = 0;
 }
 
+void ByteQueue::state(StateFields& fields) {
+  std::vector<std::byte> waiting;
+  for (std::size_t i = 0; i < size_; ++i) waiting.push_back(bytes_[(head_ + i) % bytes_.size()]);
+  fields.blob(waiting, bytes_.size());
+  if (!fields.restoring()) return;
+  clear();
+  push(waiting);
+}
+
 }  // namespace vmm::devices

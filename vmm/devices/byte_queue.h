@@ -5,6 +5,8 @@
 #include <span>
 #include <vector>
 
+#include "vmm/devices/state.h"
+
 namespace vmm::devices {
 
 /// Not thread-safe: whoever owns it locks.
@@ -26,6 +28,8 @@ class ByteQueue {
   /// Drops the `count` oldest bytes (all, if there are fewer).
   void pop(std::size_t count);
   void clear();
+  /// What is in it; as much as fits.
+  void state(StateFields& fields);
 
  private:
   std::vector<std::byte> bytes_;

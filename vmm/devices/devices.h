@@ -35,8 +35,12 @@
 // have no interrupt pin.
 //
 // Reset. reset() brings back the power-on registers, called by the machine with every vCPU stopped; bytes
-// of the host that wait for the guest stay. Save and restore are to be the same kind of method: registers to
-// a plain struct, taken under the lock with vCPUs stopped.
+// of the host that wait for the guest stay.
+//
+// State. A device that can be copied with its machine (a fork, a snapshot, a checkpoint) is Stateful
+// (state.h): it names its registers once, for saving and for restoring. The interrupt controller is restored
+// before the devices, with the levels they had; then each drives its line as its state and what the host has
+// for it say.
 //
 // What is refused: nothing at run time, see above. At build-up the bus refuses overlapping ranges and a
 // device refuses a slot or pin that does not exist.

@@ -135,6 +135,13 @@ bool I8042::data_locked(std::uint8_t value) {
   }
 }
 
+void I8042::state(StateFields& fields) {
+  uvm::MutexLock lock(mutex_);
+  for (std::uint8_t* const one : {&control_, &last_written_, &pending_command_}) fields.field(*one);
+  fields.require(last_written_ == 0 || last_written_ == kStatusCommand, "status");
+  fields.field(output_);
+}
+
 void I8042::reset() {
   uvm::MutexLock lock(mutex_);
   control_ = kControlPowerOn;

@@ -11,10 +11,11 @@
 
 #include "uvm/base/lock.h"
 #include "vmm/devices/interfaces.h"
+#include "vmm/devices/state.h"
 
 namespace vmm::devices {
 
-class I8042 final : public BusDevice {
+class I8042 final : public BusDevice, public Stateful {
  public:
   static constexpr std::uint64_t kDataOffset = 0;     // port 0x60, one byte
   static constexpr std::uint64_t kCommandOffset = 4;  // port 0x64, one byte
@@ -24,6 +25,8 @@ class I8042 final : public BusDevice {
   void read(std::uint64_t offset, std::span<std::byte> data) override;
   void write(std::uint64_t offset, std::span<const std::byte> data) override;
   void reset();
+  [[nodiscard]] std::string_view state_name() const override { return "i8042"; }
+  void state(StateFields& fields) override;
 
  private:
   /// Whether the write asks for a reset of the machine.

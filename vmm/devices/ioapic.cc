@@ -205,6 +205,33 @@ IoApic::Pin* IoApic::write_entry_locked(unsigned index, std::uint32_t value, Out
   return &pin;
 }
 
+void IoApic::pin_state(Pin& pin, StateFields& fields) {
+  fields.field(pin.entry);
+  fields.field(pin.level);
+  fields.require(pin.level == Level::Low || pin.level == Level::High, "line");
+  fields.field(pin.edge_pending);
+  fields.field(pin.in_service);
+  // A masked pin keeps the route it had, which its entry need not tell any more.
+  bool routed = pin.route.has_value();
+  Route route = pin.route.value_or(Route{});
+  fields.field(routed);
+  fields.field(route.address);
+  fields.field(route.data);
+  constexpr std::uint64_t kMessagePage = 0xf'f000;
+  fields.require((route.address & ~(kMessagePage | kMessageLogical)) == (routed ? kMessageBase : 0), "route");
+  pin.route = routed ? std::optional<Route>(route) : std::nullopt;
+}
+
+void IoApic::state(StateFields& fields) {
+  {
+    uvm::MutexLock lock(mutex_);
+    fields.field(select_);
+    fields.field(id_);
+    for (Pin& pin : pins_) pin_state(pin, fields);
+  }
+  if (fields.restoring() && on_routes_changed_) on_routes_changed_();
+}
+
 void IoApic::reset() {
   uvm::MutexLock lock(mutex_);
   select_ = 0;

@@ -25,10 +25,11 @@
 
 #include "uvm/base/lock.h"
 #include "vmm/devices/interfaces.h"
+#include "vmm/devices/state.h"
 
 namespace vmm::devices {
 
-class IoApic final : public BusDevice {
+class IoApic final : public BusDevice, public Stateful {
  public:
   static constexpr std::uint64_t kBytes = 0x1000;
   static constexpr unsigned kPins = 24;
@@ -62,6 +63,9 @@ class IoApic final : public BusDevice {
   void write(std::uint64_t offset, std::span<const std::byte> data) override;
   /// Masks every pin; lines keep their level, for they belong to their devices. Does not call back.
   void reset();
+  /// Lines too; restore it before the devices that drive them. Calls back when restored.
+  [[nodiscard]] std::string_view state_name() const override { return "ioapic"; }
+  void state(StateFields& fields) override;
   /// Messages the sink refused.
   [[nodiscard]] std::uint64_t delivery_failures() const { return failures_; }
 
@@ -95,6 +99,7 @@ class IoApic final : public BusDevice {
   [[nodiscard]] Pin* write_entry_locked(unsigned index, std::uint32_t value, Outbox& outbox) REQUIRES(mutex_);
   [[nodiscard]] std::uint32_t read_window_locked() const REQUIRES(mutex_);
   void send(const Outbox& outbox);
+  static void pin_state(Pin& pin, StateFields& fields);
 
   MsiSink& msi_;
   std::function<void()> on_routes_changed_;

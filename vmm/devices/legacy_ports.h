@@ -19,6 +19,7 @@
 #include <cstdint>
 
 #include "vmm/devices/interfaces.h"
+#include "vmm/devices/state.h"
 
 namespace vmm::devices {
 
@@ -34,8 +35,10 @@ class ConstantPorts final : public BusDevice {
 };
 
 /// System control port B, 0x61.
-class PortB final : public BusDevice {
+class PortB final : public BusDevice, public Stateful {
  public:
+  [[nodiscard]] std::string_view state_name() const override { return "port-b"; }
+  void state(StateFields& fields) override { fields.field(value_); }
   void read(std::uint64_t offset, std::span<std::byte> data) override;
   void write(std::uint64_t offset, std::span<const std::byte> data) override;
 
@@ -44,8 +47,10 @@ class PortB final : public BusDevice {
 };
 
 /// System control port A, 0x92.
-class PortA final : public BusDevice {
+class PortA final : public BusDevice, public Stateful {
  public:
+  [[nodiscard]] std::string_view state_name() const override { return "port-a"; }
+  void state(StateFields& fields) override { fields.field(value_); }
   explicit PortA(PowerSink& power) : power_(power) {}
   void read(std::uint64_t offset, std::span<std::byte> data) override;
   void write(std::uint64_t offset, std::span<const std::byte> data) override;
@@ -56,8 +61,10 @@ class PortA final : public BusDevice {
 };
 
 /// 0x80: reads back the last code.
-class PostPort final : public BusDevice {
+class PostPort final : public BusDevice, public Stateful {
  public:
+  [[nodiscard]] std::string_view state_name() const override { return "post"; }
+  void state(StateFields& fields) override { fields.field(code_); }
   void read(std::uint64_t offset, std::span<std::byte> data) override;
   void write(std::uint64_t offset, std::span<const std::byte> data) override;
   [[nodiscard]] std::uint8_t code() const { return code_; }

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <span>
 
+#include "vmm/devices/state.h"
+
 namespace vmm::devices {
 
 /// Bytes of configuration space a function has: 256 through ports, all of them through ECAM.
@@ -18,6 +20,8 @@ class PciFunction {
   virtual void read_config(std::uint64_t offset, std::span<std::byte> data) = 0;
   virtual void write_config(std::uint64_t offset, std::span<const std::byte> data) = 0;
   virtual void reset() = 0;
+  /// Its state; null: it has none that could be taken along, and a machine that has it can't be copied.
+  [[nodiscard]] virtual Stateful* stateful() { return nullptr; }
 };
 
 }  // namespace vmm::devices

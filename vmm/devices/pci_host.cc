@@ -67,6 +67,22 @@ uvm::Result<PciSlot> PciHost::add(PciFunction& function) {
                     "attach fewer devices");
 }
 
+uvm::Result<std::vector<Stateful*>> PciHost::stateful_functions() const {
+  std::vector<Stateful*> found;
+  for (std::size_t i = 1; i < functions_.size(); ++i) {
+    if (functions_[i] == nullptr) continue;
+    Stateful* const state = functions_[i]->stateful();
+    if (state == nullptr) {
+      return uvm::Error(uvm::ErrorKind::Unsupported,
+                        "the state of the PCI device at 00:" + uvm::hex(i / 8) + "." + std::to_string(i % 8) +
+                            " can't be taken along",
+                        "start the guest without it");
+    }
+    found.push_back(state);
+  }
+  return found;
+}
+
 void PciHost::reset() {
   address_ = 0;
   for (PciFunction* function : functions_) {

@@ -12,10 +12,12 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "uvm/base/error.h"
 #include "vmm/devices/interfaces.h"
 #include "vmm/devices/pci_function.h"
+#include "vmm/devices/state.h"
 
 namespace vmm::devices {
 
@@ -25,7 +27,7 @@ struct PciSlot {
   std::uint8_t function = 0;  // 0-7
 };
 
-class PciHost final {
+class PciHost final : public Stateful {
  public:
   static constexpr std::uint64_t kPorts = 8;                    // from 0xcf8
   static constexpr std::uint64_t kEcamBytesPerBus = 0x10'0000;  // 1 MiB
@@ -33,7 +35,7 @@ class PciHost final {
   /// `reset_control`, if given, answers single-byte accesses at 0xcf9 (as its offset 0); it must outlive
   /// this.
   explicit PciHost(BusDevice* reset_control = nullptr);
-  ~PciHost();
+  ~PciHost() override;
   PciHost(const PciHost&) = delete;
   PciHost& operator=(const PciHost&) = delete;
 
@@ -48,6 +50,12 @@ class PciHost final {
   [[nodiscard]] BusDevice& ecam() { return ecam_; }
   /// Every function, and CONFIG_ADDRESS.
   void reset();
+  /// CONFIG_ADDRESS; the functions have state of their own.
+  [[nodiscard]] std::string_view state_name() const override { return "pci"; }
+  void state(StateFields& fields) override { fields.field(address_); }
+  /// What the functions behind the bridge keep, by slot. Errors: Unsupported, naming the first that can't be
+  /// taken along.
+  [[nodiscard]] uvm::Result<std::vector<Stateful*>> stateful_functions() const;
 
  private:
   class Ports final : public BusDevice {

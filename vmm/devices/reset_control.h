@@ -8,16 +8,19 @@
 #include <cstdint>
 
 #include "vmm/devices/interfaces.h"
+#include "vmm/devices/state.h"
 
 namespace vmm::devices {
 
-class ResetControl final : public BusDevice {
+class ResetControl final : public BusDevice, public Stateful {
  public:
   explicit ResetControl(PowerSink& power) : power_(power) {}
 
   void read(std::uint64_t offset, std::span<std::byte> data) override;
   void write(std::uint64_t offset, std::span<const std::byte> data) override;
   void reset() { value_ = 0; }
+  [[nodiscard]] std::string_view state_name() const override { return "reset-control"; }
+  void state(StateFields& fields) override { fields.field(value_); }
 
  private:
   PowerSink& power_;

@@ -93,6 +93,15 @@ void Rtc::reset() {
   index_ = 0;
 }
 
+void Rtc::state(StateFields& fields) {
+  uvm::MutexLock lock(mutex_);
+  fields.field(index_);
+  fields.require(index_ < kCells, "index");
+  index_ &= kCells - 1;
+  fields.field(offset_ns_);
+  fields.bytes(std::as_writable_bytes(std::span(cells_)));
+}
+
 std::uint8_t Rtc::read_cell_locked() {
   const bool running = (cells_[kStatusB] & kSet) == 0;
   switch (index_) {

@@ -12,6 +12,7 @@
 
 #include "uvm/base/lock.h"
 #include "vmm/devices/interfaces.h"
+#include "vmm/devices/state.h"
 
 namespace vmm::devices {
 
@@ -21,7 +22,7 @@ struct RtcMemory {
   std::uint64_t above_4g = 0;
 };
 
-class Rtc final : public BusDevice {
+class Rtc final : public BusDevice, public Stateful {
  public:
   static constexpr std::uint64_t kPorts = 2;
   static constexpr std::size_t kCells = 128;
@@ -34,6 +35,9 @@ class Rtc final : public BusDevice {
   void write(std::uint64_t offset, std::span<const std::byte> data) override;
   /// A CMOS is battery-backed: only the index goes back.
   void reset();
+  /// The host's clock goes on meanwhile: a guest that comes back later finds the time of then.
+  [[nodiscard]] std::string_view state_name() const override { return "rtc"; }
+  void state(StateFields& fields) override;
 
  private:
   [[nodiscard]] std::uint8_t read_cell_locked() REQUIRES(mutex_);

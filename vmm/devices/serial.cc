@@ -317,6 +317,22 @@ void Serial::reset() {
   update_irq_locked();
 }
 
+void Serial::state(StateFields& fields) {
+  uvm::MutexLock lock(mutex_);
+  for (std::uint8_t* const one : {&ier_, &fcr_, &lcr_, &mcr_, &scratch_, &modem_delta_}) fields.field(*one);
+  fields.field(divisor_);
+  fields.field(overrun_);
+  fields.field(thre_pending_);
+  fields.field(idle_polls_);
+  loop_.state(fields);
+  output_.state(fields);
+  if (!fields.restoring()) return;
+  // The sink is another one, which has refused nothing yet; and the host's bytes are others.
+  flush_locked();
+  update_irq_locked();
+  irq_.set_level(irq_level_);
+}
+
 SerialCounters Serial::counters() const {
   uvm::MutexLock lock(mutex_);
   return counters_;

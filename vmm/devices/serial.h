@@ -27,6 +27,7 @@
 #include "uvm/base/lock.h"
 #include "vmm/devices/byte_queue.h"
 #include "vmm/devices/interfaces.h"
+#include "vmm/devices/state.h"
 
 namespace vmm::devices {
 
@@ -42,7 +43,7 @@ struct SerialCounters {
   std::uint64_t input_bytes = 0;   // read by the guest
 };
 
-class Serial final : public BusDevice {
+class Serial final : public BusDevice, public Stateful {
  public:
   static constexpr std::uint64_t kPorts = 8;
   static constexpr std::size_t kFifoBytes = 16;
@@ -66,6 +67,9 @@ class Serial final : public BusDevice {
   void write(std::uint64_t offset, std::span<const std::byte> data) override;
   void reset();
   [[nodiscard]] SerialCounters counters() const;
+  /// Bytes of the host that wait for the guest stay with the host; those the guest has sent go along.
+  [[nodiscard]] std::string_view state_name() const override { return "serial"; }
+  void state(StateFields& fields) override;
 
  private:
   [[nodiscard]] std::uint8_t read_register(std::uint64_t offset);

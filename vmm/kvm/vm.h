@@ -100,6 +100,17 @@ class Vm {
   /// again. `bitmap` must hold (pages + 63) / 64 words.
   uvm::Status dirty_log(std::uint32_t slot, std::span<std::uint64_t> bitmap);
 
+  // What a copy of the machine takes along; vm_state.cc.
+
+  /// Nanoseconds of the guest's kvmclock; it goes on from where it is set.
+  [[nodiscard]] uvm::Result<std::uint64_t> clock_ns() const;
+  uvm::Status set_clock_ns(std::uint64_t ns);
+  /// Chip KVM_IRQCHIP_PIC_MASTER, _PIC_SLAVE or _IOAPIC of a full irqchip.
+  [[nodiscard]] uvm::Result<kvm_irqchip> irqchip(std::uint32_t chip) const;
+  uvm::Status set_irqchip(const kvm_irqchip& chip);
+  [[nodiscard]] uvm::Result<kvm_pit_state2> pit() const;
+  uvm::Status set_pit(const kvm_pit_state2& pit);
+
   [[nodiscard]] int fd() const { return fd_.get(); }
 
  private:

@@ -6,6 +6,8 @@
 #include "vmm/log.h"
 #include "vmm/machine/boot_state.h"
 #include "vmm/machine/cpuid.h"
+#include "vmm/machine/machine_image.h"
+#include "vmm/machine/machine_state.h"
 #include "vmm/machine/parts.h"
 #include "vmm/vhost_user/device.h"
 
@@ -22,18 +24,25 @@ uvm::Error blame_option(const uvm::Error& error) {
   return {uvm::ErrorKind::Invalid, error.what(), error.way_out()};
 }
 
-uvm::Status build_memory(Machine::Parts& parts, const guest::MemoryLayout& layout, const BootPlan& plan) {
-  // A back end maps all of RAM. What is one object from the beginning need not move, and is one place.
-  const bool is_for_others = !parts.config.vhost_user.empty();
+/// A back end maps all of RAM. What is one object from the beginning need not move, and is one place.
+bool is_for_others(const Machine::Parts& parts) {
+  return !parts.config.vhost_user.empty();
+}
+
+uvm::Status create_memory(Machine::Parts& parts, const guest::MemoryLayout& layout,
+                          const snapshot::MemoryImage* image) {
   MemoryBacking backing = parts.config.backing;
-  if (is_for_others && backing == MemoryBacking::Auto) backing = MemoryBacking::Shared;
+  if (is_for_others(parts) && backing == MemoryBacking::Auto) backing = MemoryBacking::Shared;
   UVMM_TRY(parts.memory, GuestMemory::create({parts.config.name, layout.ram, backing, parts.config.huge_pages,
-                                              parts.config.overcommit}));
-  const bool copied = parts.memory->limit() != 0 || is_for_others;
+                                              parts.config.overcommit, image}));
+  return uvm::ok();
+}
+
+uvm::Status load_memory(Machine::Parts& parts, const BootPlan& plan) {
+  const bool copied = parts.memory->limit() != 0 || is_for_others(parts);
   const FilePages file_pages = copied ? FilePages::Copied : FilePages::Mapped;
   UVMM_CHECK(load(parts.memory->space(), plan.tables, plan.sources(), file_pages));
-  UVMM_CHECK(load(parts.memory->space(), plan.load.segments, plan.sources(), file_pages));
-  return parts.memory->attach(parts.vm);
+  return load(parts.memory->space(), plan.load.segments, plan.sources(), file_pages);
 }
 
 /// Every range of the bus in the memory map, in whole pages; what shares a page with the one before is shown
@@ -96,18 +105,29 @@ uvm::Status build_vhost_user(Machine::Parts& parts, const guest::MemoryLayout& l
   return uvm::ok();
 }
 
-uvm::Status build_vcpus(Machine::Parts& parts, const std::vector<kvm_cpuid_entry2>& supported,
-                        const guest::EntryState& entry) {
+using Cpuids = std::vector<std::vector<kvm_cpuid_entry2>>;
+
+/// Of each vCPU. A guest that goes on keeps the processors it has seen.
+uvm::Result<Cpuids> plan_cpuids(const Machine::Parts& parts, const std::vector<kvm_cpuid_entry2>& supported,
+                                const MachineImage* image) {
   CpuidRequest cpuid;
   cpuid.vcpus = parts.config.vcpus;
+  if (image != nullptr) return saved_cpuids(image->state, cpuid.vcpus);
   cpuid.tsc_deadline = parts.system.check_extension(KVM_CAP_TSC_DEADLINE_TIMER) > 0;
-  std::vector<std::unique_ptr<kvm::Vcpu>> vcpus;
+  Cpuids cpuids;
   for (cpuid.vcpu = 0; cpuid.vcpu < cpuid.vcpus; ++cpuid.vcpu) {
-    UVMM_TRY(auto vcpu, parts.vm.create_vcpu(cpuid.vcpu));
-    UVMM_CHECK(vcpu->set_cpuid(guest_cpuid(supported, cpuid)));
+    cpuids.push_back(guest_cpuid(supported, cpuid));
+  }
+  return cpuids;
+}
+
+uvm::Status build_vcpus(Machine::Parts& parts, const Cpuids& cpuids) {
+  std::vector<std::unique_ptr<kvm::Vcpu>> vcpus;
+  for (std::uint32_t id = 0; id < cpuids.size(); ++id) {
+    UVMM_TRY(auto vcpu, parts.vm.create_vcpu(id));
+    UVMM_CHECK(vcpu->set_cpuid(cpuids[id]));
     vcpus.push_back(std::move(vcpu));
   }
-  UVMM_CHECK(set_boot_state(*vcpus.front(), entry));
   parts.exits = std::make_unique<Exits>(
       Exits::Parts{parts.bus, *parts.memory, parts.ending,
                    [&parts](std::uint8_t vector) { parts.interrupts->end_of_interrupt(vector); },
@@ -115,6 +135,10 @@ uvm::Status build_vcpus(Machine::Parts& parts, const std::vector<kvm_cpuid_entry
   parts.inferior = std::make_unique<debug::Inferior>(parts.memory->space(), *parts.exits);
   parts.vcpus = std::make_unique<VcpuGroup>(std::move(vcpus), parts.inferior->run());
   parts.inferior->set_group(*parts.vcpus);
+  parts.checkpoints = std::make_unique<Checkpoints>(parts);
+  Checkpoints& checkpoints = *parts.checkpoints;
+  parts.inferior->set_door({[&checkpoints](const std::string& name) { return checkpoints.take(name); },
+                            [&checkpoints](const std::string& name) { return checkpoints.reset(name); }});
   parts.target = std::make_unique<gdb::MachineTarget>(
       *parts.inferior, gdb::MachineTarget::Machine{[&parts] { parts.ending.end(ExitStatus::Ok); }});
   parts.memory->set_vcpus(parts.vcpus.get());
@@ -157,25 +181,34 @@ void pre_fault_files(Machine::Parts& parts) {
 
 }  // namespace
 
-uvm::Result<std::unique_ptr<Machine::Parts>> build_machine(const MachineConfig& config) {
+uvm::Result<std::unique_ptr<Machine::Parts>> build_machine(const MachineConfig& config,
+                                                           const MachineImage* image) {
   UVMM_TRY(auto system, kvm::System::open());
   UVMM_TRY(const auto supported, system.supported_cpuid());
   UVMM_TRY(const auto layout, plan_memory(config, physical_address_bits(supported)));
   const IrqChip irqchip = choose_irqchip(system, config.irqchip);
-  UVMM_TRY(const BootPlan plan, plan_boot(config, layout, irqchip));
+  BootPlan plan;
+  if (image == nullptr) {
+    UVMM_TRY(plan, plan_boot(config, layout, irqchip));
+  }
 
   UVMM_TRY(auto vm, kvm::Vm::create(system));
   auto parts = std::make_unique<Machine::Parts>(config, std::move(system), std::move(vm));
-  UVMM_CHECK(build_memory(*parts, layout, plan));
+  UVMM_CHECK(create_memory(*parts, layout, image != nullptr ? &image->memory : nullptr));
+  UVMM_CHECK(load_memory(*parts, plan));
+  UVMM_CHECK(parts->memory->attach(parts->vm));
   UVMM_TRY(parts->interrupts, Interrupts::create(parts->vm, irqchip));
   UVMM_CHECK(build_devices(*parts, layout));
   UVMM_CHECK(build_vhost_user(*parts, layout));
-  UVMM_CHECK(build_vcpus(*parts, supported, plan.load.entry));
+  UVMM_TRY(const Cpuids cpuids, plan_cpuids(*parts, supported, image));
+  UVMM_CHECK(build_vcpus(*parts, cpuids));
+  UVMM_CHECK(image != nullptr ? restore_state(*parts, image->state)
+                              : set_boot_state(parts->vcpus->vcpu(0), plan.load.entry));
   UVMM_CHECK(build_debugger(*parts));
   UVMM_CHECK(build_pin_socket(*parts));
   pre_fault_files(*parts);
   log::event(log::Level::Info, "machine built",
-             {{"protocol", plan.load.protocol},
+             {{"protocol", image != nullptr ? "goes on from an image" : plan.load.protocol},
               {"memory", config.memory},
               {"backing", parts->memory->backing_text()},
               {"vcpus", config.vcpus},

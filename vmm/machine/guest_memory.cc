@@ -52,7 +52,8 @@ uvm::Result<std::shared_ptr<uvm::Object>> GuestMemory::ram_object() {
     return std::shared_ptr<uvm::Object>();
   }
   backing_text_ = (*object)->has_huge_pages() ? "RAM object with huge pages" : "RAM object";
-  return uvm::Object::create(std::shared_ptr<ept::host::RamObject>(std::move(*object)));
+  ram_ = std::move(*object);
+  return uvm::Object::create(ram_);
 }
 
 ept::host::HugePages GuestMemory::host_pages() const {
@@ -103,8 +104,14 @@ uvm::Status GuestMemory::build() {
   // Devices live beyond RAM as well, up to 4 GiB; they need no window.
   const auto limits = uvm::GpaRange::from_bounds(uvm::Gpa(0), std::max(covered->end(), layout::kMmioHoleEnd));
   UVMM_TRY(space_, uvm::Space::create(request_.name, *pmap_, *limits));
+  UVMM_CHECK(request_.image != nullptr ? map_image(*request_.image) : map_ram());
+  return limit() != 0 ? build_limit() : uvm::ok();
+}
+
+uvm::Status GuestMemory::map_ram() {
   UVMM_TRY(const auto object, ram_object());
   for (const auto& range : request_.ram) {
+    regions_.push_back({range, nullptr, 0});
     uvm::MapRequest ram;
     ram.range = range;
     ram.object = object;
@@ -113,7 +120,7 @@ uvm::Status GuestMemory::build() {
     ram.name = kRamName;
     UVMM_CHECK(space_->map(ram));
   }
-  return limit() != 0 ? build_limit() : uvm::ok();
+  return uvm::ok();
 }
 
 uvm::Status GuestMemory::attach(const kvm::Vm& vm) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "ept/host/ram_object.h"
 #include "ept/pmap.h"
 #include "ept/stage_two.h"
 #include "guest/e820.h"
@@ -16,6 +17,7 @@
 #include "vmm/kvm/vm.h"
 #include "vmm/machine/config.h"
 #include "vmm/machine/exits.h"
+#include "vmm/snapshot/memory_image.h"
 #include "vmm/swap/swap_file.h"
 
 namespace vmm {
@@ -38,6 +40,7 @@ class GuestMemory : public ept::StageTwo, public RamDoor {
     MemoryBacking backing = MemoryBacking::Auto;
     HugePages huge_pages = HugePages::Auto;
     Overcommit overcommit;
+    const snapshot::MemoryImage* image = nullptr;  // what RAM holds at first; null: zeros
   };
   /// Opens the swap file, if there is a limit, reserves address space and makes the mappings; touches no page
   /// of it. Errors name the option to change.
@@ -59,6 +62,16 @@ class GuestMemory : public ept::StageTwo, public RamDoor {
   [[nodiscard]] std::uint64_t limit() const;
   /// Readable when little of the limit is left; an eventfd. Only with a limit.
   [[nodiscard]] int low_fd() const { return low_.get(); }
+  /// What RAM holds now, with every vCPU paused, no trap of a debugger in it and nobody writing it. RAM that
+  /// can be frozen is from here on mapped copy-on-write; other memory (anonymous, files, under a limit,
+  /// pinned before the first time) is copied as far as it is not zeros. Frames and translations of what is
+  /// pinned stay. Errors: Pinned (a pin's policy, naming owner and range), NoMemory, System; the guest goes
+  /// on.
+  [[nodiscard]] uvm::Result<snapshot::MemoryImage> take_image();
+  /// Makes RAM what it was, where it differs now; private pages keep their frames. Under the same conditions.
+  /// Errors: those of Access::write; RAM is neither the one nor the other then.
+  [[nodiscard]] uvm::Status reset_to(const snapshot::ImageView& image);
+
   /// Null without a limit.
   [[nodiscard]] const SwapFile* swap() const { return swap_.get(); }
 
@@ -80,6 +93,16 @@ class GuestMemory : public ept::StageTwo, public RamDoor {
   [[nodiscard]] uvm::Status build_limit();
   [[nodiscard]] ept::host::HugePages host_pages() const;
   [[nodiscard]] uvm::Result<std::shared_ptr<uvm::Object>> ram_object();
+  [[nodiscard]] uvm::Status map_ram();
+  [[nodiscard]] uvm::Status map_image(const snapshot::MemoryImage& image);
+  [[nodiscard]] uvm::Status map_changed(const snapshot::ImageView& image);
+  [[nodiscard]] uvm::Status map_region(const snapshot::MemoryRegion& region, uvm::Overlap overlap);
+  [[nodiscard]] uvm::Status check_pins() const;
+  [[nodiscard]] uvm::Status freeze_ram();
+  /// Calls `follows` for parts of RAM that are a region with the private pages the host made over it, `other`
+  /// for all that is not so simple.
+  template <class Follows, class Other>
+  [[nodiscard]] uvm::Status each_part(Follows&& follows, Other&& other) const;
 
   const Request request_;
   std::string backing_text_;
@@ -88,6 +111,8 @@ class GuestMemory : public ept::StageTwo, public RamDoor {
   std::unique_ptr<ept::Pmap> pmap_;
   std::unique_ptr<uvm::Space> space_;
   std::vector<kvm::MemSlot> slots_;
+  std::shared_ptr<ept::host::RamObject> ram_;    // while RAM is a shared mapping of it, or a part of RAM is
+  std::vector<snapshot::MemoryRegion> regions_;  // what RAM is a private mapping of, else zeros; ascending
   VcpuGroup* vcpus_ = nullptr;
 };
 

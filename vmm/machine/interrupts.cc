@@ -5,6 +5,7 @@
 #include "vmm/kvm/abi.h"
 #include "vmm/log.h"
 #include "vmm/machine/msi_events.h"
+#include "vmm/snapshot/section_fields.h"
 
 namespace vmm {
 namespace {
@@ -35,6 +36,14 @@ class SplitInterrupts final : public Interrupts {
     return bus.add(BusSpace::Mmio, "ioapic", layout::kIoApic.value(), layout::kIoApicBytes, io_apic_);
   }
   void end_of_interrupt(std::uint8_t vector) override { io_apic_.on_eoi(vector); }
+  [[nodiscard]] std::string_view state_name() const override { return io_apic_.state_name(); }
+  [[nodiscard]] uvm::Status save(snapshot::SectionWriter& writer) override {
+    snapshot::save(writer, io_apic_);
+    return uvm::ok();
+  }
+  [[nodiscard]] uvm::Status restore(const snapshot::SectionTable& table) override {
+    return snapshot::restore(table, io_apic_);
+  }
 
  private:
   /// KVM learns from the routes for which vectors of level-triggered pins it has to report the end.
@@ -71,9 +80,38 @@ std::vector<kvm::PinRoute> routes_of_chips() {
   return pins;
 }
 
+/// PICs, I/O APIC and PIT as KVM gives them.
+class KvmChips final : public devices::Stateful {
+ public:
+  [[nodiscard]] uvm::Status take(const kvm::Vm& vm) {
+    for (std::uint32_t i = 0; i < chips_.size(); ++i) {
+      UVMM_TRY(chips_[i], vm.irqchip(i));
+    }
+    UVMM_TRY(pit_, vm.pit());
+    return uvm::ok();
+  }
+  [[nodiscard]] uvm::Status give(kvm::Vm& vm) const {
+    for (const kvm_irqchip& chip : chips_) UVMM_CHECK(vm.set_irqchip(chip));
+    return vm.set_pit(pit_);
+  }
+  [[nodiscard]] std::string_view state_name() const override { return "kvm-irqchip"; }
+  void state(devices::StateFields& fields) override {
+    for (std::uint32_t i = 0; i < chips_.size(); ++i) {
+      fields.bytes(std::as_writable_bytes(std::span(&chips_[i], 1)));
+      fields.require(chips_[i].chip_id == i, "chip");
+    }
+    fields.bytes(std::as_writable_bytes(std::span(&pit_, 1)));
+  }
+
+ private:
+  std::array<kvm_irqchip, 3> chips_{};
+  kvm_pit_state2 pit_{};
+};
+
 class FullInterrupts final : public Interrupts {
  public:
-  explicit FullInterrupts(kvm::Vm& vm) : routes_(vm, routes_of_chips()), msi_(vm), events_(vm, routes_) {
+  explicit FullInterrupts(kvm::Vm& vm)
+      : vm_(vm), routes_(vm, routes_of_chips()), msi_(vm), events_(vm, routes_) {
     for (std::uint32_t pin = 0; pin < lines_.size(); ++pin) lines_[pin] = std::make_unique<Line>(vm, pin);
   }
 
@@ -85,6 +123,18 @@ class FullInterrupts final : public Interrupts {
     return uvm::ok();
   }  // KVM answers before the bus
   void end_of_interrupt(std::uint8_t /*vector*/) override {}
+  [[nodiscard]] std::string_view state_name() const override { return KvmChips().state_name(); }
+  [[nodiscard]] uvm::Status save(snapshot::SectionWriter& writer) override {
+    KvmChips chips;
+    UVMM_CHECK(chips.take(vm_));
+    snapshot::save(writer, chips);
+    return uvm::ok();
+  }
+  [[nodiscard]] uvm::Status restore(const snapshot::SectionTable& table) override {
+    KvmChips chips;
+    UVMM_CHECK(snapshot::restore(table, chips));
+    return chips.give(vm_);
+  }
 
  private:
   class Line final : public devices::IrqLine {
@@ -101,6 +151,7 @@ class FullInterrupts final : public Interrupts {
     const std::uint32_t gsi_;
   };
 
+  kvm::Vm& vm_;
   MsiRoutes routes_;
   KvmMsi msi_;
   KvmMsiEvents events_;

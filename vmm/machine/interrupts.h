@@ -11,6 +11,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 
 #include "uvm/base/error.h"
 #include "uvm/base/lock.h"
@@ -21,6 +22,7 @@
 #include "vmm/machine/config.h"
 #include "vmm/machine/layout.h"
 #include "vmm/machine/msi_routes.h"
+#include "vmm/snapshot/section_file.h"
 
 namespace vmm {
 
@@ -42,6 +44,12 @@ class Interrupts {
   [[nodiscard]] virtual uvm::Status connect(Bus& bus) = 0;
   /// KVM_EXIT_IOAPIC_EOI.
   virtual void end_of_interrupt(std::uint8_t vector) = 0;
+
+  /// What is not in the vCPUs' local APICs; with every vCPU stopped. Errors: the kernel's; those of
+  /// snapshot::restore().
+  [[nodiscard]] virtual std::string_view state_name() const = 0;
+  [[nodiscard]] virtual uvm::Status save(snapshot::SectionWriter& writer) = 0;
+  [[nodiscard]] virtual uvm::Status restore(const snapshot::SectionTable& table) = 0;
 
  protected:
   Interrupts() = default;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "vmm/log.h"
+#include "vmm/machine/machine_state.h"
 #include "vmm/machine/memory_map.h"
 #include "vmm/machine/parts.h"
 
@@ -68,7 +69,13 @@ void drain_console(Machine::Parts& parts) {
 }  // namespace
 
 uvm::Result<std::unique_ptr<Machine>> Machine::create(const MachineConfig& config) {
-  UVMM_TRY(auto parts, build_machine(config));
+  UVMM_TRY(auto parts, build_machine(config, nullptr));
+  return std::unique_ptr<Machine>(new Machine(std::move(parts)));
+}
+
+uvm::Result<std::unique_ptr<Machine>> Machine::create_from(const MachineConfig& config,
+                                                           const MachineImage& image) {
+  UVMM_TRY(auto parts, build_machine(config, &image));
   return std::unique_ptr<Machine>(new Machine(std::move(parts)));
 }
 
@@ -115,6 +122,30 @@ gdb::Target& Machine::debug_target() {
 
 void Machine::start_stopped() {
   parts_->inferior->run().start_paused();
+}
+
+uvm::Result<MachineImage> Machine::take_image() {
+  return vmm::take_image(*parts_);
+}
+
+Checkpoints& Machine::checkpoints() {
+  return *parts_->checkpoints;
+}
+
+void Machine::pause() {
+  parts_->vcpus->pause();
+}
+
+void Machine::resume() {
+  parts_->vcpus->resume();
+}
+
+uvm::Result<std::vector<std::byte>> Machine::save_state() {
+  return vmm::save_state(*parts_);
+}
+
+uvm::Status Machine::restore_state(std::span<const std::byte> state) {
+  return vmm::restore_state(*parts_, state);
 }
 
 uvm::Space& Machine::space() {

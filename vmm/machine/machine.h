@@ -1,8 +1,11 @@
 // One virtual machine from configuration to exit status.
 #pragma once
 
+#include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "uvm/base/error.h"
 #include "uvm/space.h"
@@ -13,6 +16,9 @@ namespace vmm {
 namespace gdb {
 class Target;
 }
+
+class Checkpoints;
+struct MachineImage;
 
 /// How a run ended.
 struct RunReport {
@@ -28,6 +34,10 @@ class Machine {
   /// initrd or size never leaves a half-made VM. Errors as the parts give them, with file or option named;
   /// kinds NotFound and Permission for "/dev/kvm" mean that there is no usable host.
   [[nodiscard]] static uvm::Result<std::unique_ptr<Machine>> create(const MachineConfig& config);
+  /// One that goes on where another was: what `config` says of a kernel does not count, and the rest has to
+  /// fit (MachineShape::applied_to). Errors: as create() and restore_state().
+  [[nodiscard]] static uvm::Result<std::unique_ptr<Machine>> create_from(const MachineConfig& config,
+                                                                         const MachineImage& image);
   ~Machine();
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;
@@ -42,6 +52,23 @@ class Machine {
 
   /// The guest's space as `--show-map` prints it. Any thread.
   [[nodiscard]] std::string memory_map() const;
+  /// No vCPU is in the guest, nor will be before the same number of resume(). Nests. Any thread but a
+  /// vCPU's; resume() never waits.
+  void pause();
+  void resume();
+  /// All of the machine but its memory (machine_state.h), as it is now; the machine is paused, or has not
+  /// run. Errors: Unsupported (a device that can't be taken along), the kernel's.
+  [[nodiscard]] uvm::Result<std::vector<std::byte>> save_state();
+  /// Makes that the state of this machine, which is paused or has not run, and whose memory is the caller's
+  /// to restore. Errors: Invalid (damaged, foreign, or of a machine of another shape), Unsupported; the
+  /// machine is of no use then.
+  [[nodiscard]] uvm::Status restore_state(std::span<const std::byte> state);
+
+  /// The machine at this moment, and moments to bring it back to. Any thread but a vCPU's; as long as the
+  /// machine lives. See machine_image.h, checkpoints.h.
+  [[nodiscard]] uvm::Result<MachineImage> take_image();
+  [[nodiscard]] Checkpoints& checkpoints();
+
   /// Guest memory, for whoever works on it while the guest runs. Any thread; as long as the machine lives.
   [[nodiscard]] uvm::Space& space();
 

@@ -13,6 +13,7 @@
 #include "vmm/kvm/vm.h"
 #include "vmm/machine/boot_plan.h"
 #include "vmm/machine/bus.h"
+#include "vmm/machine/checkpoints.h"
 #include "vmm/machine/console.h"
 #include "vmm/machine/doorbells.h"
 #include "vmm/machine/ending.h"
@@ -48,6 +49,7 @@ struct Machine::Parts {
 
   kvm::System system;
   kvm::Vm vm;
+  std::vector<std::uint32_t> saved_msrs;  // what KVM reads out of a vCPU; empty until somebody asked
   std::unique_ptr<GuestMemory> memory;
   std::unique_ptr<Interrupts> interrupts;
 
@@ -61,6 +63,7 @@ struct Machine::Parts {
   std::unique_ptr<Exits> exits;
   std::unique_ptr<debug::Inferior> inferior;  // stands between the vCPU threads and exits
   std::unique_ptr<VcpuGroup> vcpus;
+  std::unique_ptr<Checkpoints> checkpoints;
   std::unique_ptr<gdb::MachineTarget> target;
   std::unique_ptr<SwapTrouble> trouble;
   std::unique_ptr<FaultThread> faults;
@@ -69,7 +72,9 @@ struct Machine::Parts {
   std::unique_ptr<pins::Server> pins;     // null without --pin-socket
 };
 
-/// Builds the parts of a machine. Errors as Machine::create gives them.
-[[nodiscard]] uvm::Result<std::unique_ptr<Machine::Parts>> build_machine(const MachineConfig& config);
+/// Builds the parts of a machine, which boots (null) or goes on where an image says. Errors as
+/// Machine::create and Machine::create_from give them.
+[[nodiscard]] uvm::Result<std::unique_ptr<Machine::Parts>> build_machine(const MachineConfig& config,
+                                                                         const MachineImage* image);
 
 }  // namespace vmm

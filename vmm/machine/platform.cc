@@ -29,6 +29,14 @@ uvm::Status Platform::connect(Bus& bus) {
   return connect_legacy(bus);
 }
 
+uvm::Result<std::vector<devices::Stateful*>> Platform::stateful() {
+  std::vector<devices::Stateful*> all{&serial_, &rtc_,    &i8042_,  &acpi_pm_, &reset_control_,
+                                      &pci_,    &port_b_, &port_a_, &post_};
+  UVMM_TRY(const auto functions, pci_.stateful_functions());
+  all.insert(all.end(), functions.begin(), functions.end());
+  return all;
+}
+
 /// What is absent here still has to read as absent; with the full irqchip KVM answers most of these itself.
 uvm::Status Platform::connect_legacy(Bus& bus) {
   UVMM_CHECK(bus.add(BusSpace::Io, "post", 0x80, 1, post_));

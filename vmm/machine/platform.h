@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "uvm/base/error.h"
 #include "vmm/devices/acpi_pm.h"
@@ -38,6 +39,9 @@ class Platform {
   [[nodiscard]] devices::AcpiPm& acpi_pm() { return acpi_pm_; }
   [[nodiscard]] devices::PciHost& pci() { return pci_; }
   [[nodiscard]] devices::PciWindow& pci_window() { return pci_window_; }
+  /// What has state, in the order it is saved and restored. Errors: Unsupported (a device that can't be taken
+  /// along is named).
+  [[nodiscard]] uvm::Result<std::vector<devices::Stateful*>> stateful();
 
  private:
   [[nodiscard]] uvm::Status connect_legacy(Bus& bus);

@@ -1,0 +1,51 @@
+#include "vmm/machine/checkpoints.h"
+
+#include <utility>
+
+#include "vmm/machine/machine_state.h"
+#include "vmm/machine/parts.h"
+
+namespace vmm {
+
+uvm::Error Checkpoints::unknown(const std::string& name) {
+  return {uvm::ErrorKind::NotFound,
+          name.empty() ? "there is no checkpoint" : "there is no checkpoint '" + name + "'",
+          "take one first"};
+}
+
+uvm::Status Checkpoints::take(const std::string& name) {
+  const uvm::MutexLock lock(mutex_);
+  UVMM_TRY(auto image, take_image(parts_));
+  UVMM_TRY(auto view, snapshot::ImageView::create(image.memory));
+  checkpoints_.insert_or_assign(name, Checkpoint{std::move(image.state), std::move(view), 0});
+  return uvm::ok();
+}
+
+uvm::Status Checkpoints::reset(const std::string& name) {
+  const uvm::MutexLock lock(mutex_);
+  const auto found = checkpoints_.find(name);
+  if (found == checkpoints_.end()) return unknown(name);
+  const VcpuPause pause(*parts_.vcpus);
+  UVMM_TRY(const auto no_traps, parts_.inferior->suspend_traps());
+  UVMM_CHECK(restore_state(parts_, found->second.state));
+  // Behind the vCPUs: KVM writes the guest's clock pages while their MSRs are set.
+  UVMM_CHECK(parts_.memory->reset_to(found->second.memory));
+  ++found->second.resets;
+  return uvm::ok();
+}
+
+uvm::Status Checkpoints::drop(const std::string& name) {
+  const uvm::MutexLock lock(mutex_);
+  return checkpoints_.erase(name) != 0 ? uvm::ok() : uvm::Status(unknown(name));
+}
+
+std::vector<CheckpointInfo> Checkpoints::list() const {
+  const uvm::MutexLock lock(mutex_);
+  std::vector<CheckpointInfo> all;
+  for (const auto& [name, checkpoint] : checkpoints_) {
+    all.push_back({name, checkpoint.memory.image().changed_pages() * uvm::kPageSize, checkpoint.resets});
+  }
+  return all;
+}
+
+}  // namespace vmm

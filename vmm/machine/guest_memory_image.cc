@@ -1,0 +1,270 @@
+// GuestMemory, second part: its contents at one moment, taken, mapped and brought back.
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "ept/host/frozen_object.h"
+#include "uvm/access.h"
+#include "vmm/machine/guest_memory.h"
+#include "vmm/snapshot/page_store.h"
+
+namespace vmm {
+namespace {
+
+using snapshot::ImageView;
+using snapshot::MemoryImage;
+using snapshot::MemoryObject;
+using snapshot::MemoryRegion;
+
+/// Pages looked at in one piece.
+constexpr std::uint64_t kChunk = std::uint64_t{1} << 20;
+
+/// From so many pages on a run is mapped from the object it is in: that costs a host mapping (5
+/// microseconds), copying a page 2. Fewer when a machine has many mappings already.
+constexpr std::uint64_t kMapFrom = 16;
+constexpr std::size_t kMostRegions = 2048;
+
+bool is_zero(std::span<const std::byte> page) {
+  return page.front() == std::byte{0} && std::memcmp(page.data(), page.data() + 1, page.size() - 1) == 0;
+}
+
+void append(std::vector<uvm::GpaRange>& runs, uvm::GpaRange next) {
+  if (!runs.empty() && runs.back().end() == next.begin()) {
+    runs.back() = *uvm::GpaRange::from_bounds(runs.back().begin(), next.end());
+  } else {
+    runs.push_back(next);
+  }
+}
+
+/// Calls `use` with the parts of a range, each at most kChunk long.
+template <class F>
+uvm::Status in_chunks(uvm::GpaRange range, F&& use) {
+  while (!range.empty()) {
+    const uvm::GpaRange part = range.before(range.begin() + std::min(kChunk, range.size()));
+    UVMM_CHECK(use(part));
+    range = range.from(part.end());
+  }
+  return uvm::ok();
+}
+
+/// Builds an image part by part.
+class Taking {
+ public:
+  Taking(uvm::Space& space, ept::Pmap& pmap, snapshot::PageStore store)
+      : space_(space), pmap_(pmap), store_(std::move(store)) {}
+
+  /// The region stays what it is, and its private pages are copied.
+  uvm::Status follow(const MemoryRegion& part) {
+    image_.regions.push_back(part);
+    std::vector<std::pair<uvm::GpaRange, uvm::Frame>> runs;
+    pmap_.harvest(part.range, [&](uvm::GpaRange run, uvm::Frame first) { runs.emplace_back(run, first); });
+    for (const auto& [run, first] : runs) {
+      UVMM_CHECK(pmap_.read(first, store_.next(run.pages())));
+      store_.keep(run.pages());
+      append(image_.changed, run);
+    }
+    return uvm::ok();
+  }
+
+  /// All that is not zero is copied.
+  uvm::Status copy(uvm::GpaRange range) {
+    image_.regions.push_back({range, nullptr, 0});
+    return in_chunks(range, [this](uvm::GpaRange part) -> uvm::Status {
+      std::vector<std::byte> bytes(part.size());
+      UVMM_CHECK(uvm::Access::read(space_, part.begin(), bytes, uvm::kDebugger));
+      for (std::uint64_t at = 0; at < part.size(); at += uvm::kPageSize) {
+        const auto page = std::span(bytes).subspan(at, uvm::kPageSize);
+        if (is_zero(page)) continue;
+        std::ranges::copy(page, store_.next(1).begin());
+        store_.keep(1);
+        append(image_.changed, uvm::GpaRange::page_of(part.begin() + at));
+      }
+      return uvm::ok();
+    });
+  }
+
+  uvm::Result<MemoryImage> finish() && {
+    UVMM_TRY(image_.pages, std::move(store_).freeze());
+    return std::move(image_);
+  }
+
+ private:
+  uvm::Space& space_;
+  ept::Pmap& pmap_;
+  snapshot::PageStore store_;
+  MemoryImage image_;
+};
+
+/// `base` where there is nothing of `over`, which is ascending like it.
+std::vector<MemoryRegion> overlaid(const std::vector<MemoryRegion>& base,
+                                   const std::vector<MemoryRegion>& over) {
+  std::vector<MemoryRegion> all;
+  auto next = over.begin();
+  for (const MemoryRegion& region : base) {
+    uvm::GpaRange rest = region.range;
+    while (next != over.end() && next->range.overlaps(rest)) {
+      const uvm::GpaRange common = next->range.intersection(rest);
+      if (const auto low = rest.before(common.begin()); !low.empty()) all.push_back(region.part(low));
+      all.push_back(next->part(common));
+      rest = rest.from(common.end());
+      if (next->range.end() > region.range.end()) break;
+      ++next;
+    }
+    if (!rest.empty()) all.push_back(region.part(rest));
+  }
+  return all;
+}
+
+/// Errors: Invalid (regions that are not just all of RAM, changed pages outside of it).
+uvm::Status check_covers(const std::vector<uvm::GpaRange>& ram, const MemoryImage& image) {
+  std::vector<uvm::GpaRange> covered;
+  for (const MemoryRegion& region : image.regions) append(covered, region.range);
+  const auto is_ram = [&ram](const uvm::GpaRange& run) {
+    return std::ranges::any_of(ram, [&run](const uvm::GpaRange& range) { return range.contains(run); });
+  };
+  std::vector<uvm::GpaRange> wanted;
+  for (const uvm::GpaRange& range : ram) append(wanted, range);
+  if (covered == wanted && std::ranges::all_of(image.changed, is_ram)) return uvm::ok();
+  return uvm::Error(uvm::ErrorKind::Invalid, "machine state: section memory: not the RAM of this machine",
+                    "restore it into a machine of the same shape");
+}
+
+/// Writes what differs, page by page.
+uvm::Status write_differences(uvm::Space& space, const ImageView& image, uvm::GpaRange range) {
+  return in_chunks(range, [&](uvm::GpaRange part) -> uvm::Status {
+    std::vector<std::byte> wanted(part.size());
+    std::vector<std::byte> there(part.size());
+    image.read(part.begin(), wanted);
+    UVMM_CHECK(uvm::Access::read(space, part.begin(), there, uvm::kDebugger));
+    for (std::uint64_t at = 0; at < part.size(); at += uvm::kPageSize) {
+      const auto page = std::span(wanted).subspan(at, uvm::kPageSize);
+      if (std::memcmp(page.data(), there.data() + at, page.size()) == 0) continue;
+      UVMM_CHECK(uvm::Access::write(space, part.begin() + at, page, uvm::kDebuggerShared));
+    }
+    return uvm::ok();
+  });
+}
+
+}  // namespace
+
+template <class Follows, class Other>
+uvm::Status GuestMemory::each_part(Follows&& follows, Other&& other) const {
+  for (const auto& entry : space_->entries()) {
+    if (entry.tenure == uvm::Tenure::None) continue;
+    const bool simple = entry.name == kRamName && entry.sharing == uvm::Sharing::Private &&
+                        entry.anons == 0 && !entry.needs_copy && limit() == 0;
+    if (!simple) {
+      UVMM_CHECK(other(entry.range));
+      continue;
+    }
+    for (const MemoryRegion& region : regions_) {
+      const uvm::GpaRange common = region.range.intersection(entry.range);
+      if (!common.empty()) UVMM_CHECK(follows(region.part(common)));
+    }
+  }
+  return uvm::ok();
+}
+
+uvm::Status GuestMemory::check_pins() const {
+  for (const uvm::PinInfo& pin : space_->pins()) {
+    if (pin.policy == uvm::ForkPolicy::Copy) continue;
+    const std::string what = uvm::to_string(pin.range) + " is pinned by " + pin.owner;
+    return pin.policy == uvm::ForkPolicy::Refuse
+               ? uvm::Error(uvm::ErrorKind::Pinned, what + ", which forbids copies of it", "end that pin")
+               : uvm::Error(uvm::ErrorKind::Pinned, what + ", which has to stop first",
+                            "have it end the pin");
+  }
+  return uvm::ok();
+}
+
+/// RAM becomes a private mapping of the same pages, which nobody writes any more.
+uvm::Status GuestMemory::freeze_ram() {
+  UVMM_TRY(auto object, ept::host::FrozenObject::freeze(*ram_, "ram"));
+  const std::shared_ptr<ept::host::FrozenObject> frozen = std::move(object);
+  std::vector<MemoryRegion> frozen_regions;
+  for (const MemoryRegion& region : regions_) {
+    frozen_regions.push_back({region.range, frozen, region.range.begin().value()});
+  }
+  for (const auto& entry : space_->entries()) {
+    if (entry.name != kRamName) continue;
+    UVMM_CHECK(map_region({entry.range, frozen, entry.range.begin().value()}, uvm::Overlap::Replace));
+  }
+  regions_ = std::move(frozen_regions);
+  ram_.reset();
+  return frozen->seal();
+}
+
+uvm::Result<MemoryImage> GuestMemory::take_image() {
+  UVMM_CHECK(check_pins());
+  // What is pinned in a shared mapping has its frames in the object itself, which can't be frozen then.
+  if (ram_ && space_->pins().empty()) UVMM_CHECK(freeze_ram());
+  std::uint64_t most = 0;
+  for (const auto& range : request_.ram) most += range.pages();
+  UVMM_TRY(auto store, snapshot::PageStore::create(most));
+  Taking taking(*space_, *pmap_, std::move(store));
+  UVMM_CHECK(each_part([&](const MemoryRegion& part) { return taking.follow(part); },
+                       [&](uvm::GpaRange range) { return taking.copy(range); }));
+  return std::move(taking).finish();
+}
+
+uvm::Status GuestMemory::reset_to(const ImageView& image) {
+  const auto rewrite = [&image](uvm::GpaRange run, std::span<std::byte> bytes) {
+    image.read(run.begin(), bytes);
+    return uvm::Status();
+  };
+  return each_part(
+      [&](const MemoryRegion& part) -> uvm::Status {
+        for (const MemoryRegion& then : image.image().regions) {
+          const uvm::GpaRange common = then.range.intersection(part.range);
+          if (common.empty()) continue;
+          UVMM_CHECK(then.same_memory(part, common) ? pmap_->rewrite_private(common, rewrite)
+                                                    : write_differences(*space_, image, common));
+        }
+        return uvm::ok();
+      },
+      [&](uvm::GpaRange range) { return write_differences(*space_, image, range); });
+}
+
+uvm::Status GuestMemory::map_region(const MemoryRegion& region, uvm::Overlap overlap) {
+  uvm::MapRequest request;
+  request.range = region.range;
+  if (region.object) request.object = uvm::Object::create(region.object);
+  request.offset = uvm::ObjectOffset(region.offset);
+  request.sharing = uvm::Sharing::Private;
+  request.overlap = overlap;
+  request.name = kRamName;
+  return space_->map(request);
+}
+
+uvm::Status GuestMemory::map_image(const MemoryImage& image) {
+  UVMM_CHECK(check_covers(request_.ram, image));
+  backing_text_ = "an image, copy-on-write";
+  for (const MemoryRegion& region : image.regions) UVMM_CHECK(map_region(region, uvm::Overlap::Refuse));
+  regions_ = image.regions;
+  UVMM_TRY(const ImageView view, ImageView::create(image));
+  return map_changed(view);
+}
+
+/// Long runs are mapped, short ones copied.
+uvm::Status GuestMemory::map_changed(const ImageView& view) {
+  std::uint64_t offset = 0;
+  std::vector<std::byte> bytes;
+  std::vector<MemoryRegion> over;
+  for (const uvm::GpaRange& run : view.image().changed) {
+    const MemoryRegion mapped{run, view.image().pages, offset};
+    offset += run.size();
+    if (run.pages() >= kMapFrom && regions_.size() + over.size() < kMostRegions) {
+      UVMM_CHECK(map_region(mapped, uvm::Overlap::Replace));
+      over.push_back(mapped);
+      continue;
+    }
+    bytes.resize(run.size());
+    view.read(run.begin(), bytes);
+    UVMM_CHECK(uvm::Access::write(*space_, run.begin(), bytes));
+  }
+  regions_ = overlaid(regions_, over);
+  return uvm::ok();
+}
+
+}  // namespace vmm

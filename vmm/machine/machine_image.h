@@ -1,0 +1,24 @@
+// A whole machine at one moment: what forks, checkpoints and snapshots are made of.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "uvm/base/error.h"
+#include "vmm/machine/machine.h"
+#include "vmm/snapshot/memory_image.h"
+
+namespace vmm {
+
+/// A value. Another machine made from it (MachineConfig of the same shape, see MachineShape::applied_to) goes
+/// on where this one was.
+struct MachineImage {
+  std::vector<std::byte> state;
+  snapshot::MemoryImage memory;
+};
+
+/// Pauses the vCPUs for it. Any thread but a vCPU's. Errors: Unsupported (a device that can't be taken along;
+/// said before anything is paused), Pinned, NoMemory, the kernel's; the machine goes on.
+[[nodiscard]] uvm::Result<MachineImage> take_image(Machine::Parts& parts);
+
+}  // namespace vmm

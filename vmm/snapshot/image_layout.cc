@@ -1,0 +1,88 @@
+#include "vmm/snapshot/image_layout.h"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+
+#include "vmm/snapshot/field_lists.h"
+
+namespace vmm::snapshot {
+namespace {
+
+constexpr std::size_t kMostRanges = std::size_t{1} << 24;
+
+uvm::Error wrong(const std::string& why) {
+  return {uvm::ErrorKind::Invalid, "machine state: section memory: " + why,
+          "take it from a whole snapshot of this uvmm"};
+}
+
+std::uint64_t number_of(const MemoryObject& object, std::vector<MemoryObject>& objects) {
+  if (!object) return 0;
+  const auto found = std::ranges::find(objects, object);
+  if (found != objects.end()) return static_cast<std::uint64_t>(found - objects.begin()) + 1;
+  objects.push_back(object);
+  return objects.size();
+}
+
+/// Whole pages behind `after`, or nothing.
+std::optional<uvm::GpaRange> range_behind(uvm::Gpa after, std::uint64_t begin, std::uint64_t bytes) {
+  const auto range = uvm::GpaRange::from_size(uvm::Gpa(begin), bytes);
+  if (!range || range->empty() || !range->is_page_aligned() || range->begin() < after) return std::nullopt;
+  return range;
+}
+
+}  // namespace
+
+ImageLayout::ImageLayout(const MemoryImage& image, std::vector<MemoryObject>& objects) {
+  for (const MemoryRegion& region : image.regions) {
+    regions_.push_back({region.range.begin().value(), region.range.size(), region.offset,
+                        number_of(region.object, objects)});
+  }
+  for (const uvm::GpaRange& run : image.changed) changed_.push_back({run.begin().value(), run.size()});
+  pages_ = number_of(image.pages, objects);
+  objects_ = static_cast<std::uint32_t>(objects.size());
+}
+
+void ImageLayout::state(devices::StateFields& fields) {
+  fields.field(objects_);
+  list(fields, regions_, kMostRanges, "regions");
+  list(fields, changed_, kMostRanges, "changed pages");
+  fields.field(pages_);
+}
+
+uvm::Result<MemoryObject> ImageLayout::object_of(std::uint64_t number,
+                                                 std::span<const MemoryObject> objects) const {
+  if (number == 0) return MemoryObject();
+  if (number > objects.size()) {
+    return wrong("object " + std::to_string(number) + " of " + std::to_string(objects.size()));
+  }
+  return objects[number - 1];
+}
+
+uvm::Result<MemoryImage> ImageLayout::resolve(std::span<const MemoryObject> objects) const {
+  MemoryImage image;
+  uvm::Gpa behind(0);
+  for (const Region& region : regions_) {
+    UVMM_TRY(const MemoryObject object, object_of(region.object, objects));
+    const auto range = range_behind(behind, region.begin, region.bytes);
+    const bool fits = !object || (region.offset % uvm::kPageSize == 0 && region.offset <= object->size() &&
+                                  region.bytes <= object->size() - region.offset);
+    if (!range || !fits) return wrong("region " + uvm::hex(region.begin) + " is impossible");
+    image.regions.push_back({*range, object, object ? region.offset : 0});
+    behind = range->end();
+  }
+  UVMM_TRY(image.pages, object_of(pages_, objects));
+  behind = uvm::Gpa(0);
+  std::uint64_t bytes = 0;
+  for (const Run& run : changed_) {
+    const auto range = range_behind(behind, run.begin, run.bytes);
+    if (!range) return wrong("changed pages at " + uvm::hex(run.begin) + " are impossible");
+    image.changed.push_back(*range);
+    behind = range->end();
+    bytes += range->size();
+  }
+  if (bytes > (image.pages ? image.pages->size() : 0)) return wrong("changed pages are missing");
+  return image;
+}
+
+}  // namespace vmm::snapshot

@@ -1,0 +1,51 @@
+// Where the bytes of a memory image are, as a section: for another process or a file, which gets the objects
+// themselves beside it.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "uvm/base/error.h"
+#include "vmm/devices/state.h"
+#include "vmm/snapshot/memory_image.h"
+
+namespace vmm::snapshot {
+
+/// An image with numbers for objects. Reading one checks nothing but itself; resolve() checks it against the
+/// objects.
+class ImageLayout final : public devices::Stateful {
+ public:
+  ImageLayout() = default;
+  /// Appends the image's objects to `objects`, each once.
+  ImageLayout(const MemoryImage& image, std::vector<MemoryObject>& objects);
+
+  /// Errors: Invalid (ranges that overlap, are not whole pages, or lie outside of their object).
+  [[nodiscard]] uvm::Result<MemoryImage> resolve(std::span<const MemoryObject> objects) const;
+  [[nodiscard]] std::uint32_t objects() const { return objects_; }
+
+  [[nodiscard]] std::string_view state_name() const override { return "memory"; }
+  void state(devices::StateFields& fields) override;
+
+ private:
+  struct Region {
+    std::uint64_t begin;  // GPA
+    std::uint64_t bytes;
+    std::uint64_t offset;  // in the object
+    std::uint64_t object;  // 1, 2, …; 0: zeros
+  };
+  struct Run {
+    std::uint64_t begin;  // GPA
+    std::uint64_t bytes;
+  };
+  [[nodiscard]] uvm::Result<MemoryObject> object_of(std::uint64_t number,
+                                                    std::span<const MemoryObject> objects) const;
+
+  std::uint32_t objects_ = 0;
+  std::vector<Region> regions_;
+  std::vector<Run> changed_;
+  std::uint64_t pages_ = 0;  // the object of the changed pages
+};
+
+}  // namespace vmm::snapshot

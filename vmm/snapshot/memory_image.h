@@ -1,0 +1,69 @@
+// Guest memory at one moment, in objects that never change: what children map, resets copy back and snapshots
+// write out.
+//
+// Two layers, as everywhere: regions of frozen objects at the bottom (or zeros), and over them the pages that
+// were private at that moment, their bytes dense in one more frozen object. Taking an image of memory that is
+// in frozen objects already copies its private pages and nothing else.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "ept/host/backing.h"
+#include "ept/host/shared_view.h"
+#include "uvm/base/error.h"
+#include "uvm/base/range.h"
+
+namespace vmm::snapshot {
+
+/// A frozen object, or the file of a snapshot, which nobody changes.
+using MemoryObject = std::shared_ptr<ept::host::Backing>;
+
+struct MemoryRegion {
+  uvm::GpaRange range;
+  MemoryObject object;       // null: zeros
+  std::uint64_t offset = 0;  // bytes in the object, of range.begin()
+
+  [[nodiscard]] MemoryRegion part(uvm::GpaRange sub) const {
+    return {sub, object, object ? offset + (sub.begin() - range.begin()) : 0};
+  }
+  /// Whether a page of the range comes from the same place in both.
+  [[nodiscard]] bool same_memory(const MemoryRegion& other, uvm::GpaRange common) const {
+    return object == other.object && part(common).offset == other.part(common).offset;
+  }
+};
+
+/// A value; copies share the objects.
+struct MemoryImage {
+  std::vector<MemoryRegion> regions;   // ascending, disjoint; all of RAM
+  std::vector<uvm::GpaRange> changed;  // ascending, disjoint; pages that are not what their region says
+  MemoryObject pages;                  // of those, one behind the other; null when there are none
+
+  [[nodiscard]] std::uint64_t changed_pages() const;
+};
+
+/// The same, mapped for reading. Immutable, any thread.
+class ImageView {
+ public:
+  /// Costs address space and no memory. Errors: NoMemory, System.
+  [[nodiscard]] static uvm::Result<ImageView> create(const MemoryImage& image);
+
+  /// Copies whole pages of guest memory, which lie in regions.
+  void read(uvm::Gpa from, std::span<std::byte> to) const;
+  [[nodiscard]] const MemoryImage& image() const { return image_; }
+
+ private:
+  explicit ImageView(const MemoryImage& image) : image_(image) {}
+  [[nodiscard]] uvm::Status map(const MemoryObject& object);
+  void read_regions(uvm::GpaRange range, std::span<std::byte> to) const;
+
+  MemoryImage image_;
+  std::map<const ept::host::Backing*, ept::host::SharedView> views_;
+  std::vector<std::uint64_t> offsets_;  // of each changed run in its object, bytes
+};
+
+}  // namespace vmm::snapshot

@@ -1,0 +1,39 @@
+// Pages copied one behind the other into an object that is frozen when all are there.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "ept/host/ram_object.h"
+#include "ept/host/shared_view.h"
+#include "uvm/base/error.h"
+#include "vmm/snapshot/memory_image.h"
+
+namespace vmm::snapshot {
+
+/// Not thread-safe.
+class PageStore {
+ public:
+  /// Room for `pages`, which costs nothing until they are there. Errors: NoMemory, System.
+  [[nodiscard]] static uvm::Result<PageStore> create(std::uint64_t pages);
+
+  /// Room for the next pages, to be filled at once; what is not kept with keep() is given again.
+  [[nodiscard]] std::span<std::byte> next(std::uint64_t pages) {
+    return view_.bytes().subspan(used_, pages * uvm::kPageSize);
+  }
+  void keep(std::uint64_t pages) { used_ += pages * uvm::kPageSize; }
+  /// Null when nothing was kept. Errors: System.
+  [[nodiscard]] uvm::Result<MemoryObject> freeze() &&;
+
+ private:
+  PageStore(std::unique_ptr<ept::host::RamObject> object, ept::host::SharedView view)
+      : object_(std::move(object)), view_(std::move(view)) {}
+
+  std::unique_ptr<ept::host::RamObject> object_;
+  ept::host::SharedView view_;
+  std::uint64_t used_ = 0;
+};
+
+}  // namespace vmm::snapshot
