@@ -99,9 +99,9 @@ bool LinuxGuest::will_print(const std::string& text) {
   return process_->prints(text, process_->output_size(), kPatience);
 }
 
-std::string LinuxGuest::gdb(const std::vector<std::string>& commands) const {
+std::string LinuxGuest::gdb(const std::vector<std::string>& commands, const std::string& program) const {
   std::vector<std::string> words = {"/usr/bin/env",
-                                    "gdb",
+                                    program,
                                     "-batch",
                                     "-nx",
                                     "-iex",

@@ -37,8 +37,10 @@ class LinuxGuest {
   /// HOST:PORT
   [[nodiscard]] const std::string& address() const { return address_; }
 
-  /// gdb with the kernel's symbols, connected; then `commands`. What it printed.
-  [[nodiscard]] std::string gdb(const std::vector<std::string>& commands) const;
+  /// gdb (or another `program` that is one) with the kernel's symbols, connected; then `commands`. What it
+  /// printed.
+  [[nodiscard]] std::string gdb(const std::vector<std::string>& commands,
+                                const std::string& program = "gdb") const;
 
  private:
   std::string address_;

@@ -138,6 +138,21 @@ TEST_F(GdbLinux, SeesEveryHitOnFourVcpus) {
   EXPECT_THAT(out, HasSubstr("hits " + most + " workers 4 vcpus 4 wrong []"));
 }
 
+// gdb 16 reads memory in binary packets, and asks for more of them.
+TEST_F(GdbLinux, TheNextReleasesGdbBreaksByNameToo) {
+  const char* const newer = std::getenv("UVMM_NEWER_GDB");
+  if (newer == nullptr)
+    GTEST_SKIP() << "no gdb 16 (UVMM_NEWER_GDB names one; tests/gdb/newer_gdb.sh fetches it)";
+  const std::string out =
+      guest_->gdb({"break do_sys_openat2", "continue", "print init_task.comm", "info threads",
+                   "show remote binary-upload-packet", "delete", "detach"},
+                  newer);
+  EXPECT_THAT(out, ContainsRegex("hit Breakpoint 1, .*do_sys_openat2 \\("));
+  EXPECT_THAT(out, HasSubstr("\"swapper/0"));
+  EXPECT_THAT(out, HasSubstr("Thread 1.4"));
+  EXPECT_THAT(out, ContainsRegex("'x' packet.*currently enabled"));
+}
+
 TEST_F(GdbLinux, LldbBreaksByNameToo) {
   const std::string lldb = test::first_installed({"lldb-16", "lldb"});
   if (lldb.empty()) GTEST_SKIP() << "lldb is not installed (package lldb-16)";

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <thread>
@@ -88,6 +89,28 @@ TEST(GdbCommand, BreakpointsStepsAndTheGuestsEnd) {
   EXPECT_THAT(all, HasSubstr("$1 = 0x100200"));
   EXPECT_THAT(all, HasSubstr("0x100200:\t0xf0"));  // the guest's own byte, not the trap
   EXPECT_THAT(all, HasSubstr("exited normally"));
+  EXPECT_THAT(all, HasSubstr("ended=0"));
+}
+
+TEST(GdbCommand, TheNextReleasesGdbReadsInBinary) {
+  UVMM_REQUIRE_KVM();
+  const char* const newer = std::getenv("UVMM_NEWER_GDB");
+  if (newer == nullptr)
+    GTEST_SKIP() << "no gdb 16 (UVMM_NEWER_GDB names one; tests/gdb/newer_gdb.sh fetches it)";
+  const std::string file = socket_path() + ".bin";
+  // Every byte that the packets have to escape, at every place.
+  const auto result = with_gdb(
+      "", "g=\"" + std::string(newer) + " ${g#gdb}\"; f=" + file +
+              "; head -c 300000 /dev/urandom >$f; for i in $(seq 999); do printf '#$}*\\003'; done >>$f; "
+              "eval $g -ex \"'restore $f binary 0x1000000'\" "
+              "-ex \"'dump binary memory $f.out 0x1000000 0x1000000+304995'\" "
+              "-ex \"'show remote binary-upload-packet'\" -ex \"'p/x \\$rip'\" -ex detach; "
+              "cmp $f $f.out && echo same; rm -f $f $f.out");
+  const std::string all = result.out + result.err;
+  EXPECT_THAT(all, HasSubstr("\nsame\n"));
+  EXPECT_THAT(all, HasSubstr("$1 = 0x100000"));
+  EXPECT_THAT(all, HasSubstr("'x' packet"));
+  EXPECT_THAT(all, HasSubstr("currently enabled"));
   EXPECT_THAT(all, HasSubstr("ended=0"));
 }
 

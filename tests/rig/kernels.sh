@@ -6,60 +6,15 @@
 #   l2  the default guest's kernel: bookworm's cloud flavour (small, serial console and virtio-pci built in)
 #   symbols  vmlinux of the very build that l2 is, with its symbols and an index for gdb: 283 MB to download, 600 MB to keep
 #
-# A folder holds vmlinuz, version, modules/ (as packaged) or vmlinux and version, and FILES, which describes them. It
-# lives in the user's cache folder, shared by every checkout on the machine. Nothing of the system is changed: apt runs
-# with private lists, sources and cache; the mirror is the one the machine uses already.
+# A folder holds vmlinuz, version, modules/ (as packaged) or vmlinux and version; archive.sh tells where it lives.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-cache=${UVMM_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/uvmm}
-mkdir -p "$cache" 2>/dev/null || { cache=$here/../../.cache; mkdir -p "$cache"; }
-
-say() { echo "kernels: $*" >&2; }
-
-# Describes a folder: the kernel by its digest, the rest by its sizes (hashing it all takes seconds).
-describe() { (cd "$1" && if [ -e vmlinuz ]; then sha256sum vmlinuz; fi && find . -type f ! -name FILES -printf '%s %p\n' | LC_ALL=C sort); }
-
-# True when the folder is complete and what it holds is what was unpacked.
-intact() { [ -f "$1/FILES" ] && describe "$1" 2>/dev/null | cmp -s - "$1/FILES"; }
+# shellcheck source=tests/rig/archive.sh
+. "$here/archive.sh"
 
 # True when the cache has what is asked for; symbols are those of one kernel only.
 have() { intact "$cache/$1" && { [ "$1" != symbols ] || cmp -s "$cache/l2/version" "$cache/symbols/version"; }; }
-
-# Prints "URI SUITE" for each repository this machine has configured, whatever the format of its sources.
-machine_repositories() {
-  mkdir -p "$1/none/partial"
-  apt-get update --print-uris -o Dir::State::Lists="$1/none" 2>/dev/null |
-    sed -nE "s#^'(.*)/dists/([^/']+)/InRelease'.*#\1 \2#p" | sort -u
-}
-
-# Writes a private sources list: the machine's Debian suites, and the backports beside the main one.
-write_sources() {
-  local work=$1 keyring=/usr/share/keyrings/debian-archive-keyring.gpg options="arch=amd64" main=""
-  [ -f $keyring ] && options+=" signed-by=$keyring"
-  while read -r uri suite; do
-    case $suite in
-      bookworm | bookworm-security) echo "deb [$options] $uri $suite main" ;;
-    esac
-    [ "$suite" = bookworm ] && main=$uri
-  done < <(machine_repositories "$work") >"$work/bookworm.list"
-  if [ -z "$main" ]; then
-    main=http://deb.debian.org/debian
-    echo "deb [$options] $main bookworm main" >>"$work/bookworm.list"
-  fi
-  echo "deb [$options] $main bookworm-backports main" >"$work/backports.list"
-}
-
-# apt_in WORK LIST COMMAND ARGS…: COMMAND of apt with private state and the given sources list.
-apt_in() {
-  local work=$1 list=$2 command=$3
-  shift 3
-  mkdir -p "$work/lists/partial" "$work/archives/partial"
-  "$command" -q -o Dir::Etc::SourceList="$work/$list.list" -o Dir::Etc::SourceParts=/dev/null \
-    -o Dir::State::Lists="$work/lists" -o Dir::State::status=/dev/null -o Dir::Cache="$work" \
-    -o Dir::Cache::archives="$work/archives" -o APT::Sandbox::User= -o APT::Update::Post-Invoke-Success::= \
-    -o Acquire::Languages=none -o Acquire::Retries=3 "$@"
-}
 
 # download WORK LIST PATTERN: the newest kernel package that matches, into WORK.
 download() {
@@ -71,9 +26,6 @@ download() {
   say "downloading $package"
   (cd "$work" && apt_in "$work" "$list" apt-get download "$package" >>log 2>&1)
 }
-
-# finish WORK: describes WORK/tree, which is complete.
-finish() { describe "$1/tree" >"$1/FILES" && mv "$1/FILES" "$1/tree/FILES"; }
 
 # fetch WORK LIST PATTERN: downloads and unpacks the newest kernel package that matches into WORK/tree.
 fetch() {
@@ -129,11 +81,7 @@ obtain() {
     say "cannot fetch the kernel ($name) with apt: check the machine's network and apt sources (Debian 12 is needed)"
     exit 1
   fi
-  rm -rf "${cache:?}/$name.old"
-  [ -e "$cache/$name" ] && mv "$cache/$name" "$cache/$name.old"
-  # Another checkout may have been faster; its folder is as good.
-  mv -T "$work/tree" "$cache/$name" 2>/dev/null || intact "$cache/$name"
-  rm -rf "${cache:?}/$name.old"
+  keep "$work" "$name"
 }
 
 ensure() {

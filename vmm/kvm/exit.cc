@@ -99,6 +99,10 @@ Exit decode_exit(kvm_run& page, std::size_t page_bytes) {
   }
 }
 
+bool InternalErrorExit::is_unknown_instruction() const {
+  return suberror == KVM_INTERNAL_ERROR_EMULATION;
+}
+
 std::string to_string(const Exit& exit) {
   return std::visit(
       Overloaded{

@@ -39,6 +39,8 @@ struct HltExit {};
 struct ShutdownExit {};
 /// KVM gave up: suberror 1 is an instruction its emulator can't do; then `bytes` are those at RIP, if known.
 struct InternalErrorExit {
+  /// Whether KVM's emulator met what it does not know, or could not read it.
+  [[nodiscard]] bool is_unknown_instruction() const;
   std::uint32_t suberror;
   std::array<std::uint8_t, 15> bytes;
   std::uint8_t byte_count;

@@ -1,7 +1,5 @@
 #include "vmm/machine/exits.h"
 
-#include <linux/kvm.h>
-
 #include <chrono>
 #include <string>
 #include <thread>
@@ -36,7 +34,7 @@ std::string where(kvm::Vcpu& vcpu) {
 
 Next Exits::handle(kvm::Vcpu& vcpu, kvm::Exit& exit) {
   const auto* const failed = std::get_if<kvm::InternalErrorExit>(&exit);
-  const bool is_failure = failed != nullptr && failed->suberror == KVM_INTERNAL_ERROR_EMULATION;
+  const bool is_failure = failed != nullptr && failed->is_unknown_instruction();
   if (!is_failure && !std::holds_alternative<kvm::MemoryFaultExit>(exit)) faults_in_a_row_[vcpu.id()] = 0;
   if (is_failure && emulate_again(vcpu)) return Next::Continue;
   return std::visit(kvm::Overloaded{

@@ -3,7 +3,7 @@
 
 #include <memory>
 #include <span>
-#include <vector>
+#include <utility>
 
 #include "uvm/pin.h"
 #include "vmm/vfio/io_space.h"
@@ -29,13 +29,13 @@ class DmaMap {
   ~DmaMap() { unmap(); }
 
  private:
-  DmaMap(IoSpace& io, std::vector<uvm::Pin> pins) : io_(&io), pins_(std::move(pins)) {}
-  [[nodiscard]] uvm::Status map();
+  DmaMap(IoSpace& io, uvm::Pin pin) : io_(&io), pin_(std::move(pin)) {}
+  [[nodiscard]] uvm::Status map(uvm::Space& space);
   void unmap();
 
   IoSpace* io_ = nullptr;  // null after a move
-  std::vector<uvm::Pin> pins_;
-  std::size_t mapped_ = 0;  // the first so many of pins_ are in the I/O space
+  uvm::Pin pin_;
+  std::size_t mapped_ = 0;  // the first so many of its ranges are in the I/O space
 };
 
 }  // namespace vmm::vfio

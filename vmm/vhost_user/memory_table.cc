@@ -14,12 +14,10 @@ uvm::Result<MemoryTable> MemoryTable::create(uvm::Space& space, std::span<const 
   uvm::PinRequest request;
   request.owner = std::move(owner);
   request.placement = uvm::Placement::Shareable;
-  UVMM_TRY(table.pins_, uvm::Pin::create(space, ram, request));
-  for (const uvm::Pin& pin : table.pins_) {
-    UVMM_TRY(const auto extents, ept::extents_of(pin));
-    for (const ept::PinExtent& extent : extents) {
-      table.add({extent.range.begin().value(), extent.range.size(), extent.fd, extent.offset});
-    }
+  UVMM_TRY(table.pin_, uvm::Pin::create(space, ram, request));
+  UVMM_TRY(const auto extents, ept::extents_of(*table.pin_));
+  for (const ept::PinExtent& extent : extents) {
+    table.add({extent.range.begin().value(), extent.range.size(), extent.fd, extent.offset});
   }
   if (table.parts_.size() <= kMostRegions) return table;
   return uvm::Error(uvm::ErrorKind::NoMemory,

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -38,7 +39,7 @@ class MemoryTable {
   MemoryTable() = default;
   void add(const Part& part);
 
-  std::vector<uvm::Pin> pins_;
+  std::optional<uvm::Pin> pin_;
   std::vector<Part> parts_;
 };
 
