@@ -64,9 +64,32 @@ constexpr std::array kSignals = {SIGBUS, SIGSEGV};
 /// By signal, as kSignals. Written before the handler can run.
 std::array<struct sigaction, kSignals.size()> g_before;
 
+std::uint64_t instruction_of(const void* context) {
+  return static_cast<std::uint64_t>(static_cast<const ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP]);
+}
+
 bool is_ours(std::uint64_t instruction) {
   return instruction >= reinterpret_cast<std::uint64_t>(&ept_guarded_copy) &&
          instruction < reinterpret_cast<std::uint64_t>(&ept_guarded_copy_failed);
+}
+
+/// How often a fault that is nobody's is tried again before it is believed.
+constexpr int kMostRepeats = 16;
+
+/// The last fault of the thread that was nobody's, and how often it has come.
+struct Repeated {
+  std::uint64_t instruction = 0;
+  const void* address = nullptr;
+  int times = 0;
+};
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables): a handler has no other place for it
+constinit thread_local Repeated t_repeated;
+
+bool is_believed(std::uint64_t instruction, const void* address) {
+  if (t_repeated.instruction != instruction || t_repeated.address != address) {
+    t_repeated = {instruction, address, 0};
+  }
+  return ++t_repeated.times > kMostRepeats;
 }
 
 void hand_on(int number, siginfo_t* info, void* context) {
@@ -76,20 +99,25 @@ void hand_on(int number, siginfo_t* info, void* context) {
   } else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
     before.sa_handler(number);
   } else {
-    // The instruction is repeated when this returns, and dies of what it did; a signal somebody sent is sent
+    // The instruction is repeated when this returns. Not every fault comes again: a page that the kernel
+    // could not read from a disk, or had no memory for, may be there at the next try (the program's own text,
+    // too). So the process is left to die of what it did only when it is certain to: with the handler gone,
+    // the next copy that ends in a fault would be the end of it as well. A signal somebody sent is sent
     // again.
+    const bool is_fault = info->si_code > 0;
+    if (is_fault && !is_believed(instruction_of(context), info->si_addr)) return;
     struct sigaction standard {};
     standard.sa_handler = SIG_DFL;
     (void)::sigaction(number, &standard, nullptr);
-    if (info->si_code <= 0) (void)::raise(number);
+    if (!is_fault) (void)::raise(number);
   }
 }
 
 void handle(int number, siginfo_t* info, void* context) {
-  auto& instruction = static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP];
   const bool is_fault = info->si_code > 0;  // and not sent by somebody
-  if (is_fault && is_ours(static_cast<std::uint64_t>(instruction))) {
-    instruction = reinterpret_cast<greg_t>(&ept_guarded_copy_failed);
+  if (is_fault && is_ours(instruction_of(context))) {
+    static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP] =
+        reinterpret_cast<greg_t>(&ept_guarded_copy_failed);
     return;
   }
   hand_on(number, info, context);

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <array>
 #include <csignal>
@@ -11,6 +13,7 @@
 
 #include "tests/ept/child.h"
 #include "tests/ept/temp_file.h"
+#include "tests/support/model/touch.h"
 #include "tests/support/sanitizers.h"
 
 namespace ept::host {
@@ -80,6 +83,42 @@ TEST_F(GuardedCopy, WorksInManyThreadsAtOnce) {
   }
   for (auto& thread : threads) thread.join();
   EXPECT_EQ(wrong, 0);
+}
+
+/// A fault of somebody else's that does not come again: a page that could not be read from a disk just then.
+bool fault_once(int number) {
+  siginfo_t info{};
+  info.si_signo = number;
+  info.si_code = BUS_ADRERR;
+  return ::syscall(SYS_rt_tgsigqueueinfo, ::getpid(), ::gettid(), number, &info) == 0;
+}
+
+TEST_F(GuardedCopy, OutlivesAFaultOfOthersThatPassed) {
+  if (::test::kSanitized) GTEST_SKIP() << "a sanitizer owns these signals";
+  const int status = test::status_of_child([&] {
+    std::byte one{};
+    for (int round = 0; round < 3; ++round) {
+      if (guarded_copy({&one, 1}, bytes_.subspan(kPage, 1)) != Touched::No) return 1;
+      for (const int number : {SIGBUS, SIGSEGV}) {
+        if (!fault_once(number)) return 3;
+      }
+    }
+    return guarded_copy({&one, 1}, bytes_.subspan(kPage, 1)) == Touched::No ? 0 : 2;
+  });
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+}
+
+/// The tests' vCPUs have a handler for the same signals.
+TEST_F(GuardedCopy, SharesItsSignalsWithWhatTouchesMemoryForTests) {
+  const int status = test::status_of_child([&] {
+    std::byte one{};
+    if (guarded_copy({&one, 1}, bytes_.subspan(kPage, 1)) != Touched::No) return 1;
+    std::uint64_t value = 0;
+    const auto* lost = reinterpret_cast<const std::uint64_t*>(bytes_.subspan(kPage).data());
+    if (::test::model::touch_load(lost, value) != ::test::model::Touched::Faulted) return 2;
+    return guarded_copy({&one, 1}, bytes_.subspan(kPage, 1)) == Touched::No ? 0 : 3;
+  });
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
 }
 
 TEST_F(GuardedCopy, LeavesASignalOfOthersToItsOwner) {

@@ -4,6 +4,8 @@
 #include <csignal>
 #include <cstdlib>
 
+#include "ept/host/guarded_copy.h"
+
 namespace test::model {
 namespace {
 
@@ -14,20 +16,29 @@ int refusal_signal() {
 thread_local sigjmp_buf way_back;
 thread_local volatile std::sig_atomic_t is_touching = 0;
 
-void on_signal(int signal) {
+/// Of guarded copies: whatever is no touch is handed on to it.
+struct sigaction before_segv;
+struct sigaction before_bus;
+
+void on_signal(int signal, siginfo_t* info, void* context) {
   if (is_touching != 0) {
     is_touching = 0;
     siglongjmp(way_back, signal == refusal_signal() ? 2 : 1);
   }
   if (signal == refusal_signal()) return;  // it came too late
-  std::signal(signal, SIG_DFL);
-  std::raise(signal);
+  (signal == SIGBUS ? before_bus : before_segv).sa_sigaction(signal, info, context);
 }
 
+/// Over the handler of guarded copies, which has to be there first: two threads that install both at the same
+/// time would leave one of them out, and the next fault that was its business would end the program.
 void install_handlers() {
   static const bool done = [] {
+    static_cast<void>(ept::host::guarded_copy({}, {}));
+    ::sigaction(SIGSEGV, nullptr, &before_segv);
+    ::sigaction(SIGBUS, nullptr, &before_bus);
     struct sigaction action {};
-    action.sa_handler = on_signal;
+    action.sa_sigaction = on_signal;
+    action.sa_flags = SA_SIGINFO;
     sigemptyset(&action.sa_mask);
     ::sigaction(SIGSEGV, &action, nullptr);
     ::sigaction(SIGBUS, &action, nullptr);
