@@ -97,7 +97,8 @@ uvm::Status Loader::hide_present(uvm::GpaRange range) {
     rest = rest.from(part.end());
     // Nobody but this class puts pages into a Present range, so what is found stays what there is.
     PageRuns runs;
-    host::each_private_run(*window_, part, [&](uvm::GpaRange run) { runs.push_back(run); });
+    host::each_private_run(*window_, part, host::MappingOf::Anonymous,
+                           [&](uvm::GpaRange run) { runs.push_back(run); });
     if (!runs.empty()) UVMM_CHECK(hide_part(part, runs));
   }
   return uvm::ok();

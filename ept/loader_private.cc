@@ -16,18 +16,29 @@ void join(std::vector<uvm::GpaRange>& runs, uvm::GpaRange next) {
   }
 }
 
-void scan_private(const host::Window& window, uvm::GpaRange range, std::vector<uvm::GpaRange>& runs) {
-  each_private_run(window, range, [&](uvm::GpaRange run) { join(runs, run); });
+host::MappingOf mapping_of(const Shown& shown) {
+  return shown.show == Show::Zero ? host::MappingOf::Anonymous : host::MappingOf::File;
 }
 
-bool any_private(const host::Window& window, uvm::GpaRange range) {
+/// The private pages of a piece of `window`.
+template <class F>
+void each_private_run(const host::Window& window, const RunMap<Shown>::Run& piece, F&& visit) {
+  host::each_private_run(window, piece.range, mapping_of(piece.value), visit);
+}
+
+void scan_private(const host::Window& window, const RunMap<Shown>::Run& piece,
+                  std::vector<uvm::GpaRange>& runs) {
+  each_private_run(window, piece, [&](uvm::GpaRange run) { join(runs, run); });
+}
+
+bool any_private(const host::Window& window, const RunMap<Shown>::Run& piece) {
   bool any = false;
-  each_private_run(window, range, [&](uvm::GpaRange) { any = true; });
+  each_private_run(window, piece, [&](uvm::GpaRange) { any = true; });
   return any;
 }
 
-void drop_private(host::Window& window, uvm::GpaRange range) {
-  each_private_run(window, range, [&](uvm::GpaRange run) { (void)window.drop_pages(run); });
+void drop_private(host::Window& window, const RunMap<Shown>::Run& piece) {
+  each_private_run(window, piece, [&](uvm::GpaRange run) { (void)window.drop_pages(run); });
 }
 
 }  // namespace
@@ -41,9 +52,9 @@ uvm::Status Loader::copy_bytes(std::span<std::byte> to, std::span<const std::byt
 
 void Loader::free_private(uvm::GpaRange range) {
   for (const Run& piece : runs_.in(range)) {
-    if (piece.value.shows_private()) drop_private(*window_, piece.range);
+    if (piece.value.shows_private()) drop_private(*window_, piece);
   }
-  for (const Run& piece : stash_.in(range)) drop_private(*stash_window_, piece.range);
+  for (const Run& piece : stash_.in(range)) drop_private(*stash_window_, piece);
   for (const Run& piece : runs_.in(range)) {
     // All of the run, which needs no memory: the stash remembers what else in it was settled.
     if (piece.value.settled && piece.value.guard == Guard::Armed) {
@@ -53,18 +64,16 @@ void Loader::free_private(uvm::GpaRange range) {
 }
 
 std::vector<uvm::GpaRange> Loader::private_in_view(uvm::GpaRange range) const {
-  std::vector<uvm::GpaRange> visible;
-  for (const Run& piece : runs_.in(range)) {
-    if (piece.value.shows_private()) join(visible, piece.range);
-  }
   std::vector<uvm::GpaRange> runs;
-  for (const uvm::GpaRange part : visible) scan_private(*window_, part, runs);
+  for (const Run& piece : runs_.in(range)) {
+    if (piece.value.shows_private()) scan_private(*window_, piece, runs);
+  }
   return runs;
 }
 
 std::vector<uvm::GpaRange> Loader::stashed(uvm::GpaRange range) const {
   std::vector<uvm::GpaRange> runs;
-  for (const Run& piece : stash_.in(range)) scan_private(*stash_window_, piece.range, runs);
+  for (const Run& piece : stash_.in(range)) scan_private(*stash_window_, piece, runs);
   return runs;
 }
 
@@ -86,14 +95,14 @@ bool Loader::is_private(uvm::Gpa page) const {
 
 bool Loader::any_private_in_view(uvm::GpaRange range) const {
   for (const Run& piece : runs_.in(range)) {
-    if (piece.value.shows_private() && any_private(*window_, piece.range)) return true;
+    if (piece.value.shows_private() && any_private(*window_, piece)) return true;
   }
   return false;
 }
 
 bool Loader::any_stashed(uvm::GpaRange range) const {
   for (const Run& piece : stash_.in(range)) {
-    if (any_private(*stash_window_, piece.range)) return true;
+    if (any_private(*stash_window_, piece)) return true;
   }
   return false;
 }

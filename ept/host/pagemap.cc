@@ -1,6 +1,7 @@
 #include "ept/host/pagemap.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -48,17 +49,23 @@ constexpr std::uint64_t kMapFile = std::uint64_t{1} << 61;
 constexpr std::uint64_t kMapSwapped = std::uint64_t{1} << 62;
 constexpr std::uint64_t kMapPresent = std::uint64_t{1} << 63;
 
-enum class Wanted { All, Private };
+enum class Wanted { All, Private, PrivateOfAnonymous };
 using Visit = std::function<void(const PageRun&)>;
 
+/// How many fork()s lie between the first process and this one.
+std::atomic<unsigned> g_generation{1};
+
 /// /proc/self/pagemap, opened once in a thread and kept; anew in a child of fork(), where what was inherited
-/// shows the parent's memory.
+/// shows the parent's memory. To ask for the process's number instead is a system call a scan.
 int pagemap_fd() {
-  thread_local pid_t owner = 0;
+  static const int kCounted =
+      ::pthread_atfork(nullptr, nullptr, [] { g_generation.fetch_add(1, std::memory_order_relaxed); });
+  thread_local unsigned generation = 0;
   thread_local UniqueFd fd;
-  if (owner != ::getpid()) {
+  const unsigned now = kCounted == 0 ? g_generation.load(std::memory_order_relaxed) : 0;
+  if (generation != now || now == 0) {
     fd = UniqueFd(::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
-    owner = ::getpid();
+    generation = now;
   }
   return fd.get();
 }
@@ -89,9 +96,10 @@ int scan_by_call(uvm::HvaRange range, Wanted wanted, const Visit& visit) {
   argument.region_count = regions.size();
   argument.category_any_of = kPresent | kSwapped;
   argument.return_mask = kPresent | kSwapped | kFile | kZeroPage | kHuge;
-  if (wanted == Wanted::Private) {
-    argument.category_inverted = kFile | kZeroPage;
-    argument.category_mask = kFile | kZeroPage;
+  if (wanted != Wanted::All) {
+    const std::uint64_t others = wanted == Wanted::Private ? kFile | kZeroPage : kZeroPage;
+    argument.category_inverted = others;
+    argument.category_mask = others;
     argument.return_mask = kPresent | kSwapped;
   }
   while (argument.start < argument.end) {
@@ -152,7 +160,7 @@ int scan_by_file(uvm::HvaRange range, Wanted wanted, const Visit& visit) {
     for (std::uint64_t i = 0; i < count; ++i, at += uvm::kPageSize) {
       const std::uint64_t kind = words[i] & (kMapFile | kMapSwapped | kMapPresent);
       if ((kind & (kMapPresent | kMapSwapped)) == 0) continue;
-      if (wanted == Wanted::Private && (kind & kMapFile) != 0) continue;
+      if (wanted != Wanted::All && (kind & kMapFile) != 0) continue;
       joiner.add(at, kind);
     }
   }
@@ -177,8 +185,9 @@ uvm::Status scan_pages(uvm::HvaRange range, const Visit& visit, PagemapSource so
   return scan(range, Wanted::All, visit, source);
 }
 
-uvm::Status scan_private_pages(uvm::HvaRange range, const Visit& visit, PagemapSource source) {
-  return scan(range, Wanted::Private, visit, source);
+uvm::Status scan_private_pages(uvm::HvaRange range, MappingOf of, const Visit& visit, PagemapSource source) {
+  const Wanted wanted = of == MappingOf::Anonymous ? Wanted::PrivateOfAnonymous : Wanted::Private;
+  return scan(range, wanted, visit, source);
 }
 
 }  // namespace ept::host

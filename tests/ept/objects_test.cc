@@ -96,6 +96,31 @@ TEST(Arena, HandsOutZerosAndTakesThemBack) {
   EXPECT_EQ(test::stored_byte(**arena, first.index), std::byte{0});
 }
 
+TEST(Pagemap, ZerosThatWereOnlyReadAreNotPrivate) {
+  constexpr std::uint64_t kCount = 64;
+  void* const memory =
+      ::mmap(nullptr, kCount * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(memory, MAP_FAILED);
+  ASSERT_EQ(::madvise(memory, kCount * kPage, MADV_NOHUGEPAGE), 0);
+  auto* const bytes = static_cast<volatile std::byte*>(memory);
+  for (const std::uint64_t i : {7U, 8U, 63U}) bytes[i * kPage] = std::byte{1};
+  const std::byte only_read = bytes[9 * kPage];
+  EXPECT_EQ(only_read, std::byte{0});
+  const auto range =
+      *uvm::HvaRange::from_size(uvm::Hva(reinterpret_cast<std::uint64_t>(memory)), kCount * kPage);
+  for (const MappingOf of : {MappingOf::Anonymous, MappingOf::File}) {
+    std::vector<std::uint64_t> found;
+    ASSERT_OK(scan_private_pages(range, of, [&](const PageRun& run) {
+      EXPECT_TRUE(is_private(run));
+      for (auto at = run.range.begin(); at < run.range.end(); at += kPage) {
+        found.push_back((at - range.begin()) / kPage);
+      }
+    }));
+    EXPECT_EQ(found, (std::vector<std::uint64_t>{7, 8, 63}));
+  }
+  ::munmap(memory, kCount * kPage);
+}
+
 TEST(Pagemap, BothSourcesFindTheSamePrivatePages) {
   const auto object = test::make_object(64);
   auto* memory = static_cast<std::byte*>(
@@ -109,7 +134,7 @@ TEST(Pagemap, BothSourcesFindTheSamePrivatePages) {
   for (const PagemapSource source : {PagemapSource::Best, PagemapSource::File}) {
     std::vector<std::uint64_t> found;
     ASSERT_OK(scan_private_pages(
-        range,
+        range, MappingOf::File,
         [&](const PageRun& run) {
           EXPECT_TRUE(is_private(run));
           for (std::uint64_t at = run.range.begin() - range.begin(); at < run.range.end() - range.begin();
