@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 
+#include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <string>
 
@@ -12,6 +14,8 @@ namespace ept::host {
 namespace {
 
 constexpr std::uint64_t kGrowth = 4096;  // pages: 16 MiB of address, nothing of memory
+constexpr std::uint64_t kPagesPerWord = 64;
+constexpr std::uint64_t kAllTaken = ~std::uint64_t{0};
 
 }  // namespace
 
@@ -30,18 +34,22 @@ uvm::Result<Arena*> Arena::of_process() {
 
 uvm::Result<uvm::Frame> Arena::allocate() {
   uvm::MutexLock lock(mutex_);
-  if (free_.empty()) {
+  while (full_ < taken_.size() && taken_[full_] == kAllTaken) ++full_;
+  if (full_ == taken_.size()) {
     const std::uint64_t grown = pages_ + kGrowth;
+    taken_.resize(grown / kPagesPerWord);
     if (::ftruncate(fd(), static_cast<off_t>(grown * uvm::kPageSize)) != 0) {
-      return uvm::Error::from_errno(errno, "arena: growing to " + std::to_string(grown) + " pages");
+      const int error = errno;
+      taken_.resize(pages_ / kPagesPerWord);
+      return uvm::Error::from_errno(error, "arena: growing to " + std::to_string(grown) + " pages");
     }
-    free_.reserve(grown);
-    for (std::uint64_t page = grown; page > pages_; --page) free_.push_back(page - 1);
     pages_ = grown;
   }
-  const std::uint64_t index = free_.back();
-  free_.pop_back();
-  return uvm::Frame{this, index};
+  // The lowest, so that pages of one moment lie together: neighbours are one host mapping.
+  const auto bit = static_cast<std::uint64_t>(std::countr_one(taken_[full_]));
+  taken_[full_] |= std::uint64_t{1} << bit;
+  ++used_;
+  return uvm::Frame{this, full_ * kPagesPerWord + bit};
 }
 
 void Arena::free(uvm::Frame frame) {
@@ -53,7 +61,10 @@ void Arena::free(uvm::Frame frame) {
     if (!write_page(frame.index, zeros)) return;  // better lost than handed out with old bytes
   }
   uvm::MutexLock lock(mutex_);
-  free_.push_back(frame.index);
+  const std::size_t word = frame.index / kPagesPerWord;
+  taken_[word] &= ~(std::uint64_t{1} << frame.index % kPagesPerWord);
+  full_ = std::min(full_, word);
+  --used_;
 }
 
 uvm::Status Arena::write_page(std::uint64_t index, std::span<const std::byte> page) const {
@@ -62,7 +73,7 @@ uvm::Status Arena::write_page(std::uint64_t index, std::span<const std::byte> pa
 
 std::uint64_t Arena::used() const {
   uvm::MutexLock lock(mutex_);
-  return pages_ - free_.size();
+  return used_;
 }
 
 uvm::Result<uvm::FrameRun> Arena::get(const uvm::PagerRequest& request) {

@@ -38,7 +38,9 @@ class Arena final : public Backing {
 
   mutable uvm::Mutex mutex_{uvm::LockRank::Leaf};
   std::uint64_t pages_ GUARDED_BY(mutex_) = 0;
-  std::vector<std::uint64_t> free_ GUARDED_BY(mutex_);
+  std::uint64_t used_ GUARDED_BY(mutex_) = 0;
+  std::vector<std::uint64_t> taken_ GUARDED_BY(mutex_);  // a bit a page
+  std::size_t full_ GUARDED_BY(mutex_) = 0;              // no page of the words before this one is free
 };
 
 }  // namespace ept::host
