@@ -1,7 +1,10 @@
 #include "uvm/amap.h"
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cassert>
+#include <new>
 
 namespace uvm {
 namespace {
@@ -24,50 +27,134 @@ void each_part(Chunks& chunks, SlotRange range, F&& visit) {
   }
 }
 
+/// Of a store's number, from 1 on, and an index. The index is a page number of a space or of a store.
+constexpr int kIndexBits = 48;
+constexpr std::uint64_t kIndexMask = (std::uint64_t{1} << kIndexBits) - 1;
+
 }  // namespace
+
+/// Anons by slot, each a word: which of the chunk's stores, and which frame of it. A chunk that several amaps
+/// hold does not change.
+class Amap::Chunk {
+ public:
+  std::atomic<std::uint32_t> references{1};
+
+  [[nodiscard]] std::uint32_t used() const { return used_; }
+  [[nodiscard]] bool has(std::size_t i) const { return words_[i] != 0; }
+  [[nodiscard]] std::optional<Anon> anon(std::size_t i) const {
+    const std::uint64_t word = words_[i];
+    if (word == 0) return std::nullopt;
+    return Anon({stores_[static_cast<std::size_t>(word >> kIndexBits) - 1], word & kIndexMask});
+  }
+  /// Memory for the store of the next set().
+  void make_room() {
+    if (stores_.size() < stores_.capacity()) return;
+    forget_unused_stores();
+    if (std::find(stores_.begin(), stores_.end(), nullptr) == stores_.end()) {
+      stores_.reserve(2 * stores_.size() + 2);
+    }
+  }
+  /// After make_room(). Lets go of nothing.
+  void set(std::size_t i, Anon anon) {
+    assert(anon.frame().index <= kIndexMask);
+    if (!has(i)) ++used_;
+    words_[i] = number_of(anon.frame().store) << kIndexBits | anon.frame().index;
+  }
+  void clear(std::size_t i) {
+    if (has(i)) --used_;
+    words_[i] = 0;
+  }
+  /// Lets go of some anons, which are in the words still.
+  void release(std::size_t first, std::size_t end, Pmap& pmap) const {
+    for (std::size_t i = first; i < end; ++i) {
+      if (has(i)) anon(i)->release(pmap);
+    }
+  }
+  /// Some of the anons in a chunk of their own, which holds them too.
+  [[nodiscard]] std::unique_ptr<Chunk> copy(std::size_t first, std::size_t end, Pmap& pmap) const {
+    auto own = std::make_unique<Chunk>();
+    own->stores_ = stores_;
+    for (std::size_t i = first; i < end; ++i) {
+      if (!has(i)) continue;
+      try {
+        anon(i)->reference();
+      } catch (const std::bad_alloc&) {
+        own->release(first, i, pmap);
+        throw;
+      }
+      own->words_[i] = words_[i];
+      ++own->used_;
+    }
+    return own;
+  }
+  [[nodiscard]] std::uint64_t bytes() const {
+    return sizeof(Chunk) + stores_.capacity() * sizeof(FrameStore*);
+  }
+
+ private:
+  [[nodiscard]] std::uint64_t number_of(FrameStore* store) {
+    auto at = std::find(stores_.begin(), stores_.end(), store);
+    if (at == stores_.end()) {
+      at = std::find(stores_.begin(), stores_.end(), nullptr);
+      if (at == stores_.end()) at = stores_.insert(at, store);
+      *at = store;
+    }
+    return static_cast<std::uint64_t>(at - stores_.begin()) + 1;
+  }
+  /// What no slot names may be gone.
+  void forget_unused_stores() {
+    std::vector<bool> named(stores_.size());
+    for (const std::uint64_t word : words_) {
+      if (word != 0) named[static_cast<std::size_t>(word >> kIndexBits) - 1] = true;
+    }
+    for (std::size_t i = 0; i < named.size(); ++i) {
+      if (!named[i]) stores_[i] = nullptr;
+    }
+  }
+
+  std::uint32_t used_ = 0;
+  std::array<std::uint64_t, kSlotsPerChunk> words_{};
+  std::vector<FrameStore*> stores_;  // null: a number that is free
+};
 
 Amap::~Amap() {
   assert(chunks_.empty() && "an amap ends without its anons");
 }
 
-Anon* Amap::find(std::uint64_t slot) const {
+std::optional<Anon> Amap::find(std::uint64_t slot) const {
   const auto at = chunks_.find(slot / kSlotsPerChunk);
-  return at == chunks_.end() ? nullptr : at->second->anons[index_in_chunk(slot)];
+  return at == chunks_.end() ? std::nullopt : at->second->anon(index_in_chunk(slot));
 }
 
 bool Amap::is_mine_alone(std::uint64_t slot) const {
   const auto at = chunks_.find(slot / kSlotsPerChunk);
   if (at == chunks_.end()) return false;
-  const Anon* anon = at->second->anons[index_in_chunk(slot)];
-  return anon != nullptr && at->second->references.load(std::memory_order_acquire) == 1 &&
-         anon->is_mine_alone();
+  const auto anon = at->second->anon(index_in_chunk(slot));
+  return anon && at->second->references.load(std::memory_order_acquire) == 1 && anon->is_mine_alone();
 }
 
 /// Replaces a chunk that other amaps hold by one of our own with the same anons.
 void Amap::unshare(Chunk*& chunk, Pmap& pmap) {
   if (chunk->references.load(std::memory_order_acquire) == 1) return;
-  auto* own = new Chunk;
-  own->anons = chunk->anons;
-  own->used = chunk->used;
-  for (Anon* anon : own->anons) {
-    if (anon != nullptr) anon->reference();
-  }
+  auto own = chunk->copy(0, kSlotsPerChunk, pmap);
   release_chunk(chunk, pmap);
-  chunk = own;
+  chunk = own.release();
 }
 
 void Amap::release_chunk(Chunk* chunk, Pmap& pmap) {
   if (chunk->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  for (Anon* anon : chunk->anons) {
-    if (anon != nullptr) anon->release(pmap);
-  }
+  chunk->release(0, kSlotsPerChunk, pmap);
   delete chunk;
 }
 
 void Amap::make_room(std::uint64_t slot, Pmap& pmap) {
   const std::uint64_t key = slot / kSlotsPerChunk;
-  if (const auto at = chunks_.find(key); at != chunks_.end()) return unshare(at->second, pmap);
+  if (const auto at = chunks_.find(key); at != chunks_.end()) {
+    unshare(at->second, pmap);
+    return at->second->make_room();
+  }
   auto chunk = std::make_unique<Chunk>();
+  chunk->make_room();
   chunks_.emplace(key, chunk.get());
   chunk.release();  // NOLINT(bugprone-unused-return-value): the map has it
 }
@@ -79,26 +166,20 @@ void Amap::make_room_to_drop(SlotRange range, Pmap& pmap) {
   });
 }
 
-void Amap::put(std::uint64_t slot, Anon* anon, Pmap& pmap) {
+void Amap::put(std::uint64_t slot, Anon anon, Pmap& pmap) {
   make_room(slot, pmap);
-  Chunk* const chunk = chunks_.find(slot / kSlotsPerChunk)->second;
-  Anon*& place = chunk->anons[index_in_chunk(slot)];
-  if (place != nullptr) {
-    place->release(pmap);
-  } else {
-    ++chunk->used;
-  }
-  place = anon;
+  Chunk& chunk = *chunks_.find(slot / kSlotsPerChunk)->second;
+  if (const auto old = chunk.anon(index_in_chunk(slot))) old->release(pmap);
+  chunk.set(index_in_chunk(slot), anon);
 }
 
 bool Amap::drop(std::uint64_t slot, Pmap& pmap) {
   const auto at = chunks_.find(slot / kSlotsPerChunk);
-  if (at == chunks_.end() || at->second->anons[index_in_chunk(slot)] == nullptr) return false;
+  if (at == chunks_.end() || !at->second->has(index_in_chunk(slot))) return false;
   unshare(at->second, pmap);
-  Anon*& place = at->second->anons[index_in_chunk(slot)];
-  place->release(pmap);
-  place = nullptr;
-  if (--at->second->used == 0) {
+  at->second->anon(index_in_chunk(slot))->release(pmap);
+  at->second->clear(index_in_chunk(slot));
+  if (at->second->used() == 0) {
     release_chunk(at->second, pmap);
     chunks_.erase(at);
   }
@@ -115,7 +196,7 @@ void Amap::drop_range(SlotRange range, Pmap& pmap) {
                 return true;
               }
               for (std::size_t i = first; i < end; ++i) {
-                const bool last_of_chunk = at->second->used == 1 && at->second->anons[i] != nullptr;
+                const bool last_of_chunk = at->second->used() == 1 && at->second->has(i);
                 drop(base + i, pmap);
                 if (last_of_chunk) break;
               }
@@ -127,7 +208,7 @@ std::optional<std::uint64_t> Amap::first_used(SlotRange range) const {
   std::optional<std::uint64_t> found;
   each_part(chunks_, range, [&](auto at, std::uint64_t base, std::size_t first, std::size_t end) {
     for (std::size_t i = first; i < end && !found; ++i) {
-      if (at->second->anons[i] != nullptr) found = base + i;
+      if (at->second->has(i)) found = base + i;
     }
     return !found;
   });
@@ -143,7 +224,7 @@ std::optional<std::uint64_t> Amap::last_used(SlotRange range) const {
     for (std::uint64_t slot = std::min(range.end, base + kSlotsPerChunk);
          slot > std::max(range.begin, base);) {
       --slot;
-      if (at->second->anons[index_in_chunk(slot)] != nullptr) return slot;
+      if (at->second->has(index_in_chunk(slot))) return slot;
     }
   }
   return std::nullopt;
@@ -153,10 +234,10 @@ std::uint64_t Amap::used(SlotRange range) const {
   std::uint64_t total = 0;
   each_part(chunks_, range, [&](auto at, std::uint64_t /*base*/, std::size_t first, std::size_t end) {
     if (first == 0 && end == kSlotsPerChunk) {
-      total += at->second->used;
+      total += at->second->used();
       return true;
     }
-    for (std::size_t i = first; i < end; ++i) total += at->second->anons[i] != nullptr ? 1U : 0U;
+    for (std::size_t i = first; i < end; ++i) total += at->second->has(i) ? 1U : 0U;
     return true;
   });
   return total;
@@ -172,7 +253,7 @@ std::shared_ptr<Amap> Amap::copy_without(SlotRange range, const std::vector<Slot
   // Nobody else knows the twin yet, so its lock need not be held.
   const auto fill = [&]() NO_THREAD_SAFETY_ANALYSIS {
     try {
-      twin->adopt(chunks_, range);
+      twin->adopt(chunks_, range, pmap);
       for (const SlotRange& part : left_out) twin->drop_range(part, pmap);
     } catch (const std::bad_alloc&) {
       twin->drop_range(kAllSlots, pmap);
@@ -183,31 +264,30 @@ std::shared_ptr<Amap> Amap::copy_without(SlotRange range, const std::vector<Slot
   return twin;
 }
 
-void Amap::adopt(const Chunks& chunks, SlotRange range) {
-  // Nobody else knows this amap yet, so its lock need not be held.
+void Amap::adopt(const Chunks& chunks, SlotRange range, Pmap& pmap) {
   each_part(chunks, range,
             [&](auto at, std::uint64_t /*base*/, std::size_t first, std::size_t end)
                 NO_THREAD_SAFETY_ANALYSIS {
                   if (first == 0 && end == kSlotsPerChunk) {
                     chunks_.emplace(at->first, at->second);
                     at->second->references.fetch_add(1, std::memory_order_relaxed);
+                    return true;
+                  }
+                  const auto place = chunks_.emplace(at->first, nullptr).first;
+                  std::unique_ptr<Chunk> part;
+                  try {
+                    part = at->second->copy(first, end, pmap);
+                  } catch (const std::bad_alloc&) {
+                    chunks_.erase(place);
+                    throw;
+                  }
+                  if (part->used() == 0) {
+                    chunks_.erase(place);
                   } else {
-                    adopt_part(at->first, *at->second, first, end);
+                    place->second = part.release();
                   }
                   return true;
                 });
-}
-
-void Amap::adopt_part(std::uint64_t key, const Chunk& chunk, std::size_t first, std::size_t end) {
-  auto own = std::make_unique<Chunk>();
-  std::copy(&chunk.anons[first], &chunk.anons[first] + (end - first), &own->anons[first]);
-  own->used = static_cast<std::uint32_t>(
-      std::count_if(own->anons.begin(), own->anons.end(), [](const Anon* anon) { return anon != nullptr; }));
-  if (own->used == 0) return;
-  chunks_.emplace(key, own.get());
-  for (Anon* anon : own.release()->anons) {
-    if (anon != nullptr) anon->reference();
-  }
 }
 
 void Amap::clear_busy(std::uint64_t slot) {
@@ -229,7 +309,7 @@ void Amap::wait_for_all() {
 std::uint64_t Amap::metadata_bytes() const {
   std::uint64_t bytes = sizeof(Amap);
   for (const auto& [key, chunk] : chunks_) {
-    bytes += sizeof(Chunk) + sizeof(Chunks::value_type) + 4 * sizeof(void*) + chunk->used * sizeof(Anon);
+    bytes += chunk->bytes() + sizeof(Chunks::value_type) + 4 * sizeof(void*);
   }
   return bytes;
 }

@@ -4,15 +4,14 @@
 // zeros, or a private page in place, which only the pmap knows). Slots come in chunks, made when one of their
 // slots is first filled: nothing is paid for what nobody touched. A copy shares the chunks and counts them;
 // the first change of a shared chunk makes it the amap's own. So a copy is O(chunks), and "may I write this
-// anon in place" asks for two counts: the chunk's and the anon's.
+// anon in place" asks for two counts: the chunk's and the anon's, which is seldom kept (extra_holders.h). A
+// slot is one word, its anon's frame, so a private page costs 8 bytes here.
 //
 // An amap knows the mappings that use it (rule D4). They are either one share group, where each sees what the
 // others write, or all of them still have needs_copy and the slots do not change; fork sees to that. A
 // mapping with needs_copy is therefore never looked at when it comes to invalidation.
 #pragma once
 
-#include <array>
-#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -51,15 +50,15 @@ class Amap {
   /// Held across look at a slot, decision and change; rank Amap.
   [[nodiscard]] Mutex& lock() RETURN_CAPABILITY(lock_) { return lock_; }
 
-  [[nodiscard]] Anon* find(std::uint64_t slot) const REQUIRES(lock_);
+  [[nodiscard]] std::optional<Anon> find(std::uint64_t slot) const REQUIRES(lock_);
   /// Whether the anon in `slot` is held by this amap's slot alone.
   [[nodiscard]] bool is_mine_alone(std::uint64_t slot) const REQUIRES(lock_);
   /// Room for put() and drop(): neither needs memory for this slot as long as the lock is held.
   void make_room(std::uint64_t slot, Pmap& pmap) REQUIRES(lock_);
   /// Room for drop_range(), as long as nobody copies the amap.
   void make_room_to_drop(SlotRange range, Pmap& pmap) REQUIRES(lock_);
-  /// Puts an anon into a slot, with the caller's reference to it; what was there is let go through `pmap`.
-  void put(std::uint64_t slot, Anon* anon, Pmap& pmap) REQUIRES(lock_);
+  /// Puts an anon into a slot, with the caller's hold on it; what was there is let go through `pmap`.
+  void put(std::uint64_t slot, Anon anon, Pmap& pmap) REQUIRES(lock_);
   /// Empties a slot; true when something was there.
   bool drop(std::uint64_t slot, Pmap& pmap) REQUIRES(lock_);
   /// Empties all slots of a range, kAllSlots without needing memory.
@@ -90,23 +89,18 @@ class Amap {
   void wait_for(std::uint64_t slot) EXCLUDES(lock_);
   void wait_for_all() EXCLUDES(lock_);
 
-  /// Bytes of host memory for the slots; a chunk that n amaps share counts in each.
+  /// Bytes of host memory for the slots; a chunk that n amaps share counts in each, and what counts holders
+  /// of an anon in none: it is the store's.
   [[nodiscard]] std::uint64_t metadata_bytes() const REQUIRES(lock_);
 
  private:
-  struct Chunk {
-    std::array<Anon*, kSlotsPerChunk> anons{};
-    std::uint32_t used = 0;
-    std::atomic<std::uint32_t> references{1};
-  };
+  class Chunk;
   using Chunks = std::map<std::uint64_t, Chunk*>;
 
   static void unshare(Chunk*& chunk, Pmap& pmap);
   static void release_chunk(Chunk* chunk, Pmap& pmap);
   /// For a new amap: takes part in the chunks of another one.
-  void adopt(const Chunks& chunks, SlotRange range) NO_THREAD_SAFETY_ANALYSIS;
-  void adopt_part(std::uint64_t key, const Chunk& chunk, std::size_t first,
-                  std::size_t end) NO_THREAD_SAFETY_ANALYSIS;
+  void adopt(const Chunks& chunks, SlotRange range, Pmap& pmap) NO_THREAD_SAFETY_ANALYSIS;
 
   mutable Mutex lock_{LockRank::Amap};
   Chunks chunks_ GUARDED_BY(lock_);  // by slot / kSlotsPerChunk

@@ -5,14 +5,13 @@
 
 namespace uvm {
 
-void Anon::release(Pmap& pmap) {
-  if (references_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+void Anon::release(Pmap& pmap) const {
+  if (frame_.store->extra_holders().remove(frame_.index)) return;
   if (Swap* swap = frame_.store->as_swap()) {
     swap->free({frame_.index}, 1);
   } else {
     pmap.release(frame_);
   }
-  delete this;
 }
 
 }  // namespace uvm

@@ -132,9 +132,9 @@ FaultFacts Fault::gather(const Entry& entry, const LockedAmap& amap) const {
   if (facts.has_object && !entry.is_private())
     return facts;  // no layer above the object: nothing to look for
   const std::uint64_t slot = entry.slot_of(page_);
-  if (const Anon* anon = amap.find(slot); anon != nullptr && anon->is_swapped()) {
+  if (const auto anon = amap.find(slot); anon && anon->is_swapped()) {
     facts.slot = SlotState::Swapped;
-  } else if (anon != nullptr) {
+  } else if (anon) {
     facts.slot = amap.is_mine_alone(slot) ? SlotState::Alone : SlotState::Borrowed;
   } else if (context_.pmap.harvest_page(page_)) {
     facts.slot = SlotState::InPlace;
@@ -245,8 +245,8 @@ Result<Fault::Next> Fault::use_anon(const Entry& entry, const LockedAmap& amap, 
   std::uint64_t pages = 1;
   const std::uint64_t most = std::min(kAnonCluster, (ahead.end() - page_) >> kPageShift);
   while (pages < most) {
-    const Anon* next = amap.find(slot + pages);
-    if (next == nullptr || next->frame() != first + pages || amap.is_busy(slot + pages)) break;
+    const auto next = amap.find(slot + pages);
+    if (!next || next->frame() != first + pages || amap.is_busy(slot + pages)) break;
     if ((slot_ == SlotState::Alone) != amap.is_mine_alone(slot + pages)) break;
     ++pages;
   }
@@ -389,7 +389,7 @@ GpaRange Fault::run_in_place(const Entry& entry, const LockedAmap& amap) const {
   if (kind_ != FaultKind::Plain || entry.advice == Advice::Random) return page;
   const GpaRange most = entry.range.intersection(cluster_of(page_));
   const auto belongs = [&](Gpa at) {
-    return amap.find(entry.slot_of(at)) == nullptr && !amap.is_busy(entry.slot_of(at));
+    return !amap.find(entry.slot_of(at)) && !amap.is_busy(entry.slot_of(at));
   };
   Gpa begin = page.begin();
   while (begin > most.begin() && belongs(begin - kPageSize)) begin = begin - kPageSize;

@@ -17,8 +17,8 @@ Status Fault::check_reach(const Entry& entry) const {
 }
 
 std::optional<Frame> Fault::private_frame(const Entry& entry, const LockedAmap& amap) const {
-  const Anon* anon = amap.find(entry.slot_of(page_));
-  return anon != nullptr ? anon->frame() : context_.pmap.harvest_page(page_);
+  const auto anon = amap.find(entry.slot_of(page_));
+  return anon ? anon->frame() : context_.pmap.harvest_page(page_);
 }
 
 Result<Fault::Next> Fault::visit(std::optional<Frame> frame) {

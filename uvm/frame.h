@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "uvm/extra_holders.h"
+
 namespace uvm {
 
 class Swap;
@@ -19,7 +21,17 @@ class FrameStore {
   virtual ~FrameStore() = default;
   [[nodiscard]] virtual std::string_view name() const = 0;
   /// The swap area that the frames are slots of; null: the bytes are in memory.
-  [[nodiscard]] virtual Swap* as_swap() { return nullptr; }
+  [[nodiscard]] Swap* as_swap() const { return swap_; }
+  /// For anons.
+  [[nodiscard]] ExtraHolders& extra_holders() { return extra_holders_; }
+
+ protected:
+  /// Of the swap area `self`.
+  explicit FrameStore(Swap* self) : swap_(self) {}
+
+ private:
+  Swap* const swap_ = nullptr;
+  ExtraHolders extra_holders_;
 };
 
 /// One page's worth of bytes: page number `index` of `store`. The store outlives every Frame that names it.

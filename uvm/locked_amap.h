@@ -37,8 +37,8 @@ class LockedAmap {
                   const std::function<void(Pmap&, GpaRange)>& found) const NO_THREAD_SAFETY_ANALYSIS {
     amap_->uses().each_place(*ObjectRange::from_size(ObjectOffset(slot << kPageShift), kPageSize), found);
   }
-  [[nodiscard]] Anon* find(std::uint64_t slot) const NO_THREAD_SAFETY_ANALYSIS {
-    return amap_ != nullptr ? amap_->find(slot) : nullptr;
+  [[nodiscard]] std::optional<Anon> find(std::uint64_t slot) const NO_THREAD_SAFETY_ANALYSIS {
+    return amap_ != nullptr ? amap_->find(slot) : std::nullopt;
   }
   [[nodiscard]] bool is_mine_alone(std::uint64_t slot) const NO_THREAD_SAFETY_ANALYSIS {
     return amap_ != nullptr && amap_->is_mine_alone(slot);
@@ -50,7 +50,7 @@ class LockedAmap {
     return amap_ != nullptr ? amap_->last_used(range) : std::nullopt;
   }
   void make_room(std::uint64_t slot, Pmap& pmap) NO_THREAD_SAFETY_ANALYSIS { amap_->make_room(slot, pmap); }
-  void put(std::uint64_t slot, Anon* anon, Pmap& pmap) NO_THREAD_SAFETY_ANALYSIS {
+  void put(std::uint64_t slot, Anon anon, Pmap& pmap) NO_THREAD_SAFETY_ANALYSIS {
     amap_->put(slot, anon, pmap);
   }
   void drop(std::uint64_t slot, Pmap& pmap) NO_THREAD_SAFETY_ANALYSIS {

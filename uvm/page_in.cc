@@ -8,7 +8,7 @@
 namespace uvm {
 
 PageIn::~PageIn() {
-  for (Anon* anon : anons_) anon->release(pmap_);
+  for (const Anon& anon : anons_) anon.release(pmap_);
 }
 
 void PageIn::choose(const Entry& entry, const LockedAmap& amap, Gpa page, GpaRange within) {
@@ -19,9 +19,9 @@ void PageIn::choose(const Entry& entry, const LockedAmap& amap, Gpa page, GpaRan
   // How far the slots of the amap and of the area go up together.
   const auto belongs = [&](Gpa at) {
     const std::uint64_t slot = entry.slot_of(at);
-    const Anon* anon = amap.find(slot);
+    const auto anon = amap.find(slot);
     const std::uint64_t expected = frame.index + ((at - page) >> kPageShift);  // wraps back below `page`
-    return anon != nullptr && anon->frame() == Frame{frame.store, expected} && !amap.is_busy(slot);
+    return anon && anon->frame() == Frame{frame.store, expected} && !amap.is_busy(slot);
   };
   Gpa begin = page;
   while (begin > most.begin() && belongs(begin - kPageSize)) begin = begin - kPageSize;
@@ -34,8 +34,9 @@ void PageIn::choose(const Entry& entry, const LockedAmap& amap, Gpa page, GpaRan
   anons_.reserve(range_.pages());
   for (std::uint64_t slot = slot_; slot < slot_ + range_.pages(); ++slot) {
     busy_.add(slot);
-    anons_.push_back(amap.find(slot));
-    anons_.back()->reference();
+    const Anon anon = *amap.find(slot);
+    anon.reference();
+    anons_.push_back(anon);
   }
 }
 
@@ -46,7 +47,7 @@ bool PageIn::is_for(const Entry& entry, Gpa page) const {
 void PageIn::only_wanted() {
   const std::uint64_t kept = index_of(wanted_);
   for (std::uint64_t i = 0; i < anons_.size(); ++i) {
-    if (i != kept) anons_[i]->release(pmap_);
+    if (i != kept) anons_[i].release(pmap_);
   }
   anons_.assign(1, anons_[kept]);
   busy_.keep_only(slot_ + kept);

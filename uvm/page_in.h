@@ -52,9 +52,9 @@ class PageIn {
   BusySlots busy_;
   Gpa wanted_;
   GpaRange range_;
-  std::uint64_t slot_ = 0;    // of range_.begin(), in the amap
-  Frame first_;               // of range_.begin(), in swap
-  std::vector<Anon*> anons_;  // of range_, each with a reference of ours: nobody frees what we read
+  std::uint64_t slot_ = 0;   // of range_.begin(), in the amap
+  Frame first_;              // of range_.begin(), in swap
+  std::vector<Anon> anons_;  // of range_, each with a hold of ours: nobody frees what we read
   std::vector<std::byte> bytes_;
 };
 

@@ -16,6 +16,14 @@ bool is_zero(std::span<const std::byte> bytes) {
 
 }  // namespace
 
+InPlace::InPlace(Pmap& pmap, GpaRange part) : begin_(part.begin()) {
+  pmap.harvest(part, [&](GpaRange run, Frame first) {
+    for (std::uint64_t i = 0; i < run.pages(); ++i) {
+      frames_[((run.begin() - begin_) >> kPageShift) + i] = first + i;
+    }
+  });
+}
+
 bool may_go(const Entry& entry, const LockedAmap& amap) {
   return entry.has_layer() && amap.exists() && (entry.needs_copy || !amap.is_shared(entry));
 }
@@ -104,13 +112,14 @@ void PageOut::choose_pages(const Entry& entry, const LockedAmap& amap, GpaRange 
   // Whoever opens or pins the part from here on looks at its pages after us, and waits for the busy ones.
   if (memory_.open.overlapping(part)) return;
   for (const GpaRange& free : unpinned(memory_.pins, part)) {
+    const InPlace there(memory_.pmap, free);
     for (Gpa page = free.begin(); page < free.end(); page += kPageSize) {
       Victim victim{page, entry.slot_of(page), amap.find(entry.slot_of(page)), {}};
       if (amap.is_busy(victim.slot)) continue;
-      if (victim.anon != nullptr) {
+      if (victim.anon) {
         if (victim.anon->is_swapped()) continue;
         victim.frame = victim.anon->frame();
-      } else if (const auto frame = memory_.pmap.harvest_page(page)) {
+      } else if (const auto frame = there.at(page)) {
         victim.frame = *frame;
       } else {
         continue;
@@ -126,14 +135,14 @@ Status PageOut::write(Batch& batch) {
   bytes_.resize(kClusterBytes);
   std::vector<Victim*> wanted;
   wanted.reserve(batch.victims.size());
-  for (Victim& victim : batch.victims) {
+  read(batch.victims);
+  const auto bytes_of = [&](std::size_t i) { return std::span(bytes_).subspan(i << kPageShift, kPageSize); };
+  for (std::size_t i = 0; i < batch.victims.size(); ++i) {
+    Victim& victim = batch.victims[i];
+    if (victim.is_lost || (batch.zeros_may_go && is_zero(bytes_of(i)))) continue;
     // Those that are left to write come one after the other.
-    const auto page = std::span(bytes_).subspan(wanted.size() << kPageShift, kPageSize);
-    if (!memory_.pmap.read(victim.frame, page)) {
-      victim.is_lost = true;  // unmapped, or moved by a fork, since
-      continue;
-    }
-    if (!batch.zeros_may_go || !is_zero(page)) wanted.push_back(&victim);
+    if (wanted.size() != i) std::ranges::copy(bytes_of(i), bytes_of(wanted.size()).begin());
+    wanted.push_back(&victim);
   }
   if (wanted.empty()) return ok();
   if (swap_ == nullptr) {
@@ -141,6 +150,23 @@ Status PageOut::write(Batch& batch) {
     return Error(ErrorKind::NoMemory, "there is no swap area");
   }
   return write_run(wanted, 0);
+}
+
+void PageOut::read(std::span<Victim> victims) {
+  for (std::size_t i = 0; i < victims.size();) {
+    std::size_t end = i + 1;
+    while (end < victims.size() && victims[end].frame == victims[i].frame + (end - i)) ++end;
+    const auto bytes = [&](std::size_t from, std::size_t to) {
+      return std::span(bytes_).subspan(from << kPageShift, (to - from) << kPageShift);
+    };
+    if (!memory_.pmap.read(victims[i].frame, bytes(i, end))) {
+      // Unmapped, or moved by a fork, since: some of them.
+      for (std::size_t one = i; one < end; ++one) {
+        victims[one].is_lost = !memory_.pmap.read(victims[one].frame, bytes(one, one + 1));
+      }
+    }
+    i = end;
+  }
 }
 
 Status PageOut::write_run(std::span<Victim* const> victims, std::size_t begin) {
@@ -163,38 +189,62 @@ Status PageOut::write_run(std::span<Victim* const> victims, std::size_t begin) {
 
 void PageOut::commit(Batch& batch) {
   const SharedLock lock(memory_.map.lock());
-  for (Victim& victim : batch.victims) {
-    const Entry* entry = memory_.map.find(victim.page);
-    if (victim.is_lost || entry == nullptr || entry->amap != batch.busy.amap()) continue;
-    LockedAmap amap(*entry);
-    if (!is_unchanged(*entry, amap, victim)) continue;
-    replace(amap, victim);
-    account_.remove(GpaRange::page_of(victim.page));
-    ++gone_;
+  for (std::span<Victim> rest = batch.victims; !rest.empty();) {
+    const Entry* entry = memory_.map.find(rest.front().page);
+    std::size_t count = 1;
+    while (entry != nullptr && count < rest.size() && entry->range.contains(rest[count].page)) ++count;
+    if (entry != nullptr && entry->amap == batch.busy.amap()) commit_part(*entry, rest.first(count));
+    rest = rest.subspan(count);
   }
+}
+
+void PageOut::commit_part(const Entry& entry, std::span<Victim> victims) {
+  LockedAmap amap(entry);
+  if (entry.needs_copy || !may_go(entry, amap)) return;
+  const InPlace there(memory_.pmap,
+                      *GpaRange::from_bounds(victims.front().page, victims.back().page + kPageSize));
+  const auto has_slot = [](const Victim& victim) { return victim.swapped || victim.anon; };
+  if (std::ranges::any_of(victims, has_slot)) {
+    // First, so that nothing has to be asked for once pages are on their way.
+    amap.make_room(entry.slot_of(victims.front().page), memory_.pmap);
+    amap.make_room(entry.slot_of(victims.back().page), memory_.pmap);
+  }
+  GpaRange gone;  // of pages in place
+  for (Victim& victim : victims) {
+    if (victim.is_lost || !is_unchanged(entry, amap, victim)) continue;
+    // An anon that others hold too is not written by anybody, so each of them may keep its bytes where it
+    // likes.
+    if (!victim.anon && !there.at(victim.page)) continue;
+    replace(amap, victim);
+    const GpaRange page = GpaRange::page_of(victim.page);
+    account_.remove(page);
+    ++gone_;
+    if (victim.anon) continue;
+    if (gone.end() != page.begin() || gone.empty()) {
+      if (!gone.empty()) memory_.pmap.discard(gone);
+      gone = page;
+    }
+    gone = *GpaRange::from_bounds(gone.begin(), page.end());
+  }
+  if (!gone.empty()) memory_.pmap.discard(gone);
 }
 
 bool PageOut::is_unchanged(const Entry& entry, const LockedAmap& amap, const Victim& victim) const {
-  if (entry.needs_copy || !may_go(entry, amap) || entry.slot_of(victim.page) != victim.slot) return false;
+  if (entry.slot_of(victim.page) != victim.slot) return false;
   // A pin that found the page before it became busy, or that takes private pages without a fault.
   if (memory_.pins.count_at(victim.page) != 0) return false;
-  if (amap.find(victim.slot) != victim.anon) return false;
-  // An anon that others hold too is not written by anybody, so each of them may keep its bytes where it
-  // likes.
-  return victim.anon != nullptr || memory_.pmap.harvest_page(victim.page).has_value();
+  return amap.find(victim.slot) == victim.anon;
 }
 
+/// There is room in the slots.
 void PageOut::replace(LockedAmap& amap, Victim& victim) {
   if (victim.swapped) {
-    amap.make_room(victim.slot, memory_.pmap);
-    amap.put(victim.slot, Anon::create(*victim.swapped), memory_.pmap);
+    amap.put(victim.slot, Anon(*victim.swapped), memory_.pmap);
     victim.swapped.reset();  // the anon's
     ++written_;
-  } else if (victim.anon != nullptr) {
-    amap.make_room(victim.slot, memory_.pmap);
+  } else if (victim.anon) {
     amap.drop(victim.slot, memory_.pmap);
   }
-  if (victim.anon == nullptr) memory_.pmap.discard(GpaRange::page_of(victim.page));
 }
 
 void PageOut::free_unused(Batch& batch) {

@@ -1,6 +1,7 @@
 // One cluster on its way to swap.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -20,7 +21,19 @@ namespace uvm {
 /// The parts of a range that no pin holds, ascending.
 [[nodiscard]] std::vector<GpaRange> unpinned(const PinTable& pins, GpaRange range);
 
-/// Used once, by one thread, without locks.
+/// The pages in place of a part of one cluster, found with one look.
+class InPlace {
+ public:
+  InPlace(Pmap& pmap, GpaRange part);
+  [[nodiscard]] std::optional<Frame> at(Gpa page) const { return frames_[(page - begin_) >> kPageShift]; }
+
+ private:
+  const Gpa begin_;
+  std::array<std::optional<Frame>, kClusterPages> frames_;
+};
+
+/// Used once, by one thread, without locks. What asks the pmap does so for runs of pages: each call of it may
+/// be several system calls, which cost more than a page's bytes.
 class PageOut {
  public:
   /// `swap` null: only pages of zeros go. `account` is told which pages are gone.
@@ -39,7 +52,7 @@ class PageOut {
   struct Victim {
     Gpa page;
     std::uint64_t slot = 0;
-    Anon* anon = nullptr;  // null: private in place
+    std::optional<Anon> anon;  // none: private in place
     Frame frame;
     std::optional<Frame> swapped = {};  // where the bytes are; none: zeros
     bool is_lost = false;               // its bytes are not known, or not written: it stays
@@ -58,11 +71,14 @@ class PageOut {
   [[nodiscard]] std::optional<Batch> choose(GpaRange part);
   void choose_pages(const Entry& entry, const LockedAmap& amap, GpaRange part, Batch& batch);
   [[nodiscard]] Status write(Batch& batch);
+  /// The bytes of victims[i] are page i of bytes_ afterwards, unless it is lost.
+  void read(std::span<Victim> victims);
   /// Writes the bytes of `victims`, which are in bytes_ from page `begin` on, as one run of slots, or as
   /// shorter ones when swap has no run that long.
   [[nodiscard]] Status write_run(std::span<Victim* const> victims, std::size_t begin);
   /// Puts swap slots, or nothing, in the place of what is still as it was chosen.
   void commit(Batch& batch);
+  void commit_part(const Entry& entry, std::span<Victim> victims);
   [[nodiscard]] bool is_unchanged(const Entry& entry, const LockedAmap& amap, const Victim& victim) const;
   void replace(LockedAmap& amap, Victim& victim);
   /// Slots that were written and that no anon names.

@@ -14,7 +14,7 @@ namespace {
 bool is_in_place(const Entry& entry, Gpa page, Pmap& pmap) {
   if (!entry.has_layer() || entry.needs_copy) return false;
   const LockedAmap amap(entry);
-  return amap.find(entry.slot_of(page)) == nullptr && !amap.is_shared(entry) && pmap.harvest_page(page);
+  return !amap.find(entry.slot_of(page)) && !amap.is_shared(entry) && pmap.harvest_page(page);
 }
 
 }  // namespace

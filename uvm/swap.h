@@ -29,6 +29,7 @@ struct SwapUsage {
 /// locked, so it neither sleeps nor does I/O, and takes locks of rank Leaf only.
 class Swap : public FrameStore {
  public:
+  Swap() : FrameStore(this) {}
   /// Stores whole pages in as many consecutive free slots, all or nothing, and says which the first is.
   /// Errors: NoMemory (no run of that many free slots: the caller tries fewer), PagerIo (nothing was stored).
   [[nodiscard]] virtual Result<SwapSlot> write(std::span<const std::byte> pages) = 0;
@@ -42,8 +43,6 @@ class Swap : public FrameStore {
   virtual void free(SwapSlot first, std::uint64_t pages) = 0;
 
   [[nodiscard]] virtual SwapUsage usage() const = 0;
-
-  [[nodiscard]] Swap* as_swap() final { return this; }
 };
 
 }  // namespace uvm

@@ -25,6 +25,11 @@ void SimCpu::flush(std::optional<std::uint64_t> page) {
   }
 }
 
+bool SimCpu::caches(Gpa page) {
+  const MutexLock lock(lock_);
+  return tlb_.count(page.page()) != 0;
+}
+
 bool SimCpu::holds(const std::byte* bytes) {
   const MutexLock lock(lock_);
   for (const auto& [page, cached] : tlb_) {

@@ -149,6 +149,9 @@ class SimCpu {
   [[nodiscard]] uvm::Result<std::uint64_t> load(uvm::Gpa from);
   [[nodiscard]] uvm::Status store(uvm::Gpa to, std::uint64_t value);
 
+  /// Whether it would access the page without looking at the tables.
+  [[nodiscard]] bool caches(uvm::Gpa page);
+
   /// Faults that reached the space.
   [[nodiscard]] std::uint64_t events() const { return events_; }
 

@@ -2,6 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "tests/support/alloc_fault.h"
+#include "tests/support/fake_swap.h"
 #include "tests/uvm/fixture.h"
 
 namespace uvm {
@@ -13,7 +19,7 @@ class AmapTest : public ::testing::Test {
     const MutexLock lock(amap->lock());
     amap->drop_range({0, ~std::uint64_t{0}}, mmu);
   }
-  Anon* anon() { return Anon::create(mmu.promote({Gpa(0), std::nullopt, Placement::Shareable}).value()); }
+  Anon anon() { return Anon(mmu.promote({Gpa(0), std::nullopt, Placement::Shareable}).value()); }
 
   test::SimArena arena;
   test::SimMmu mmu{1 << 20, &arena};
@@ -22,8 +28,8 @@ class AmapTest : public ::testing::Test {
 
 TEST_F(AmapTest, HoldsAnonsInSlots) {
   const MutexLock lock(amap->lock());
-  EXPECT_EQ(amap->find(7), nullptr);
-  Anon* a = anon();
+  EXPECT_FALSE(amap->find(7));
+  const Anon a = anon();
   amap->put(7, a, mmu);
   EXPECT_EQ(amap->find(7), a);
   EXPECT_TRUE(amap->is_mine_alone(7));
@@ -69,10 +75,9 @@ TEST_F(AmapTest, DropsRanges) {
 
 TEST_F(AmapTest, ACopySharesUntilOneChanges) {
   std::shared_ptr<Amap> twin;
-  Anon* first = nullptr;
+  const Anon first = anon();
   {
     const MutexLock lock(amap->lock());
-    first = anon();
     amap->put(0, first, mmu);
     amap->put(1, anon(), mmu);
     amap->put(kSlotsPerChunk, anon(), mmu);
@@ -109,7 +114,7 @@ TEST_F(AmapTest, ACopyOfAPartHoldsThePart) {
   }
   const MutexLock lock(twin->lock());
   EXPECT_EQ(twin->used({0, kSlotsPerChunk}), 2U);
-  EXPECT_EQ(twin->find(3), nullptr);
+  EXPECT_FALSE(twin->find(3));
   twin->drop_range({0, 10}, mmu);
 }
 
@@ -119,6 +124,70 @@ TEST_F(AmapTest, AnUntouchedTerabyteCostsNothing) {
   EXPECT_LT(empty, 512U);
   amap->put((std::uint64_t{1} << 40) / test::kPage, anon(), mmu);
   EXPECT_LT(amap->metadata_bytes() - empty, 8 * kSlotsPerChunk + 512);
+}
+
+TEST_F(AmapTest, AFullChunkCostsNoMoreThanItsSlots) {
+  const MutexLock lock(amap->lock());
+  amap->put(0, anon(), mmu);
+  const std::uint64_t one = amap->metadata_bytes();
+  for (std::uint64_t slot = 1; slot < kSlotsPerChunk; ++slot) amap->put(slot, anon(), mmu);
+  EXPECT_EQ(amap->metadata_bytes(), one);
+}
+
+TEST_F(AmapTest, OneChunkNamesFramesOfManyStores) {
+  const MutexLock lock(amap->lock());
+  constexpr std::uint64_t kStores = 40;
+  std::vector<std::unique_ptr<test::FakeSwap>> areas;
+  const std::vector<std::byte> bytes(test::kPage);
+  std::vector<Frame> frames;
+  for (std::uint64_t slot = 0; slot < kStores; ++slot) {
+    areas.push_back(std::make_unique<test::FakeSwap>());
+    // Index 0 and others, so that neither part of a name is all there is to it.
+    if (slot % 2 == 1) {
+      EXPECT_TRUE(areas.back()->write(bytes));
+    }
+    frames.push_back({areas.back().get(), areas.back()->write(bytes)->number});
+    amap->put(slot, Anon(frames.back()), mmu);
+  }
+  for (std::uint64_t slot = 0; slot < kStores; ++slot) EXPECT_EQ(amap->find(slot)->frame(), frames[slot]);
+  const std::uint64_t before = amap->metadata_bytes();
+  // Stores that come and go leave nothing in the chunk.
+  for (int round = 0; round < 1000; ++round) {
+    test::FakeSwap area;
+    amap->put(kStores, Anon({&area, area.write(bytes)->number}), mmu);
+    EXPECT_TRUE(amap->drop(kStores, mmu));
+  }
+  EXPECT_LE(amap->metadata_bytes(), before + 2 * kStores * sizeof(void*));
+  for (std::uint64_t slot = 0; slot < kStores; ++slot) EXPECT_EQ(amap->find(slot)->frame(), frames[slot]);
+  amap->drop_range(kAllSlots, mmu);
+  for (std::uint64_t slot = 1; slot < kStores; slot += 2) areas[slot]->free({0}, 1);
+}
+
+TEST_F(AmapTest, ACopyThatFindsNoMemoryHoldsNothing) {
+  {
+    const MutexLock lock(amap->lock());
+    for (std::uint64_t slot = 0; slot < 10; ++slot) amap->put(slot, anon(), mmu);
+  }
+  for (std::uint64_t n = 1;; ++n) {
+    std::shared_ptr<Amap> twin;
+    {
+      const MutexLock lock(amap->lock());
+      const test::AllocFault fault(n);
+      try {
+        twin = amap->copy({2, 8}, mmu);
+      } catch (const std::bad_alloc&) {
+      }
+    }
+    if (twin) {
+      const MutexLock lock(twin->lock());
+      twin->drop_range(kAllSlots, mmu);
+      EXPECT_GT(n, 4U) << "the counts of holders are memory too";
+      break;
+    }
+    const MutexLock lock(amap->lock());
+    for (std::uint64_t slot = 0; slot < 10; ++slot) EXPECT_TRUE(amap->is_mine_alone(slot)) << slot;
+  }
+  EXPECT_EQ(arena.live(), 10U);
 }
 
 }  // namespace
