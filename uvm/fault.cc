@@ -328,9 +328,12 @@ Result<Fault::Next> Fault::page_in(const Entry& entry, LockedAmap& amap, const F
   if (!page_in_) {
     const bool alone = entry.advice == Advice::Random;
     page_in_.emplace(context_.pmap);
-    page_in_->choose(entry, amap, page_, alone ? GpaRange::page_of(page_) : cluster_of(page_));
+    page_in_->choose(entry, amap, page_,
+                     alone ? GpaRange::page_of(page_) : context_.reclaim.read_ahead(page_));
     return Next::ReadSwap;
   }
+  // There is room; this makes it in the queues, before the pages are there.
+  if (limited_) static_cast<void>(context_.reclaim.take(room_, page_in_->range()));
   UVMM_TRY(const GpaRange in, page_in_->finish(entry, amap, plan));
   if (limited_ && !in.empty()) context_.reclaim.add(in, room_);
   count(context_.counters.paged_in, in.pages());

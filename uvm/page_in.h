@@ -28,6 +28,7 @@ class PageIn {
   void choose(const Entry& entry, const LockedAmap& amap, Gpa page, GpaRange within);
   /// Whether `page` of the entry is (still) what this one brings in.
   [[nodiscard]] bool is_for(const Entry& entry, Gpa page) const;
+  [[nodiscard]] GpaRange range() const { return range_; }
   /// Pages; only_wanted() leaves the one that was asked for.
   [[nodiscard]] std::uint64_t pages() const { return anons_.size(); }
   void only_wanted();

@@ -13,6 +13,9 @@ namespace {
 
 /// Pages a fault without room reclaims at least: the next ones find some.
 constexpr std::uint64_t kBatch = 2 * kClusterPages;
+/// Clusters read at once where memory is used in order: an event and the change of all translations that
+/// comes with it cost as much as the input of two.
+constexpr std::uint64_t kReadAhead = 4;
 /// Clusters hidden at once: the inactive queue grows over several calls.
 constexpr int kHiddenAtOnce = 4;
 /// Clusters in a row whose write may fail before a pass gives up.
@@ -88,6 +91,17 @@ void Reclaim::remove(GpaRange range) {
 void Reclaim::use(Gpa page) {
   const MutexLock lock(lock_);
   if (queue_.use(page)) ++counts_.refaults;
+}
+
+GpaRange Reclaim::read_ahead(Gpa page) const {
+  const GpaRange cluster = cluster_of(page);
+  if (page != cluster.begin() || page.value() == 0) return cluster;
+  const MutexLock lock(lock_);
+  // Of what is in memory no more than a small part goes for a guess.
+  const std::uint64_t most = std::min(kReadAhead, limit_.bytes / kPageSize / 32 / kClusterPages);
+  if (most <= 1 || !queue_.has(page - kPageSize)) return cluster;
+  const std::uint64_t bytes = std::min(most * kClusterBytes, kAddressLimit - page.value());
+  return GpaRange::from_size(page, bytes).value_or(cluster);
 }
 
 bool Reclaim::looks_ahead(Gpa page) const {

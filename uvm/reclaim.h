@@ -123,6 +123,8 @@ class Reclaim {
   void remove(GpaRange range);
   /// A page was found in memory without translation.
   void use(Gpa page);
+  /// What to read with `page`, which is in swap: its cluster, and when memory is used in order the next ones.
+  [[nodiscard]] GpaRange read_ahead(Gpa page) const;
   /// Whether zeros should be made ahead of `page`: there is plenty, or the page before it is there.
   [[nodiscard]] bool looks_ahead(Gpa page) const;
 

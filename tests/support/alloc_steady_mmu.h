@@ -44,6 +44,14 @@ class SteadyMmu : public SimMmu {
       found(run, first);
     });
   }
+  [[nodiscard]] uvm::Status fill(uvm::GpaRange range, std::span<const std::byte> bytes) override {
+    const AllocPause pause;
+    return SimMmu::fill(range, bytes);
+  }
+  [[nodiscard]] uvm::Status read(uvm::Frame first, std::span<std::byte> to) const override {
+    const AllocPause pause;
+    return SimMmu::read(first, to);
+  }
   [[nodiscard]] std::span<std::byte> bytes(uvm::GpaRange range) override {
     const AllocPause pause;
     return SimMmu::bytes(range);
