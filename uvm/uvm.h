@@ -13,6 +13,15 @@
 //                   |     too                      |     there is no object: zeros |
 //                   +------------------------------+------------------------------+
 //
+// Words. A FRAME is a page's bytes, by name and wherever they are. A TRANSLATION lets vCPUs reach a frame at
+// an address; the PMAP holds them. To PROMOTE is to make a private page, copied or of zeros. A private page
+// usually stays IN PLACE, usable at one address of one space; one that must be usable elsewhere, or went to
+// swap, is an ANON, and an AMAP says which anon is at which page of a mapping (ENTRY). A fork copies neither:
+// both sides keep the amap and NEEDS_COPY, a promise to take a copy of it before the first write. A SHARE
+// GROUP is the opposite, mappings that want to see each other's writes. To WIRE a page is to prepare it so
+// that nothing has to move it; a PIN is the record of wired pages by somebody (a device) who goes on using
+// them. To CLIP is to cut an entry in two where an operation begins or ends.
+//
 // The host helps: a private mapping is entered whole, the host fills zeros and breaks copy-on-write while the
 // guest runs, and uvm asks (harvest) which pages became private only when it has to know.
 //
@@ -37,9 +46,10 @@
 //        a fork, of this space or of one that shares the memory, copies what is pinned instead of sharing it.
 //   D9   one cause, one ErrorKind; the message names the space, the range and the reason.
 //   D10  reading changes nothing: no clipping, no amap, no needs_copy (but what is in swap comes into
-//   memory). D11  needs_copy laziness, a version check after every sleep, unmap before references are
-//   dropped, a
-//        promotion is kept when a later step fails.
+//        memory).
+//   D11  what NetBSD does well stays: amaps are copied late, the map's version is checked after every sleep,
+//        pages are unmapped before references to them are dropped, a promotion is kept when a later step
+//        fails.
 // Not every object can keep its pages (Tenure, pager.h): a file's can be cut off by others. A pin copies what
 // it finds of such an object in a private mapping, and drop_lost() makes faults of what went. A device has
 // none, and refuses. A wiring fault alone only prepares a page; a Pin makes one for each page and holds what
@@ -55,14 +65,17 @@
 // Wiring the space as a whole (mlockall) is a list of pins, and more with every map(): what failed in the
 // middle undoes its own pins and nobody else's. NetBSD's test for that has been inverted for 25 years.
 //
-// Locks, outermost first (base/lock.h checks the order at run time): map, amap, object, pmap; the
-// maps of two spaces only as an ExclusivePair. A fault holds
-// the map shared. Pins and open accesses are recorded under the map lock and kept under a leaf lock, so that
-// whoever is about to move pages finds them. Pagers, swap and Pmap::update() are called without any of them.
+// Locks, outermost first (base/lock.h checks the order at run time): map, amap, object, pmap; the maps of two
+// spaces only as an ExclusivePair. A fault holds the map shared. Pins and open accesses are recorded under the
+// map lock and kept under a leaf lock, so that whoever is about to move pages finds them. Pagers, swap and
+// Pmap::update() are called without any of them.
 //
 // A space can have a memory limit (reclaim.h). Then the host is left nothing: every private page is counted
 // before it exists, pages that are not missed while hidden go to a swap area in clusters, and faults bring
 // them back. Nothing else changes, and a space without limit pays nothing for it.
+//
+// What it costs in host memory: an entry a few hundred bytes, a private page in place nothing, an anon the 8
+// bytes of its slot (and 4 more while amaps that have gone apart hold it), whatever the size of the space.
 //
 // Memory of the host's that runs out is an error like others (NoMemory) and leaves everything as it was: what
 // an operation needs is allocated before it changes anything, std::bad_alloc ends at the public functions,
@@ -75,9 +88,9 @@
 // and never waits for anything but locks, pagers and swap.
 //
 // Read in this order: protection.h, frame.h, pager.h and pmap.h (the contracts), map_request.h and space.h
-// (the operations), entry.h, map.h, amap.h, object.h (the structures), fault_plan.h (the table), fault.h (the
-// driver), promote.h, space_fork.h, access.h, pin_table.h, wire.h, pin.h; then reclaim.h, swap.h,
-// page_queue.h, page_out.h, page_in.h.
+// (the operations), entry.h, map.h, amap.h, anon.h, object.h (the structures), fault_plan.h (the table),
+// fault.h (the driver), promote.h, space_fork.h, access.h, pin_table.h, wire.h, pin.h; then reclaim.h,
+// swap.h, page_queue.h, page_out.h, page_in.h.
 #pragma once
 
 #include "uvm/access.h"
