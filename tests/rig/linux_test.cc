@@ -2,74 +2,26 @@
 // Linux.
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
 
+#include "tests/rig/linux_guest_fixture.h"
 #include "tests/support/process.h"
-#include "vmm/kvm/probe.h"
 
 namespace {
 
 namespace fs = std::filesystem;
+using test::asset;
 using test::run_process;
-
-constexpr const char* kReached = "uvmm-guest: init reached";
-
-std::string asset(const std::string& name) {
-  return std::string(UVMM_BUILD_DIR) + "/../guest/" + name;
-}
 
 std::string slurp(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-/// A guest and what became of it.
-class Linux : public testing::Test {
- protected:
-  static void SetUpTestSuite() {
-    folder_ = fs::temp_directory_path() / "uvmm-rig-test";
-    fs::create_directories(folder_);
-    // The shared file system of the rig is slow; what every test reads is copied once.
-    for (const char* name : {"vmlinuz", "initramfs.cpio.gz"}) {
-      fs::copy_file(asset(name), folder_ / name, fs::copy_options::overwrite_existing);
-    }
-  }
-  static void TearDownTestSuite() { fs::remove_all(folder_); }
-
-  void SetUp() override {
-    const auto verdict = vmm::kvm::can_boot_linux();
-    if (!verdict.possible) GTEST_SKIP() << verdict.reason;
-  }
-
-  static std::string file(const std::string& name) { return (folder_ / name).string(); }
-
-  /// `uvmm run` with the given kernel, one vCPU and 256 MiB, unless `more` says otherwise; `words` go to the
-  /// guest.
-  static test::ProcessResult boot(const std::string& words, const std::vector<std::string>& more = {},
-                                  const test::ProcessOptions& options = {}) {
-    std::vector<std::string> arguments = {
-        std::string(UVMM_BUILD_DIR) + "/uvmm", "run", "-i", file("initramfs.cpio.gz"), "-p",
-        "console=ttyS0 panic=-1 " + words};
-    if (std::find(more.begin(), more.end(), "-k") == more.end()) {
-      arguments.insert(arguments.end(), {"-k", file("vmlinuz")});
-    }
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    return run_process(arguments, options);
-  }
-
-  /// The guest got to user space, said `expected`, and ended well.
-  static void expect_good(const test::ProcessResult& result, const std::string& expected) {
-    EXPECT_EQ(result.status, 0) << result.err << "\n" << result.out;
-    EXPECT_NE(result.out.find(kReached), std::string::npos) << result.out;
-    EXPECT_NE(result.out.find(expected), std::string::npos) << result.out;
-  }
-
-  static inline fs::path folder_;
-};
+class Linux : public test::LinuxGuest {};
 
 TEST_F(Linux, BootsToUserspaceAndPowersOff) {
   const auto before = slurp(file("vmlinuz"));
