@@ -319,6 +319,7 @@ void Loader::discard(uvm::GpaRange range) {
     if (!attempt([&] { return discard_piece(piece); })) close(piece);
     discard_stash(piece.range);
   }
+  if (steady_.can_assign()) steady_.erase(range);
 }
 
 void Loader::discard_stash(uvm::GpaRange range) {
@@ -379,9 +380,13 @@ uvm::Status Loader::stash_page(uvm::Gpa page, std::span<const std::byte> bytes) 
   return copy_bytes(stash_window_->bytes(range), bytes, range);
 }
 
+bool Loader::may_copy(uvm::GpaRange range) const {
+  return range.size() < kMoveFrom && !steady_.first_in(range);
+}
+
 uvm::Status Loader::bring_back(uvm::GpaRange range, const Shown& from, const Shown& to) {
   UVMM_CHECK(prepare(range));
-  if (from.guard == Guard::Armed && from.same_memory(to) && watched(to) && range.size() < kMoveFrom) {
+  if (from.guard == Guard::Armed && from.same_memory(to) && watched(to) && may_copy(range)) {
     UVMM_CHECK(uffd_->copy(hva(range), stash_window_->bytes(range).data(), host::Wake::No));
     (void)stash_window_->drop_pages(range);
     if (to.guard == Guard::ReadOnly) {
@@ -448,6 +453,11 @@ uvm::Status Loader::settle(uvm::GpaRange range) {
       UVMM_CHECK(convert_stashed(run, kSettled));
     }
   }
+  if (!steady_.can_assign()) {
+    return uvm::Error(uvm::ErrorKind::NoMemory,
+                      "guest range " + uvm::to_string(range) + ": no memory to note that its pages stay");
+  }
+  steady_.assign(range, {});
   return uvm::ok();
 }
 
@@ -499,7 +509,7 @@ void Loader::wake(uvm::GpaRange range) const {
 
 std::uint64_t Loader::bytes() const {
   constexpr std::uint64_t kNode = 48 + sizeof(Run);  // a red-black node and its payload
-  return (runs_.room() + stash_.room()) * kNode;
+  return (runs_.room() + stash_.room() + steady_.room()) * kNode;
 }
 
 }  // namespace ept

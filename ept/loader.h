@@ -68,6 +68,12 @@ struct Shown {
   friend bool operator==(const Shown&, const Shown&) = default;
 };
 
+/// A mark of a range in a RunMap.
+struct Steady {
+  [[nodiscard]] Steady advanced(std::uint64_t /*pages*/) const { return {}; }
+  friend bool operator==(const Steady&, const Steady&) = default;
+};
+
 /// The window of one space, the userfaultfd that watches it, and the stash: a second area of the same size
 /// where private pages wait that the window does not show (their translation was removed, or other frames
 /// were entered over them). Not thread-safe; the pmap's lock covers it.
@@ -110,7 +116,9 @@ class Loader {
   /// Like arm, private pages are freed, and nothing of the backings is held any more.
   void discard(uvm::GpaRange range);
   /// Moves private pages out of mappings of files that others can cut. To bound the host mappings it takes,
-  /// their neighbours in 64 KiB become private with them where that is possible. Errors: NoMemory, PagerIo.
+  /// their neighbours in 64 KiB become private with them where that is possible. From now on the private
+  /// pages of the range are the same physical ones, in view or not, as long as they are not freed: a device
+  /// may have their addresses. Errors: NoMemory, PagerIo.
   [[nodiscard]] uvm::Status settle(uvm::GpaRange range);
   /// Frees private pages of the range and leaves the rest as it is; settled ones must be out of view.
   void free_private(uvm::GpaRange range);
@@ -195,6 +203,8 @@ class Loader {
   [[nodiscard]] std::vector<uvm::GpaRange> stashed(uvm::GpaRange range) const;
   [[nodiscard]] bool any_private_in_view(uvm::GpaRange range) const;
   [[nodiscard]] bool any_stashed(uvm::GpaRange range) const;
+  /// Whether what comes back into view may be a copy of what went.
+  [[nodiscard]] bool may_copy(uvm::GpaRange range) const;
 
   // On the heap: the event source keeps a reference to the userfaultfd while the loader is moved into place.
   std::unique_ptr<host::Window> window_;
@@ -208,6 +218,10 @@ class Loader {
   // What of the stash is mapped, as what. Pages of it that are private are the ones kept out of view: the
   // window is Armed or SharedFile wherever there is one, or Present without a page there.
   RunMap<Shown> stash_;
+  // Was settled: pages that come back into view are moved there, never copied. Nobody says when a device lets
+  // go of them, so it stays noted until they are discarded; it costs host mappings only where single pages
+  // are hidden and shown again.
+  RunMap<Steady> steady_;
 };
 
 }  // namespace ept
