@@ -6,8 +6,9 @@
 // page, slots), swap/swap.h (where pages go that a memory limit leaves no room for), devices/devices.h (a
 // device's contract), debug/debug.h (what a debugger does to a machine), gdb/gdb.h (how it asks for it),
 // pins/pins.h (guest memory for device processes), virtio/virtio.h and vhost_user/vhost_user.h (devices whose
-// queues other processes serve), snapshot/snapshot.h and machine/checkpoints.h (a machine's state, saved and
-// brought back), cli/cli.h (words to configuration), log.h (the only logger).
+// queues other processes serve), control/control.h (forks and snapshots for other processes),
+// snapshot/snapshot.h and machine/checkpoints.h (a machine's state, saved and brought back), cli/cli.h (words
+// to configuration), log.h (the only logger).
 //
 // Who may know whom
 //   cli → machine → {vhost_user → virtio → devices, debug, gdb, kvm, snapshot}; snapshot → {devices, kvm};
@@ -25,6 +26,7 @@
 //   - With --gdb, the debugger's (gdb/server.h): its sockets, and all that it asks of the machine.
 //   - With --pin-socket, the device processes' (pins/server.h).
 //   - With --vhost-user-blk and -fs, one for each device (vhost_user/device.h).
+//   - With a control socket, its own (control/server.h), which pauses vCPUs and takes images of the machine.
 //   - With a memory limit, one that moves pages to swap before it is reached (machine/reclaim_thread.h).
 //   Devices are entered from every vCPU thread and from the I/O thread, and guard their registers themselves.
 //   The order of locks is uvm/base/lock.h's LockRank: machine, bus, device, then the VM system's own.

@@ -9,6 +9,7 @@
 #include "vmm/cli/doctor_command.h"
 #include "vmm/cli/options.h"
 #include "vmm/cli/output.h"
+#include "vmm/cli/remote_command.h"
 #include "vmm/cli/run_command.h"
 
 namespace vmm::cli {
@@ -24,6 +25,8 @@ int dispatch(const Invocation& invocation) {
       return doctor_command(invocation.doctor);
     case Verb::ListBuiltins:
       return list_builtins_command();
+    case Verb::Remote:
+      return remote_command(invocation.remote);
     case Verb::ShowText:
       return static_cast<int>(print(invocation.text));
   }

@@ -15,6 +15,17 @@ Usage: uvmm VERB [OPTIONS]
 
 Verbs:
   run              run a guest in the foreground, its console on this terminal
+  fork             run copies of a running machine, which goes on
+  snapshot         write a running machine into a directory; run --restore goes on from there
+  checkpoint       remember what a running machine is; reset makes it that again, drop forgets it
+  reset
+  drop
+  pause            stop a running machine for a while; resume lets it go on
+  resume
+  status           what a running machine is, as JSON
+  quit             end a running machine
+  list             the machines that run here; tree shows who was forked from whom
+  tree
   doctor           tell what this host can do, and what uvmm will use
   list-builtins    list the built-in guests
 

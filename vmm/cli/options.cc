@@ -12,6 +12,7 @@
 #include "vmm/cli/run_flags.h"
 #include "vmm/cli/spellings.h"
 #include "vmm/cli/validate.h"
+#include "vmm/cli/values.h"
 #include "vmm/text.h"
 
 namespace vmm::cli {
@@ -35,9 +36,8 @@ std::vector<Spelling> spellings_of(const CLI::App& app) {
 }
 
 /// Runs CLI11 over `words`; none of its exceptions passes. True: --help was among them.
-uvm::Result<bool> parse(CLI::App& app, Words words) {
-  UVMM_TRY(auto normal, normalize(words, spellings_of(app)));
-  std::vector<std::string> reversed(normal.rbegin(), normal.rend());  // CLI11 takes them from the end
+uvm::Result<bool> parse_plain(CLI::App& app, Words words) {
+  std::vector<std::string> reversed(words.rbegin(), words.rend());  // CLI11 takes them from the end
   try {
     app.parse(std::move(reversed));
   } catch (const CLI::CallForHelp&) {
@@ -46,6 +46,12 @@ uvm::Result<bool> parse(CLI::App& app, Words words) {
     return invalid(one_line(failure.what()), "see `" + app.get_name() + " --help`");
   }
   return false;
+}
+
+/// The same for a verb that has options only, in whatever spelling.
+uvm::Result<bool> parse(CLI::App& app, Words words) {
+  UVMM_TRY(const auto normal, normalize(words, spellings_of(app)));
+  return parse_plain(app, normal);
 }
 
 void prepare(CLI::App& app) {
@@ -185,6 +191,93 @@ uvm::Result<Invocation> parse_list(Words words) {
   return invocation;
 }
 
+/// The options of one verb that speaks to a running machine.
+struct RemoteParser {
+  explicit RemoteParser(std::string_view verb, const char* what) : app(what, "uvmm " + std::string(verb)) {
+    prepare(app);
+  }
+  void add_machine() {
+    app.add_option("MACHINE", call.machine, "its control socket, its name or its process's number")
+        ->required()
+        ->type_name("");
+  }
+  uvm::Result<Invocation> finish(Words words) {
+    UVMM_TRY(const bool wants_help, parse_plain(app, words));
+    Invocation invocation;
+    if (wants_help) {
+      invocation.text = without_double_gaps(app.help());
+      return invocation;
+    }
+    invocation.verb = Verb::Remote;
+    invocation.remote = std::move(call);
+    return invocation;
+  }
+
+  CLI::App app;
+  RemoteCall call;
+};
+
+uvm::Result<Invocation> parse_fork(Words words) {
+  RemoteParser parser("fork",
+                      "Runs copies of a running machine in this terminal; the machine itself goes on.");
+  RemoteCall& call = parser.call;
+  call.verb = RemoteVerb::Fork;
+  call.config.name.clear();
+  parser.add_machine();
+  std::string console = "stdio";
+  bool paused = false;
+  constexpr std::uint32_t kMostChildren = 1024;
+  parser.app.add_option("-n", call.count, "how many (default: 1)")
+      ->check(CLI::Range(1U, kMostChildren))
+      ->type_name("N");
+  parser.app.add_option("--console", console, "stdio or none (default: stdio; none for several)")
+      ->type_name("WHERE");
+  parser.app.add_option("--control", call.config.control.socket, "the copy's control socket, or none")
+      ->type_name("PATH");
+  parser.app.add_option("--name", call.config.name, "the copy's name (default: its parent's)")
+      ->type_name("NAME");
+  parser.app.add_flag("--paused", paused, "let it wait for `uvmm resume`");
+  UVMM_TRY(Invocation invocation, parser.finish(words));
+  MachineConfig& config = invocation.remote.config;
+  UVMM_TRY(config.console, parse_console(console));
+  if (paused) config.control.at_start = control::AtStart::Paused;
+  if (invocation.remote.count > 1 && !config.control.socket.empty() && config.control.socket != "none") {
+    return invalid("several copies can't have one control socket", "leave --control or -n out");
+  }
+  return invocation;
+}
+
+uvm::Result<Invocation> parse_snapshot(Words words) {
+  RemoteParser parser("snapshot", "Writes a running machine into a directory; the machine goes on.");
+  parser.call.verb = RemoteVerb::Snapshot;
+  parser.add_machine();
+  parser.app
+      .add_option("DIR", parser.call.directory, "where; a snapshot that is there is replaced as a whole")
+      ->required()
+      ->type_name("");
+  return parser.finish(words);
+}
+
+/// Verbs of the socket itself.
+uvm::Result<Invocation> parse_question(std::string_view verb, Words words) {
+  RemoteParser parser(verb, "Says this one word to a running machine.");
+  parser.call.verb = RemoteVerb::Ask;
+  parser.call.question = verb;
+  parser.add_machine();
+  if (verb == "checkpoint" || verb == "reset" || verb == "drop") {
+    parser.app.add_option("NAME", parser.call.name, "of the checkpoint (default: one without a name)")
+        ->type_name("");
+  }
+  return parser.finish(words);
+}
+
+template <RemoteVerb verb>
+uvm::Result<Invocation> parse_listing(Words words) {
+  RemoteParser parser(verb == RemoteVerb::Tree ? "tree" : "list", "Shows the machines that run here.");
+  parser.call.verb = verb;
+  return parser.finish(words);
+}
+
 Invocation show(std::string text) {
   Invocation invocation;
   invocation.text = std::move(text);
@@ -207,6 +300,17 @@ constexpr std::array kVerbs = {
     VerbEntry{"run", parse_run},
     VerbEntry{"doctor", parse_doctor},
     VerbEntry{"list-builtins", parse_list},
+    VerbEntry{"fork", parse_fork},
+    VerbEntry{"snapshot", parse_snapshot},
+    VerbEntry{"checkpoint", [](Words words) { return parse_question("checkpoint", words); }},
+    VerbEntry{"reset", [](Words words) { return parse_question("reset", words); }},
+    VerbEntry{"drop", [](Words words) { return parse_question("drop", words); }},
+    VerbEntry{"pause", [](Words words) { return parse_question("pause", words); }},
+    VerbEntry{"resume", [](Words words) { return parse_question("resume", words); }},
+    VerbEntry{"status", [](Words words) { return parse_question("status", words); }},
+    VerbEntry{"quit", [](Words words) { return parse_question("quit", words); }},
+    VerbEntry{"list", parse_listing<RemoteVerb::List>},
+    VerbEntry{"tree", parse_listing<RemoteVerb::Tree>},
 };
 
 uvm::Error unknown_verb(const std::string& word) {

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "uvm/base/error.h"
+#include "vmm/cli/remote_command.h"
 #include "vmm/machine/config.h"
 
 namespace vmm::cli {
@@ -21,6 +22,7 @@ enum class Verb : std::uint8_t {
   DryRun,        // config, printed
   Doctor,        // doctor
   ListBuiltins,  //
+  Remote,        // remote
   ShowText,      // text: help or version
 };
 
@@ -31,6 +33,7 @@ struct Invocation {
   Verb verb = Verb::ShowText;
   MachineConfig config;  // validated
   DoctorOutput doctor = DoctorOutput::Table;
+  RemoteCall remote;
   std::string text;
 };
 

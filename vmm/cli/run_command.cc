@@ -5,15 +5,67 @@
 
 #include "vmm/cli/config_json.h"
 #include "vmm/cli/output.h"
+#include "vmm/control/run_directory.h"
 #include "vmm/log.h"
 #include "vmm/machine/machine.h"
+#include "vmm/machine/machine_image.h"
+#include "vmm/machine/machine_shape.h"
+#include "vmm/snapshot/snapshot_files.h"
 
 namespace vmm::cli {
 namespace {
 
+constexpr std::size_t kLongestSocket = 108;  // sockaddr_un, its NUL included
+
 int fail(const uvm::Error& error, ExitStatus status) {
   print_error(error.text());
   return static_cast<int>(status);
+}
+
+/// The machine's control socket: what the user says, none for "none", and one in the run directory unless
+/// that can't be had.
+MachineConfig with_socket(MachineConfig config) {
+  std::string& socket = config.control.socket;
+  if (socket.empty()) {
+    const auto usual = control::default_socket(config.name);
+    if (usual && usual->size() < kLongestSocket) socket = *usual;
+  } else if (socket == "none") {
+    socket.clear();
+  }
+  return config;
+}
+
+int run_with(const MachineConfig& asked, const MachineImage* image) {
+  const MachineConfig config = with_socket(asked);
+  // A console or log whose reader has gone is an error of that write, not the end of the guest.
+  static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
+  // The same for a swap file or log that outgrows a limit.
+  static_cast<void>(std::signal(SIGXFSZ, SIG_IGN));
+  log::Settings settings;
+  settings.level = log::parse_level(config.log_level).value_or(log::Level::Warning);
+  settings.file = config.log_file;
+  if (auto ready = log::set_up(settings); !ready) return fail(ready.error(), ExitStatus::BadInput);
+
+  auto machine = image != nullptr ? Machine::create_from(config, *image) : Machine::create(config);
+  if (!machine) return fail(machine.error(), status_of(machine.error()));
+  log::event(log::Level::Info, "machine created",
+             {{"name", config.name}, {"vcpus", config.vcpus}, {"memory", config.memory}});
+  auto report = (*machine)->run();
+  if (!report) return fail(report.error(), ExitStatus::Internal);
+  log::event(log::Level::Info, "machine ended", {{"name", config.name}, {"status", report->status}});
+  if (!report->summary.empty()) print_notice(report->summary);
+  if (config.show_map == ShowMap::AtExit) static_cast<void>(print((*machine)->memory_map()));
+  return report->status;
+}
+
+/// The snapshot's machine with what the command line says of console, sockets and log.
+int restore_command(const MachineConfig& config) {
+  auto saved = snapshot::read_snapshot(config.restore);
+  if (!saved) return fail(saved.error(), ExitStatus::BadInput);
+  const auto shape = MachineShape::read(saved->description);
+  if (!shape) return fail(shape.error(), ExitStatus::BadInput);
+  const MachineImage image{std::move(saved->description), std::move(saved->memory)};
+  return run_with(shape->applied_to(config), &image);
 }
 
 }  // namespace
@@ -45,25 +97,11 @@ ExitStatus status_of(const uvm::Error& error) {
 }
 
 int run_command(const MachineConfig& config) {
-  // A console or log whose reader has gone is an error of that write, not the end of the guest.
-  static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
-  // The same for a swap file or log that outgrows a limit.
-  static_cast<void>(std::signal(SIGXFSZ, SIG_IGN));
-  log::Settings settings;
-  settings.level = log::parse_level(config.log_level).value_or(log::Level::Warning);
-  settings.file = config.log_file;
-  if (auto ready = log::set_up(settings); !ready) return fail(ready.error(), ExitStatus::BadInput);
+  return config.restore.empty() ? run_with(config, nullptr) : restore_command(config);
+}
 
-  auto machine = Machine::create(config);
-  if (!machine) return fail(machine.error(), status_of(machine.error()));
-  log::event(log::Level::Info, "machine created",
-             {{"name", config.name}, {"vcpus", config.vcpus}, {"memory", config.memory}});
-  auto report = (*machine)->run();
-  if (!report) return fail(report.error(), ExitStatus::Internal);
-  log::event(log::Level::Info, "machine ended", {{"name", config.name}, {"status", report->status}});
-  if (!report->summary.empty()) print_notice(report->summary);
-  if (config.show_map == ShowMap::AtExit) static_cast<void>(print((*machine)->memory_map()));
-  return report->status;
+int run_from_image(const MachineConfig& config, const MachineImage& image) {
+  return run_with(config, &image);
 }
 
 int dry_run_command(const MachineConfig& config) {

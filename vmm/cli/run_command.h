@@ -4,11 +4,18 @@
 #include "uvm/base/error.h"
 #include "vmm/machine/config.h"
 
+namespace vmm {
+struct MachineImage;
+}
+
 namespace vmm::cli {
 
 /// Sets the log up, builds the machine, runs it; every failure is one line on stderr. Returns the exit
 /// status. Must be called on the main thread, which becomes the machine's I/O thread.
 [[nodiscard]] int run_command(const MachineConfig& config);
+
+/// The same for a machine that goes on where another was; `config` has its shape.
+[[nodiscard]] int run_from_image(const MachineConfig& config, const MachineImage& image);
 
 /// Prints the effective configuration.
 [[nodiscard]] int dry_run_command(const MachineConfig& config);

@@ -14,6 +14,7 @@ constexpr const char* kOvercommit = "Less host memory than the guest has";
 constexpr const char* kConsole = "Console, memory map and log";
 constexpr const char* kDebugger = "Debugger";
 constexpr const char* kDevices = "Devices in other processes";
+constexpr const char* kControl = "Forks, snapshots and checkpoints";
 constexpr const char* kConfig = "Configuration";
 
 template <auto field>
@@ -77,7 +78,23 @@ uvm::Status add_vhost_user_fs(std::string_view value, MachineConfig& config) {
   return uvm::ok();
 }
 
+uvm::Status set_restore(std::string_view value, MachineConfig& config) {
+  if (value.empty()) {
+    return uvm::Error(uvm::ErrorKind::Invalid, "the snapshot's directory is empty",
+                      "name one, or leave it out");
+  }
+  config.restore = value;
+  config.control.at_start = control::AtStart::Paused;
+  return uvm::ok();
+}
+
+uvm::Status set_resume(std::string_view /*nothing*/, MachineConfig& config) {
+  config.control.at_start = control::AtStart::Run;
+  return uvm::ok();
+}
+
 using Boot = BootSource;
+using Control = control::Options;
 using Config = MachineConfig;
 using Swap = Overcommit;
 using Gdb = gdb::Options;
@@ -185,6 +202,15 @@ constexpr std::array kFlags = {
     RunFlag{"--vhost-user-fs", "--vhost-user-fs", kDevices, "SOCKET,tag=TAG",
             "a virtio file system by that name, as virtiofsd serves it;\nmay be repeated", add_vhost_user_fs,
             Repeat::All},
+
+    RunFlag{"--restore", "--restore", kControl, "DIR",
+            "go on from a snapshot instead of booting; the machine waits\nfor `uvmm resume`, unless --resume "
+            "is given",
+            set_restore},
+    RunFlag{"--resume", "--resume", kControl, "", "let a restored machine run at once", set_resume},
+    RunFlag{"--control", "--control", kControl, "PATH",
+            "the machine's control socket, or none (default:\nNAME-PID.sock in $XDG_RUNTIME_DIR/uvmm)",
+            set_text_in<&Config::control, &Control::socket>},
 
     RunFlag{"--config,--config-file", "--config", kConfig, "FILE",
             "a configuration in JSON, with Firecracker's keys; options\noverride it (paths in it: from the "

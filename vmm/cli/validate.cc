@@ -60,7 +60,19 @@ uvm::Status check_builtin(const MachineConfig& config) {
                     guest::programs::BuiltinInfo::kMaxArguments - 1);
 }
 
+uvm::Status check_restore(const MachineConfig& config) {
+  if (!config.boot.kernel.empty() || !config.boot.builtin.empty()) {
+    return invalid("both a snapshot to restore and a guest to boot are given", "leave one of them out");
+  }
+  if (config.control.at_start == control::AtStart::Paused && config.control.socket == "none") {
+    return invalid("a restored machine waits for `uvmm resume`, and has no control socket",
+                   "add --resume, or leave --control none out");
+  }
+  return check_text("the snapshot's directory", config.restore, 4000);
+}
+
 uvm::Status check_boot(const MachineConfig& config) {
+  if (!config.restore.empty()) return check_restore(config);
   const BootSource& boot = config.boot;
   if (boot.kernel.empty() && boot.builtin.empty()) {
     return invalid("no kernel is given",
@@ -193,6 +205,7 @@ uvm::Status validate(const MachineConfig& config) {
   }
   UVMM_CHECK(check_pins(config.pins));
   UVMM_CHECK(check_vhost_user(config));
+  UVMM_CHECK(check_text("the control socket's path", config.control.socket, 107));
   UVMM_CHECK(check_overcommit(config));
   UVMM_CHECK(check_boot(config));
   if (config.name.empty()) return invalid("the machine's name is empty", "leave --name out for 'uvmm'");

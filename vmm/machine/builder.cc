@@ -1,4 +1,6 @@
 // Configuration to machine: refuse first, then create.
+#include <unistd.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -170,6 +172,34 @@ uvm::Status build_pin_socket(Machine::Parts& parts) {
   return uvm::ok();
 }
 
+std::string status_of(const MachineConfig& config) {
+  return "\"pid\": " + std::to_string(::getpid()) + ", \"parent\": " + std::to_string(config.control.parent) +
+         ", \"vcpus\": " + std::to_string(config.vcpus) + ", \"memory\": " + std::to_string(config.memory);
+}
+
+/// As with the debugger's.
+uvm::Status build_control(Machine::Parts& parts) {
+  const control::Options& options = parts.config.control;
+  if (options.socket.empty()) return uvm::ok();
+  control::Environment environment{parts.config.name,
+                                   *parts.checkpoints,
+                                   [&parts] { return take_image(parts); },
+                                   [&parts] { return status_of(parts.config); },
+                                   [&parts] { parts.vcpus->pause(); },
+                                   [&parts] { parts.vcpus->resume(); },
+                                   [&parts] { parts.ending.end(ExitStatus::Ok); }};
+  auto server = control::Server::create(options.socket, std::move(environment));
+  if (!server) {
+    const uvm::Error& error = server.error();
+    return uvm::Error(uvm::ErrorKind::Invalid, error.what(), error.way_out());
+  }
+  parts.control = *std::move(server);
+  if (options.at_start == control::AtStart::Run) return uvm::ok();
+  parts.vcpus->pause();
+  parts.control->start_paused();
+  return uvm::ok();
+}
+
 /// Pages of a kernel or initrd file are 4 KiB each, and a boot reads all of them: thousands of stage-2 faults
 /// that one call per file saves. A host that cannot do it loses time only.
 void pre_fault_files(Machine::Parts& parts) {
@@ -206,6 +236,7 @@ uvm::Result<std::unique_ptr<Machine::Parts>> build_machine(const MachineConfig& 
                               : set_boot_state(parts->vcpus->vcpu(0), plan.load.entry));
   UVMM_CHECK(build_debugger(*parts));
   UVMM_CHECK(build_pin_socket(*parts));
+  UVMM_CHECK(build_control(*parts));
   pre_fault_files(*parts);
   log::event(log::Level::Info, "machine built",
              {{"protocol", image != nullptr ? "goes on from an image" : plan.load.protocol},

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "vmm/control/options.h"
 #include "vmm/gdb/options.h"
 #include "vmm/pins/options.h"
 #include "vmm/vhost_user/options.h"
@@ -75,6 +76,8 @@ struct MachineConfig {
   gdb::Options gdb;
   pins::Options pins;
   std::vector<vhost_user::Options> vhost_user;  // devices that other processes serve
+  control::Options control;
+  std::string restore;  // directory of a snapshot to go on from, instead of booting; empty: boot
   std::string log_level = "warning";
   std::string log_file;  // empty: stderr
 };

@@ -98,9 +98,11 @@ uvm::Result<RunReport> Machine::run() {
   UVMM_CHECK(parts.vcpus->start());
   start_debugger(parts);
   if (parts.pins) UVMM_CHECK(parts.pins->start());
+  if (parts.control) UVMM_CHECK(parts.control->start());
   const auto idle = boost::asio::make_work_guard(parts.io);
   parts.io.run();
   const RunReport report = parts.ending.report().value_or(RunReport{});
+  if (parts.control) parts.control->finish();
   if (parts.debugger) parts.debugger->finish(report.status);
   parts.vcpus->stop();
   parts.inferior->run().machine_ended(report.status);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "vmm/control/server.h"
 #include "vmm/debug/inferior.h"
 #include "vmm/gdb/machine_target.h"
 #include "vmm/gdb/server.h"
@@ -68,8 +69,9 @@ struct Machine::Parts {
   std::unique_ptr<SwapTrouble> trouble;
   std::unique_ptr<FaultThread> faults;
   std::unique_ptr<ReclaimThread> reclaim;
-  std::unique_ptr<gdb::Server> debugger;  // null without --gdb
-  std::unique_ptr<pins::Server> pins;     // null without --pin-socket
+  std::unique_ptr<gdb::Server> debugger;     // null without --gdb
+  std::unique_ptr<pins::Server> pins;        // null without --pin-socket
+  std::unique_ptr<control::Server> control;  // null without a control socket
 };
 
 /// Builds the parts of a machine, which boots (null) or goes on where an image says. Errors as

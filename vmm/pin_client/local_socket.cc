@@ -16,7 +16,7 @@ uvm::Result<sockaddr_un> address_of(const std::string& path) {
   address.sun_family = AF_UNIX;
   if (path.empty() || path.size() >= sizeof address.sun_path) {
     return uvm::Error(uvm::ErrorKind::Invalid,
-                      "pin socket '" + path + "': a path of 1 to " +
+                      "socket '" + path + "': a path of 1 to " +
                           std::to_string(sizeof address.sun_path - 1) + " bytes is needed",
                       "choose a shorter one");
   }
@@ -26,7 +26,7 @@ uvm::Result<sockaddr_un> address_of(const std::string& path) {
 
 uvm::Error failed(const std::string& path, std::string_view call) {
   const int number = errno;
-  const std::string what = "pin socket " + path + ": " + std::string(call);
+  const std::string what = "socket " + path + ": " + std::string(call);
   if (number == EADDRINUSE)
     return {uvm::ErrorKind::Busy, what + ": somebody listens there", "choose another path"};
   return uvm::Error::from_errno(number, what);
@@ -45,7 +45,7 @@ uvm::Status clear_path(const std::string& path, const sockaddr_un& address) {
   struct stat info {};
   if (::lstat(path.c_str(), &info) != 0) return uvm::ok();
   if (!S_ISSOCK(info.st_mode)) {
-    return uvm::Error(uvm::ErrorKind::Invalid, "pin socket: " + path + " is there and no socket",
+    return uvm::Error(uvm::ErrorKind::Invalid, "socket: " + path + " is there and no socket",
                       "remove it or choose another path");
   }
   const Fd trial = new_socket(SOCK_NONBLOCK);
@@ -87,12 +87,12 @@ uvm::Result<pid_t> peer_of(int socket) {
   ucred peer{};
   socklen_t bytes = sizeof peer;
   if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) != 0) {
-    return uvm::Error::from_errno(errno, "pin socket: SO_PEERCRED");
+    return uvm::Error::from_errno(errno, "socket: SO_PEERCRED");
   }
   if (peer.uid != ::geteuid() && peer.uid != 0) {
     return uvm::Error(
         uvm::ErrorKind::Permission,
-        "pin socket: process " + std::to_string(peer.pid) + " is user " + std::to_string(peer.uid) + "'s",
+        "socket: process " + std::to_string(peer.pid) + " is user " + std::to_string(peer.uid) + "'s",
         "run it as user " + std::to_string(::geteuid()));
   }
   return peer.pid;

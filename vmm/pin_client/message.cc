@@ -29,11 +29,11 @@ void take_fds(msghdr& header, std::vector<Fd>& fds) {
 
 uvm::Error failed(std::string_view call) {
   const int number = errno;
-  if (number == EAGAIN) return {uvm::ErrorKind::Busy, "pin socket: the peer is slower"};
+  if (number == EAGAIN) return {uvm::ErrorKind::Busy, "socket: the peer is slower"};
   if (number == EPIPE || number == ECONNRESET) {
-    return {uvm::ErrorKind::EndOfObject, "pin socket: the peer has gone"};
+    return {uvm::ErrorKind::EndOfObject, "socket: the peer has gone"};
   }
-  return uvm::Error::from_errno(number, "pin socket: " + std::string(call));
+  return uvm::Error::from_errno(number, "socket: " + std::string(call));
 }
 
 }  // namespace
@@ -95,9 +95,9 @@ uvm::Result<Message> receive(int socket) {
   std::vector<Fd> fds;
   take_fds(header, fds);
   // An empty packet and the end look alike; nobody sends empty ones.
-  if (got == 0) return uvm::Error(uvm::ErrorKind::EndOfObject, "pin socket: the peer has gone");
+  if (got == 0) return uvm::Error(uvm::ErrorKind::EndOfObject, "socket: the peer has gone");
   if ((static_cast<unsigned>(header.msg_flags) & static_cast<unsigned>(MSG_TRUNC | MSG_CTRUNC)) != 0) {
-    return uvm::Error(uvm::ErrorKind::Invalid, "pin socket: a message of more than " +
+    return uvm::Error(uvm::ErrorKind::Invalid, "socket: a message of more than " +
                                                    std::to_string(kMostBytes) + " bytes or " +
                                                    std::to_string(kMostFds) + " descriptors");
   }

@@ -43,6 +43,20 @@ ImageLayout::ImageLayout(const MemoryImage& image, std::vector<MemoryObject>& ob
   objects_ = static_cast<std::uint32_t>(objects.size());
 }
 
+ImageLayout ImageLayout::of_file(const MemoryImage& image) {
+  ImageLayout layout;
+  layout.objects_ = 1;
+  for (const MemoryRegion& region : image.regions) {
+    const std::uint64_t begin = region.range.begin().value();
+    if (!layout.regions_.empty() && layout.regions_.back().begin + layout.regions_.back().bytes == begin) {
+      layout.regions_.back().bytes += region.range.size();
+    } else {
+      layout.regions_.push_back({begin, region.range.size(), begin, 1});
+    }
+  }
+  return layout;
+}
+
 void ImageLayout::state(devices::StateFields& fields) {
   fields.field(objects_);
   list(fields, regions_, kMostRanges, "regions");

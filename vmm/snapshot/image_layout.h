@@ -21,6 +21,9 @@ class ImageLayout final : public devices::Stateful {
   /// Appends the image's objects to `objects`, each once.
   ImageLayout(const MemoryImage& image, std::vector<MemoryObject>& objects);
 
+  /// The image's RAM in one object, at its guest-physical addresses.
+  [[nodiscard]] static ImageLayout of_file(const MemoryImage& image);
+
   /// Errors: Invalid (ranges that overlap, are not whole pages, or lie outside of their object).
   [[nodiscard]] uvm::Result<MemoryImage> resolve(std::span<const MemoryObject> objects) const;
   [[nodiscard]] std::uint32_t objects() const { return objects_; }

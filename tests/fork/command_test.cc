@@ -1,0 +1,199 @@
+// `uvmm fork`, `snapshot`, `run --restore` and the other verbs of the control socket, as a user has them.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "tests/support/background_process.h"
+#include "tests/support/kvm_machine.h"
+#include "tests/support/process.h"
+
+namespace {
+
+using std::chrono::seconds;
+using test::ProcessResult;
+using ::testing::HasSubstr;
+
+const std::string kUvmm = UVMM_BUILD_DIR "/uvmm";
+constexpr seconds kPatience{120};
+
+class ForkCommand : public testing::Test {
+ protected:
+  void SetUp() override {
+    UVMM_REQUIRE_KVM();
+    std::string pattern = testing::TempDir() + "uvmm-fork-XXXXXX";
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    directory_ = pattern;
+    // Machines of this test only are listed.
+    ASSERT_EQ(::setenv("XDG_RUNTIME_DIR", directory_.c_str(), 1), 0);
+  }
+  void TearDown() override {
+    if (!directory_.empty()) std::filesystem::remove_all(directory_);
+  }
+
+  [[nodiscard]] std::string file(const std::string& name) const { return directory_ + "/" + name; }
+
+  static ProcessResult uvmm(std::vector<std::string> words) {
+    words.insert(words.begin(), kUvmm);
+    return test::run_process(words, {kPatience, {}});
+  }
+
+  /// A machine that works on `socket` for some seconds, checks itself and ends with 0.
+  std::unique_ptr<test::BackgroundProcess> start(const std::string& socket,
+                                                 const std::vector<std::string>& more = {}) {
+    std::vector<std::string> words{kUvmm, "run", "-m", "16M", "--console", "none", "--control", socket};
+    words.insert(words.end(), more.begin(), more.end());
+    auto machine = std::make_unique<test::BackgroundProcess>(words, file("log"));
+    wait_for(socket);
+    return machine;
+  }
+  std::unique_ptr<test::BackgroundProcess> start_memwalk(const std::string& socket) {
+    return start(socket, {"--builtin", "memwalk", "--builtin-args", "passes=400"});
+  }
+
+  /// Until somebody answers there.
+  static void wait_for(const std::string& socket) {
+    for (const auto begin = std::chrono::steady_clock::now();
+         std::chrono::steady_clock::now() - begin < kPatience;) {
+      if (uvmm({"status", socket}).status == 0) return;
+    }
+    FAIL() << "nobody answers at " << socket;
+  }
+
+  std::string directory_;
+};
+
+TEST_F(ForkCommand, ParentAndChildrenEndWell) {
+  const auto parent = start_memwalk(file("parent"));
+  const ProcessResult one = uvmm({"fork", file("parent"), "--console", "none"});
+  EXPECT_EQ(one.status, 0) << one.err;
+  EXPECT_EQ(parent->wait(kPatience), 0) << parent->output();
+}
+
+TEST_F(ForkCommand, SeveralAtOnceFromOneMoment) {
+  const auto parent = start_memwalk(file("parent"));
+  const ProcessResult two = uvmm({"fork", file("parent"), "-n", "2"});
+  EXPECT_EQ(two.status, 0) << two.err;
+  EXPECT_EQ(parent->wait(kPatience), 0) << parent->output();
+}
+
+TEST_F(ForkCommand, ChildrenOfChildrenWhoseParentsEndFirst) {
+  auto parent = start_memwalk(file("parent"));
+  auto child = std::make_unique<test::BackgroundProcess>(
+      std::vector<std::string>{kUvmm, "fork", file("parent"), "--console", "none", "--paused", "--control",
+                               file("child")},
+      file("child.log"));
+  wait_for(file("child"));
+  EXPECT_EQ(uvmm({"quit", file("parent")}).status, 0);
+  EXPECT_EQ(parent->wait(kPatience), 0);
+  auto grandchild = std::make_unique<test::BackgroundProcess>(
+      std::vector<std::string>{kUvmm, "fork", file("child"), "--console", "none", "--control",
+                               file("grandchild")},
+      file("grandchild.log"));
+  wait_for(file("grandchild"));
+  EXPECT_EQ(uvmm({"quit", file("child")}).status, 0);
+  EXPECT_EQ(child->wait(kPatience), 0) << child->output();
+  EXPECT_EQ(grandchild->wait(kPatience), 0) << grandchild->output();
+}
+
+TEST_F(ForkCommand, FourVcpusGoOnTogether) {
+  const auto parent =
+      start(file("parent"), {"--builtin", "smp_hammer", "--builtin-args", "rounds=100000", "-c", "4"});
+  const ProcessResult child = uvmm({"fork", file("parent"), "--console", "none"});
+  EXPECT_EQ(child.status, 0) << child.err;
+  EXPECT_EQ(parent->wait(kPatience), 0) << parent->output();
+}
+
+TEST_F(ForkCommand, CheckpointAndResetThroughTheSocket) {
+  const auto machine = start_memwalk(file("m"));
+  EXPECT_THAT(uvmm({"reset", file("m")}).err, HasSubstr("there is no checkpoint"));
+  ASSERT_EQ(uvmm({"checkpoint", file("m")}).status, 0);
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(uvmm({"reset", file("m")}).status, 0);
+  EXPECT_THAT(uvmm({"status", file("m")}).out, HasSubstr("\"resets\":5"));
+  EXPECT_EQ(machine->wait(kPatience), 0) << machine->output();
+}
+
+TEST_F(ForkCommand, ASnapshotIsRestoredTwiceAndReplacedWhole) {
+  const auto machine = start_memwalk(file("m"));
+  const ProcessResult saved = uvmm({"snapshot", file("m"), file("dir")});
+  ASSERT_EQ(saved.status, 0) << saved.err;
+  EXPECT_THAT(saved.out, HasSubstr("of memory"));
+  for (int i = 0; i < 2; ++i) {
+    const ProcessResult restored = uvmm({"run", "--restore", file("dir"), "--resume", "--console", "none"});
+    EXPECT_EQ(restored.status, 0) << restored.err;
+  }
+  // One that was restored is a machine like others.
+  const auto again = start(file("again"), {"--restore", file("dir")});
+  ASSERT_EQ(uvmm({"snapshot", file("again"), file("dir")}).status, 0);
+  EXPECT_EQ(uvmm({"resume", file("again")}).status, 0);
+  EXPECT_EQ(again->wait(kPatience), 0) << again->output();
+  const ProcessResult last = uvmm({"run", "--restore", file("dir"), "--resume", "--console", "none"});
+  EXPECT_EQ(last.status, 0) << last.err;
+  EXPECT_EQ(machine->wait(kPatience), 0) << machine->output();
+  const std::filesystem::directory_iterator files(file("dir"));
+  EXPECT_EQ(std::distance(begin(files), end(files)), 2);
+}
+
+TEST_F(ForkCommand, ADamagedSnapshotIsRefusedInOneLine) {
+  const auto machine = start_memwalk(file("m"));
+  ASSERT_EQ(uvmm({"snapshot", file("m"), file("dir")}).status, 0);
+  EXPECT_EQ(uvmm({"quit", file("m")}).status, 0);
+  const auto refusal = [&] {
+    const ProcessResult run = uvmm({"run", "--restore", file("dir"), "--resume", "--console", "none"});
+    EXPECT_EQ(run.status, 2) << run.err;
+    EXPECT_EQ(std::count(run.err.begin(), run.err.end(), '\n'), 1) << run.err;
+    return run.err;
+  };
+  const std::string memory = file("dir/memory-1");
+  {
+    std::fstream bytes(memory, std::ios::in | std::ios::out | std::ios::binary);
+    bytes.seekp(std::streamoff{10} << 20);
+    bytes.write("damage", 6);
+  }
+  EXPECT_THAT(refusal(), HasSubstr("memory-1 is damaged"));
+  std::filesystem::resize_file(memory, std::uintmax_t{8} << 20);
+  EXPECT_THAT(refusal(), HasSubstr("bytes of"));
+  std::filesystem::remove(memory);
+  EXPECT_THAT(refusal(), HasSubstr("memory-1"));
+  std::filesystem::resize_file(file("dir/state"), 100);
+  EXPECT_THAT(refusal(), HasSubstr("machine state"));
+  std::filesystem::remove(file("dir/state"));
+  EXPECT_THAT(refusal(), HasSubstr("state"));
+}
+
+TEST_F(ForkCommand, ListAndTreeShowWhoIsWhose) {
+  const auto parent = std::make_unique<test::BackgroundProcess>(
+      std::vector<std::string>{kUvmm, "run", "--builtin", "idle", "--console", "none", "--name", "first"},
+      file("log"));
+  std::string listed;
+  for (const auto begin = std::chrono::steady_clock::now();
+       listed.find("first") == std::string::npos && std::chrono::steady_clock::now() - begin < kPatience;) {
+    listed = uvmm({"list"}).out;
+  }
+  ASSERT_THAT(listed, HasSubstr("running"));
+  const auto child = std::make_unique<test::BackgroundProcess>(
+      std::vector<std::string>{kUvmm, "fork", "first", "--console", "none", "--control", file("uvmm/x.sock"),
+                               "--paused"},
+      file("child.log"));
+  wait_for(file("uvmm/x.sock"));
+  const std::string tree = uvmm({"tree"}).out;
+  EXPECT_THAT(tree, HasSubstr("\nfirst "));
+  EXPECT_THAT(tree, HasSubstr("\n  first "));
+  EXPECT_THAT(tree, HasSubstr("paused"));
+}
+
+TEST_F(ForkCommand, NobodyThereIsAnErrorInOneLine) {
+  const ProcessResult path = uvmm({"fork", file("nobody")});
+  EXPECT_NE(path.status, 0);
+  EXPECT_THAT(path.err, HasSubstr("nobody"));
+  const ProcessResult name = uvmm({"fork", "nobody"});
+  EXPECT_NE(name.status, 0);
+  EXPECT_THAT(name.err, HasSubstr("no machine 'nobody' runs here"));
+}
+
+}  // namespace

@@ -1,0 +1,178 @@
+#include "vmm/cli/remote_command.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/json.hpp>
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <vector>
+
+#include "vmm/cli/output.h"
+#include "vmm/cli/run_command.h"
+#include "vmm/cli/values.h"
+#include "vmm/control/client.h"
+#include "vmm/control/run_directory.h"
+#include "vmm/machine/machine_shape.h"
+#include "vmm/snapshot/snapshot_files.h"
+
+namespace vmm::cli {
+namespace {
+
+namespace json = boost::json;
+
+int fail(const uvm::Error& error) {
+  print_error(error.text());
+  return static_cast<int>(status_of(error));
+}
+
+/// A machine as it tells of itself.
+struct Listed {
+  std::string socket;
+  std::string name;
+  std::uint64_t pid = 0;
+  std::uint64_t parent = 0;
+  std::uint64_t vcpus = 0;
+  std::uint64_t memory = 0;
+  bool paused = false;
+};
+
+std::uint64_t number_in(const json::object& values, std::string_view key) {
+  const json::value* const value = values.if_contains(key);
+  json::error_code error;
+  return value != nullptr ? value->to_number<std::uint64_t>(error) : 0;
+}
+
+/// Those that answer; sockets whose machine has gone are not told of.
+std::vector<Listed> running() {
+  std::vector<Listed> all;
+  for (const std::string& socket : control::known_sockets()) {
+    const auto text = control::ask(socket, "status");
+    if (!text) continue;
+    json::error_code error;
+    const json::value value = json::parse(*text, error);
+    if (error || !value.is_object()) continue;
+    const json::object& values = value.get_object();
+    const json::value* const name = values.if_contains("name");
+    const json::value* const paused = values.if_contains("paused");
+    all.push_back({socket, name != nullptr && name->is_string() ? std::string(name->get_string()) : "?",
+                   number_in(values, "pid"), number_in(values, "parent"), number_in(values, "vcpus"),
+                   number_in(values, "memory"), paused != nullptr && *paused == json::value(true)});
+  }
+  return all;
+}
+
+std::string line_of(const Listed& machine, std::size_t indent) {
+  std::array<char, 160> line{};
+  std::snprintf(line.data(), line.size(), "%*s%-*s %8llu %6llu %8s %-8s", static_cast<int>(indent), "",
+                static_cast<int>(20 - std::min<std::size_t>(indent, 19)), machine.name.c_str(),
+                static_cast<unsigned long long>(machine.pid), static_cast<unsigned long long>(machine.vcpus),
+                format_size(machine.memory).c_str(), machine.paused ? "paused" : "running");
+  return line.data() + machine.socket + "\n";
+}
+
+constexpr const char* kHeading = "NAME                      PID  VCPUS   MEMORY STATE   SOCKET\n";
+
+int list() {
+  std::string text = kHeading;
+  for (const Listed& machine : running()) text += line_of(machine, 0);
+  return static_cast<int>(print(text));
+}
+
+/// Machines whose parent has gone stand at the left, like those that have none.
+int tree() {
+  const auto all = running();
+  std::map<std::uint64_t, std::vector<const Listed*>> children;
+  for (const Listed& machine : all) {
+    const bool lives =
+        std::ranges::any_of(all, [&](const Listed& other) { return other.pid == machine.parent; });
+    children[lives ? machine.parent : 0].push_back(&machine);
+  }
+  std::string text = kHeading;
+  std::vector<std::pair<const Listed*, std::size_t>> rest;
+  const auto push = [&](std::uint64_t parent, std::size_t depth) {
+    const auto found = children.find(parent);
+    if (found == children.end()) return;
+    for (auto child = found->second.rbegin(); child != found->second.rend(); ++child) {
+      rest.emplace_back(*child, depth);
+    }
+    children.erase(found);  // each once, whatever they say of each other
+  };
+  push(0, 0);
+  while (!rest.empty()) {
+    const auto [machine, depth] = rest.back();
+    rest.pop_back();
+    text += line_of(*machine, 2 * depth);
+    push(machine->pid, depth + 1);
+  }
+  return static_cast<int>(print(text));
+}
+
+/// Runs `count` machines, each in a process of its own; the worst of their statuses.
+int run_children(const RemoteCall& call, const MachineImage& image, const MachineConfig& config) {
+  std::vector<pid_t> children;
+  for (std::uint32_t i = 0; i < call.count; ++i) {
+    const pid_t child = ::fork();
+    if (child == 0) ::_exit(run_from_image(config, image));
+    if (child < 0) {
+      print_error(uvm::Error::from_errno(errno, "starting child " + std::to_string(i + 1)).text());
+      break;
+    }
+    children.push_back(child);
+  }
+  int worst = children.size() == call.count ? 0 : static_cast<int>(ExitStatus::Internal);
+  for (const pid_t child : children) {
+    int status = 0;
+    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    worst = std::max(worst, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+  }
+  return worst;
+}
+
+int fork_machine(const RemoteCall& call, const std::string& socket) {
+  const auto image = control::fetch_image(socket);
+  if (!image) return fail(image.error());
+  const auto shape = MachineShape::read(image->state);
+  if (!shape) return fail(shape.error());
+  MachineConfig config = shape->applied_to(call.config);
+  if (config.name.empty()) config.name = shape->name();
+  const auto status = control::ask(socket, "status");
+  json::error_code error;
+  const json::value values = status ? json::parse(*status, error) : json::value();
+  if (!error && values.is_object()) {
+    config.control.parent = static_cast<std::uint32_t>(number_in(values.get_object(), "pid"));
+  }
+  if (call.count == 1) return run_from_image(config, *image);
+  config.console = ConsoleMode::None;
+  return run_children(call, *image, config);
+}
+
+int snapshot_machine(const RemoteCall& call, const std::string& socket) {
+  const auto image = control::fetch_image(socket);
+  if (!image) return fail(image.error());
+  const auto written = snapshot::write_snapshot(call.directory, image->state, image->memory);
+  if (!written) return fail(written.error());
+  return static_cast<int>(print("snapshot in " + call.directory + ": " + format_size(written->memory) +
+                                " of memory, " + std::to_string(written->state) + " bytes of state\n"));
+}
+
+}  // namespace
+
+int remote_command(const RemoteCall& call) {
+  if (call.verb == RemoteVerb::List) return list();
+  if (call.verb == RemoteVerb::Tree) return tree();
+  const auto socket = control::find_socket(call.machine);
+  if (!socket) return fail(socket.error());
+  if (call.verb == RemoteVerb::Fork) return fork_machine(call, *socket);
+  if (call.verb == RemoteVerb::Snapshot) return snapshot_machine(call, *socket);
+  const auto answer = control::ask(*socket, call.question, call.name);
+  if (!answer) return fail(answer.error());
+  return call.question == "status" ? static_cast<int>(print(*answer + "\n")) : 0;
+}
+
+}  // namespace vmm::cli

@@ -1,0 +1,27 @@
+// The verbs that speak to a running machine through its control socket.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "vmm/machine/config.h"
+
+namespace vmm::cli {
+
+enum class RemoteVerb : std::uint8_t { Fork, Snapshot, Ask, List, Tree };
+
+/// One command line of theirs.
+struct RemoteCall {
+  RemoteVerb verb = RemoteVerb::List;
+  std::string machine;      // a path, a name or a process's number
+  std::string question;     // Ask: the verb of the socket
+  std::string name;         // Ask: of a checkpoint
+  std::string directory;    // Snapshot
+  std::uint32_t count = 1;  // Fork
+  MachineConfig config;     // Fork: what is the child's own (console, control socket, log)
+};
+
+/// Returns the exit status.
+[[nodiscard]] int remote_command(const RemoteCall& call);
+
+}  // namespace vmm::cli

@@ -1,0 +1,97 @@
+#include "vmm/control/client.h"
+
+#include <unistd.h>
+
+#include <boost/json.hpp>
+#include <utility>
+
+#include "ept/host/file_object.h"
+#include "ept/host/frozen_object.h"
+#include "vmm/machine/image_codec.h"
+#include "vmm/pin_client/local_socket.h"
+#include "vmm/pin_client/message.h"
+
+namespace vmm::control {
+namespace {
+
+namespace json = boost::json;
+using uvm::Error;
+using uvm::ErrorKind;
+using uvm::Result;
+
+constexpr std::uint64_t kMostDescription = std::uint64_t{1} << 32;
+
+struct Answer {
+  json::object values;
+  std::vector<Fd> fds;
+};
+
+Error strange(const std::string& socket) {
+  return {ErrorKind::Invalid, socket + ": the answer is not one of a machine's"};
+}
+
+Result<Answer> exchange(const std::string& socket, const std::string& verb, const std::string& name) {
+  UVMM_TRY(const Fd connection, pins::connect_to(socket));
+  json::object request{{"verb", verb}};
+  if (!name.empty()) request["name"] = name;
+  pins::Message message;
+  message.put_text(json::serialize(request));
+  UVMM_CHECK(pins::send(connection.get(), message));
+  UVMM_TRY(pins::Message reply, pins::receive(connection.get()));
+  const auto bytes = reply.bytes();
+  json::error_code error;
+  const json::value value = json::parse({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, error);
+  if (error || !value.is_object()) return strange(socket);
+  const json::value* const good = value.get_object().if_contains("ok");
+  if (good == nullptr || !good->is_bool()) return strange(socket);
+  if (good->get_bool()) return Answer{value.get_object(), std::move(reply.fds)};
+  const json::value* const why = value.get_object().if_contains("error");
+  if (why == nullptr || !why->is_string()) return strange(socket);
+  return Error(ErrorKind::Invalid, std::string(why->get_string()));
+}
+
+/// Frozen memory, or the file of a snapshot that the machine was restored from.
+Result<snapshot::MemoryObject> adopt(Fd fd, std::size_t number) {
+  const std::string name = "memory " + std::to_string(number);
+  Fd second(::dup(fd.get()));
+  if (auto frozen = ept::host::FrozenObject::adopt(std::move(fd), name)) {
+    return snapshot::MemoryObject(std::move(*frozen));
+  }
+  UVMM_TRY(auto file, ept::host::FileObject::adopt(std::move(second), name));
+  return snapshot::MemoryObject(std::move(file));
+}
+
+Result<std::vector<std::byte>> read_description(const Fd& fd, std::uint64_t size) {
+  std::vector<std::byte> bytes(size);
+  for (std::uint64_t done = 0; done < size;) {
+    const ssize_t got = ::pread(fd.get(), bytes.data() + done, size - done, static_cast<off_t>(done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return Error(ErrorKind::Invalid, "the machine's description is cut off");
+    done += static_cast<std::uint64_t>(got);
+  }
+  return bytes;
+}
+
+}  // namespace
+
+Result<std::string> ask(const std::string& socket, const std::string& verb, const std::string& name) {
+  UVMM_TRY(const Answer answer, exchange(socket, verb, name));
+  return json::serialize(answer.values);
+}
+
+Result<MachineImage> fetch_image(const std::string& socket) {
+  UVMM_TRY(Answer answer, exchange(socket, "image", {}));
+  const json::value* const size = answer.values.if_contains("description");
+  json::error_code error;
+  const std::uint64_t bytes = size != nullptr ? size->to_number<std::uint64_t>(error) : kMostDescription;
+  if (error || answer.fds.empty() || bytes >= kMostDescription) return strange(socket);
+  UVMM_TRY(const auto description, read_description(answer.fds.front(), bytes));
+  std::vector<snapshot::MemoryObject> objects;
+  for (std::size_t i = 1; i < answer.fds.size(); ++i) {
+    UVMM_TRY(auto object, adopt(std::move(answer.fds[i]), i));
+    objects.push_back(std::move(object));
+  }
+  return decode(description, objects);
+}
+
+}  // namespace vmm::control

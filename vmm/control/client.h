@@ -1,0 +1,19 @@
+// The other side of a control socket.
+#pragma once
+
+#include <string>
+
+#include "uvm/base/error.h"
+#include "vmm/machine/machine_image.h"
+
+namespace vmm::control {
+
+/// Asks one thing; the answer's JSON object as text. Errors: NotFound, Permission (nobody listens at
+/// `socket`, or not to us); what the machine refused, in its words, as Invalid.
+[[nodiscard]] uvm::Result<std::string> ask(const std::string& socket, const std::string& verb,
+                                           const std::string& name = {});
+
+/// The machine as it is now, checked. It goes on.
+[[nodiscard]] uvm::Result<MachineImage> fetch_image(const std::string& socket);
+
+}  // namespace vmm::control

@@ -1,0 +1,21 @@
+// vmm/control: a running machine's socket, for `uvmm fork`, `snapshot`, `checkpoint`, `reset` and their like.
+//
+// Read in this order: session.h (what can be asked, and what is answered), server.h (who may ask), client.h
+// (the other side), run_directory.h (where the sockets are).
+//
+// A unix socket that keeps packets whole (SOCK_SEQPACKET), mode 0600, for root and the machine's own user. A
+// request is one JSON object a packet, {"verb": "…", …}, and so is its answer: {"ok": true, …} or {"ok":
+// false, "error": "one line"}. One request at a time on a connection; connections are served side by side by
+// one thread, one request after the other.
+//
+// A FORK IS A QUESTION: the machine is frozen for an instant, and its image goes to whoever asked, as
+// descriptors of objects that never change (SCM_RIGHTS) and a description. What becomes of it is the asker's
+// business and harms nobody here: `uvmm fork` maps it and runs it as a machine of its own, `uvmm snapshot`
+// writes it into files. So this process writes no files, starts no processes, and keeps nothing for those who
+// asked.
+//
+// It refuses, in one line: what is no JSON object, unknown verbs, wrong types; images of machines with a
+// device that can't be taken along, or with pins whose owners forbid it.
+#pragma once
+
+#include "vmm/control/server.h"

@@ -1,0 +1,17 @@
+// What a user says about a machine's control socket.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace vmm::control {
+
+enum class AtStart : std::uint8_t { Run, Paused };
+
+struct Options {
+  std::string socket;               // path; empty: none
+  std::uint32_t parent = 0;         // process of the machine that this one was forked from; 0: of none
+  AtStart at_start = AtStart::Run;  // Paused: until somebody says resume at the socket
+};
+
+}  // namespace vmm::control

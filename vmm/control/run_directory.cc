@@ -1,0 +1,86 @@
+#include "vmm/control/run_directory.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+
+#include "vmm/text.h"
+
+namespace vmm::control {
+namespace {
+
+namespace fs = std::filesystem;
+using uvm::Error;
+using uvm::ErrorKind;
+
+constexpr std::string_view kSuffix = ".sock";
+
+std::string directory_path() {
+  const char* const runtime = std::getenv("XDG_RUNTIME_DIR");
+  if (runtime != nullptr && *runtime == '/') return std::string(runtime) + "/uvmm";
+  return "/tmp/uvmm-" + std::to_string(::geteuid());
+}
+
+bool fits(const std::string& file, const std::string& machine) {
+  const std::string_view stem = std::string_view(file).substr(0, file.size() - kSuffix.size());
+  const auto dash = stem.rfind('-');
+  if (dash == std::string_view::npos) return stem == machine;
+  return stem == machine || stem.substr(0, dash) == machine || stem.substr(dash + 1) == machine;
+}
+
+}  // namespace
+
+uvm::Result<std::string> run_directory() {
+  const std::string path = directory_path();
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
+    return Error::from_errno(errno, "making " + path, "set XDG_RUNTIME_DIR, or say --control PATH");
+  }
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0) return Error::from_errno(errno, path);
+  const bool ours = S_ISDIR(info.st_mode) && info.st_uid == ::geteuid() && (info.st_mode & 0077) == 0;
+  if (ours) return path;
+  return Error(ErrorKind::Permission, path + " is not a directory of this user's alone",
+               "remove it, or say --control PATH");
+}
+
+uvm::Result<std::string> default_socket(const std::string& name) {
+  UVMM_TRY(const std::string directory, run_directory());
+  std::string plain = name.substr(0, 40);
+  std::ranges::replace_if(
+      plain, [](char c) { return c == '/' || c <= ' ' || c > '~'; }, '_');
+  return directory + "/" + plain + "-" + std::to_string(::getpid()) + std::string(kSuffix);
+}
+
+std::vector<std::string> known_sockets() {
+  std::vector<std::string> found;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(directory_path(), error)) {
+    if (entry.is_socket(error)) found.push_back(entry.path());
+  }
+  std::ranges::sort(found);
+  return found;
+}
+
+uvm::Result<std::string> find_socket(const std::string& machine) {
+  if (machine.find('/') != std::string::npos) return machine;
+  std::vector<std::string> fitting;
+  for (const std::string& path : known_sockets()) {
+    if (fits(fs::path(path).filename(), machine)) fitting.push_back(path);
+  }
+  if (fitting.size() == 1) return fitting.front();
+  if (fitting.empty()) {
+    return Error(ErrorKind::NotFound, "no machine '" + one_line(machine) + "' runs here",
+                 "`uvmm list` shows those that do; a socket is named by its path");
+  }
+  std::string names;
+  for (const std::string& path : fitting)
+    names += (names.empty() ? "" : ", ") + fs::path(path).stem().string();
+  return Error(ErrorKind::Invalid, "several machines are called '" + one_line(machine) + "'",
+               "say one of " + names);
+}
+
+}  // namespace vmm::control

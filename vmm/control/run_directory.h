@@ -1,0 +1,22 @@
+// Where the sockets of running machines are: $XDG_RUNTIME_DIR/uvmm, or /tmp/uvmm-UID where there is none.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "uvm/base/error.h"
+
+namespace vmm::control {
+
+/// Makes it, mode 0700, if it is not there. Errors: Permission (it is somebody else's, or open to others),
+/// System.
+[[nodiscard]] uvm::Result<std::string> run_directory();
+/// NAME-PID.sock in it, for this process.
+[[nodiscard]] uvm::Result<std::string> default_socket(const std::string& name);
+/// All that are there, sorted; somebody may listen or not.
+[[nodiscard]] std::vector<std::string> known_sockets();
+/// A path as it is; else the one socket whose name begins so (NAME, NAME-PID), or whose process it is.
+/// Errors: NotFound, Invalid (several; they are listed).
+[[nodiscard]] uvm::Result<std::string> find_socket(const std::string& machine);
+
+}  // namespace vmm::control

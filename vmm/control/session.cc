@@ -1,0 +1,169 @@
+#include "vmm/control/session.h"
+
+#include <fcntl.h>
+
+#include <array>
+#include <boost/json.hpp>
+#include <cerrno>
+#include <utility>
+
+#include "ept/host/frozen_object.h"
+#include "vmm/machine/checkpoints.h"
+#include "vmm/machine/image_codec.h"
+#include "vmm/text.h"
+
+namespace vmm::control {
+namespace {
+
+namespace json = boost::json;
+using pins::Message;
+using uvm::Error;
+using uvm::ErrorKind;
+using uvm::Result;
+using uvm::Status;
+
+constexpr std::size_t kLongestName = 255;
+
+/// What a verb answers with, and by whom it is asked.
+struct Call {
+  const Environment& environment;
+  bool& paused;
+  const json::object& request;
+  json::object answer;
+  std::vector<Fd> fds;
+};
+
+Result<std::string> name_of(const Call& call) {
+  const json::value* const value = call.request.if_contains("name");
+  if (value == nullptr) return std::string();
+  if (!value->is_string() || value->get_string().size() > kLongestName) {
+    return Error(ErrorKind::Invalid, "\"name\" is a text of at most 255 bytes");
+  }
+  return std::string(value->get_string());
+}
+
+Status status(Call& call) {
+  json::error_code error;
+  const json::value values = json::parse("{" + call.environment.status_json() + "}", error);
+  if (!error && values.is_object()) call.answer = values.get_object();
+  call.answer["name"] = call.environment.name;
+  call.answer["paused"] = call.paused;
+  json::array checkpoints;
+  for (const CheckpointInfo& info : call.environment.checkpoints.list()) {
+    checkpoints.push_back(
+        json::object{{"name", info.name}, {"copied", info.copied}, {"resets", info.resets}});
+  }
+  call.answer["checkpoints"] = std::move(checkpoints);
+  return uvm::ok();
+}
+
+Status pause(Call& call) {
+  if (!std::exchange(call.paused, true)) call.environment.pause();
+  return uvm::ok();
+}
+
+Status resume(Call& call) {
+  if (std::exchange(call.paused, false)) call.environment.resume();
+  return uvm::ok();
+}
+
+Status checkpoint(Call& call) {
+  UVMM_TRY(const std::string name, name_of(call));
+  return call.environment.checkpoints.take(name);
+}
+
+Status reset(Call& call) {
+  UVMM_TRY(const std::string name, name_of(call));
+  return call.environment.checkpoints.reset(name);
+}
+
+Status drop(Call& call) {
+  UVMM_TRY(const std::string name, name_of(call));
+  return call.environment.checkpoints.drop(name);
+}
+
+/// A descriptor of one's own for the message, which closes it.
+Status attach(Call& call, const ept::host::Backing& object) {
+  Fd fd(::fcntl(object.fd(), F_DUPFD_CLOEXEC, 0));
+  if (!fd) return Error::from_errno(errno, "duplicating a descriptor of guest memory");
+  call.fds.push_back(std::move(fd));
+  return uvm::ok();
+}
+
+Status image(Call& call) {
+  UVMM_TRY(const MachineImage taken, call.environment.take_image());
+  const EncodedImage encoded = encode(taken);
+  if (encoded.objects.size() + 1 > pins::kMostFds) {
+    return Error(ErrorKind::Unsupported,
+                 "the machine's memory is in " + std::to_string(encoded.objects.size()) +
+                     " objects: it is a fork of a fork, too many times over",
+                 "snapshot it and go on from there");
+  }
+  UVMM_TRY(const auto description, ept::host::FrozenObject::from_bytes("description", encoded.description));
+  UVMM_CHECK(attach(call, *description));
+  for (const auto& object : encoded.objects) UVMM_CHECK(attach(call, *object));
+  call.answer["description"] = encoded.description.size();
+  call.answer["changed_pages"] = taken.memory.changed_pages();
+  return uvm::ok();
+}
+
+Status quit(Call& call) {
+  call.environment.quit();
+  return uvm::ok();
+}
+
+struct Verb {
+  std::string_view name;
+  Status (*run)(Call& call);
+};
+
+constexpr std::array kVerbs{Verb{"status", status},         Verb{"pause", pause}, Verb{"resume", resume},
+                            Verb{"checkpoint", checkpoint}, Verb{"reset", reset}, Verb{"drop", drop},
+                            Verb{"image", image},           Verb{"quit", quit}};
+
+Status run(Call& call) {
+  const json::value* const verb = call.request.if_contains("verb");
+  if (verb == nullptr || !verb->is_string()) {
+    return Error(ErrorKind::Invalid, "the request has no \"verb\"", R"(ask {"verb": "status"})");
+  }
+  for (const Verb& known : kVerbs) {
+    if (known.name == verb->get_string()) return known.run(call);
+  }
+  std::string names;
+  for (const Verb& known : kVerbs) names += (names.empty() ? "" : ", ") + std::string(known.name);
+  return Error(ErrorKind::Invalid,
+               "there is no verb '" + one_line(std::string_view(verb->get_string()).substr(0, 80)) + "'",
+               "ask one of " + names);
+}
+
+Message message_of(json::object answer, const Status& status, std::vector<Fd> fds) {
+  if (status) {
+    answer["ok"] = true;
+  } else {
+    answer = {{"ok", false}, {"error", status.error().text()}};
+    fds.clear();
+  }
+  Message message;
+  message.put_text(json::serialize(answer));
+  message.fds = std::move(fds);
+  return message;
+}
+
+}  // namespace
+
+Message Session::answer(const Message& request) {
+  const auto bytes = request.bytes();
+  json::error_code error;
+  json::parse_options options;
+  options.max_depth = 4;
+  const json::value value =
+      json::parse({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, error, {}, options);
+  if (error || !value.is_object()) {
+    return message_of({}, Error(ErrorKind::Invalid, "the request is no JSON object"), {});
+  }
+  Call call{environment_, paused_, value.get_object(), {}, {}};
+  const Status done = run(call);
+  return message_of(std::move(call.answer), done, std::move(call.fds));
+}
+
+}  // namespace vmm::control

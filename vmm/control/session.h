@@ -1,0 +1,47 @@
+// What can be asked of a running machine, and the answers. Knows no socket.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "uvm/base/error.h"
+#include "vmm/machine/machine_image.h"
+#include "vmm/pin_client/message.h"
+
+namespace vmm {
+class Checkpoints;
+}
+
+namespace vmm::control {
+
+/// What a session may do with the machine. Outlives it; the functions are called on the server's thread.
+struct Environment {
+  std::string name;
+  Checkpoints& checkpoints;
+  std::function<uvm::Result<MachineImage>()> take_image;
+  std::function<std::string()> status_json;  // members of an object, `"vcpus": 2, …`
+  std::function<void()> pause;
+  std::function<void()> resume;
+  std::function<void()> quit;
+};
+
+/// One connection's. Verbs:
+///   status                  what the machine is
+///   pause, resume           of the machine, not of the connection: paused twice is paused
+///   checkpoint, reset, drop {"name": TEXT}, by default ""
+///   image                   the machine as it is; descriptors: the description, then the objects
+///   quit                    the machine ends as if the console had been left
+class Session {
+ public:
+  /// `paused` is the server's: whether this socket keeps the machine paused.
+  Session(const Environment& environment, bool& paused) : environment_(environment), paused_(paused) {}
+
+  [[nodiscard]] pins::Message answer(const pins::Message& request);
+
+ private:
+  const Environment& environment_;
+  bool& paused_;
+};
+
+}  // namespace vmm::control

@@ -1,0 +1,39 @@
+// A machine's image in a directory: DIR/state, the sections, and DIR/memory-N, all of RAM, sparse.
+//
+// "state" names the file of the memory that belongs to it, its size and a sum of each MiB. A new snapshot is
+// written beside the old one and takes its place by the renaming of "state": whatever ends the writer, the
+// directory holds the old snapshot whole or the new one. Only then the old memory goes.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "uvm/base/error.h"
+#include "vmm/snapshot/memory_image.h"
+
+namespace vmm::snapshot {
+
+/// What a directory holds.
+struct SavedImage {
+  std::vector<std::byte> description;  // the state's sections, and "memory", "memory-file"
+  MemoryImage memory;                  // in one file, to be mapped copy-on-write
+};
+
+struct WrittenBytes {
+  std::uint64_t memory = 0;  // that are not zeros
+  std::uint64_t state = 0;
+};
+
+/// `state`: the sections of a machine's state. Makes the directory. Nothing of an older snapshot there is
+/// touched before this one is on the disk. Errors: System, Permission, NotFound; the file is named.
+[[nodiscard]] uvm::Result<WrittenBytes> write_snapshot(const std::string& directory,
+                                                       std::span<const std::byte> state,
+                                                       const MemoryImage& memory);
+
+/// Reads all of the memory to hold it against its sums. Errors: NotFound, Permission, Invalid (damaged, cut,
+/// of another snapshot), in one line.
+[[nodiscard]] uvm::Result<SavedImage> read_snapshot(const std::string& directory);
+
+}  // namespace vmm::snapshot
