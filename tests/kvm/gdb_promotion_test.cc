@@ -6,6 +6,7 @@
 
 #include "tests/support/debug_session.h"
 #include "tests/support/kvm_machine.h"
+#include "uvm/pin.h"
 #include "vmm/debug/trap.h"
 
 namespace vmm {
@@ -75,6 +76,47 @@ TEST_F(GdbPromotion, ABreakpointWhereNothingIsMappedIsHitOnceSomethingIs) {
   EXPECT_EQ(session_->rip(1), kPlace + 1);
   EXPECT_EQ(session_->word(kPlace) & 0xffff, 0x9090U);
   ASSERT_TRUE(session_->remove(kPlace + 1));
+}
+
+// What a device reads has no trap in it where the host has debug registers; elsewhere the trap is in memory,
+// and works.
+TEST_F(GdbPromotion, ABreakpointInAPinnedPageLeavesItsBytesIfItCan) {
+  if (debug::choose_trap(support_) == debug::TrapKind::None) {
+    GTEST_SKIP() << "no trap byte comes back from CPL 0 on this host";
+  }
+  put_code(kPlace, {0x90, 0x90, 0x90, 0xeb, 0xfb});  // nop; nop; nop; jmp back
+  const auto pin = uvm::Pin::create(session_->machine().space(), uvm::GpaRange::page_of(uvm::Gpa(kPlace)),
+                                    uvm::PinAccess::Read, uvm::PinOwner::create("disk0"));
+  ASSERT_TRUE(pin) << pin.error().text();
+  ASSERT_TRUE(session_->insert(kPlace + 1));
+  set_rip(kPlace);
+  const auto event = session_->go();
+  ASSERT_TRUE(event);
+  EXPECT_EQ(session_->rip(1), kPlace + 1);
+  const bool in_a_register = support_.supervisor.hardware_breakpoint;
+  EXPECT_EQ(event->reason, in_a_register ? StopReason::HardwareBreakpoint : StopReason::SoftwareBreakpoint);
+  EXPECT_EQ(pin->bytes()[1] == std::byte{0x90}, in_a_register) << "what the device reads";
+  EXPECT_EQ(session_->word(kPlace) & 0xffffff, 0x909090U) << "what a debugger reads";
+  ASSERT_TRUE(session_->remove(kPlace + 1));
+  session_->target().detach(gdb::AfterDetach::StayStopped);
+  EXPECT_EQ(pin->bytes()[1], std::byte{0x90});
+}
+
+// A watchpoint may still be wanted: pinned pages take two registers at most.
+TEST_F(GdbPromotion, BreakpointsInPinnedPagesLeaveRegistersForOthers) {
+  if (!support_.supervisor.hardware_breakpoint || !support_.supervisor.watchpoint) {
+    GTEST_SKIP() << "debug registers do not leave the guest at CPL 0 on this host";
+  }
+  const auto pin = uvm::Pin::create(session_->machine().space(), uvm::GpaRange::page_of(uvm::Gpa(kPlace)),
+                                    uvm::PinAccess::Read, uvm::PinOwner::create("disk0"));
+  ASSERT_TRUE(pin) << pin.error().text();
+  for (std::uint64_t i = 0; i < 5; ++i) ASSERT_TRUE(session_->insert(kPlace + i)) << i;
+  using gdb::Breakpoint;
+  using gdb::BreakpointKind;
+  EXPECT_TRUE(
+      session_->target().insert_breakpoint({}, Breakpoint{BreakpointKind::WriteWatch, kPlace + 64, 8}));
+  EXPECT_TRUE(
+      session_->target().insert_breakpoint({}, Breakpoint{BreakpointKind::WriteWatch, kPlace + 72, 8}));
 }
 
 TEST_F(GdbPromotion, TheFifthIsRefusedAndSaysWhy) {

@@ -22,16 +22,15 @@ std::vector<DebugRegister> split_watch(const HardwareRequest& request) {
 
 uvm::Status HardwareBreakpoints::insert(const HardwareRequest& request) {
   if (requests_.contains(request)) return uvm::ok();
-  std::size_t used = 0;
-  for (const auto& [other, pieces] : requests_) used += pieces.size();
   const auto pieces = split_watch(request);
   if (pieces.empty()) {
     return uvm::Error(uvm::ErrorKind::Invalid, "a watchpoint of no bytes at " + uvm::hex(request.address));
   }
-  if (used + pieces.size() > kDebugRegisters) {
+  if (pieces.size() > free()) {
     return uvm::Error(uvm::ErrorKind::NoMemory,
                       "no debug register is free for " + uvm::hex(request.address) + ": " +
-                          std::to_string(used) + " of " + std::to_string(kDebugRegisters) + " are in use",
+                          std::to_string(kDebugRegisters - free()) + " of " +
+                          std::to_string(kDebugRegisters) + " are in use",
                       "delete a hardware breakpoint or watchpoint, or watch fewer bytes");
   }
   requests_.emplace(request, pieces);
@@ -40,6 +39,12 @@ uvm::Status HardwareBreakpoints::insert(const HardwareRequest& request) {
 
 void HardwareBreakpoints::remove(const HardwareRequest& request) {
   requests_.erase(request);
+}
+
+std::size_t HardwareBreakpoints::free() const {
+  std::size_t used = 0;
+  for (const auto& [request, pieces] : requests_) used += pieces.size();
+  return kDebugRegisters - used;
 }
 
 DebugRegisters HardwareBreakpoints::registers() const {

@@ -30,6 +30,8 @@ class HardwareBreakpoints {
   void clear() { requests_.clear(); }
   [[nodiscard]] bool holds(const HardwareRequest& request) const { return requests_.contains(request); }
   [[nodiscard]] DebugRegisters registers() const;
+  /// How many of the processor's are not in use.
+  [[nodiscard]] std::size_t free() const;
 
  private:
   std::map<HardwareRequest, std::vector<DebugRegister>> requests_;

@@ -183,8 +183,20 @@ Status Inferior::insert_software(Place place) {
                                              " is user code, and this host's KVM brings only a kernel's " +
                                              (trap == TrapKind::Out ? "OUT" : "INT3") + " back");
   }
+  if (spares_pinned(*found) && promote(place.address, Error(ErrorKind::Pinned, "a device reads that page"))) {
+    return uvm::ok();
+  }
   const auto status = overlay_.want(found->gpa, place.address);
   return status ? status : promote(place.address, status.error());
+}
+
+/// A device that reads a pinned page would read the trap. While there are registers to spare, it need not.
+bool Inferior::spares_pinned(const Translation& place) const {
+  constexpr std::size_t kLeftForOthers = 2;
+  const bool can =
+      support_.supervisor.hardware_breakpoint && (!place.user || support_.user.hardware_breakpoint);
+  return can && hardware_.free() > kLeftForOthers && space_.pin_count(place.gpa) != 0 &&
+         !overlay_.find(place.gpa);
 }
 
 /// A place that can't be written, or isn't there yet, can still be watched by its address.

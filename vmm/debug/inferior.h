@@ -104,6 +104,7 @@ class Inferior : public TrapFinder, public LinearMemory {
   /// Plants what is wanted; what can't be written moves to a debug register.
   [[nodiscard]] uvm::Status plant();
   [[nodiscard]] uvm::Status promote(std::uint64_t linear, const uvm::Error& why);
+  [[nodiscard]] bool spares_pinned(const Translation& place) const;
 
   uvm::Space& space_;
   GuestBytes memory_;
