@@ -124,6 +124,7 @@ TEST_F(MsixTableTest, AnEventIsHeldByEveryMask) {
 
 TEST_F(MsixTableTest, ResetMasksAndForgets) {
   ASSERT_TRUE(table.back_by_events(events));
+  program(0, 0x50);
   program(2, 0x51);
   control(kEnable);
   set(2 * 16 + 12, 1);
@@ -133,6 +134,8 @@ TEST_F(MsixTableTest, ResetMasksAndForgets) {
   EXPECT_EQ(pending(), 0U);
   EXPECT_EQ(get(2 * 16, 8), 0U);
   EXPECT_EQ(get(2 * 16 + 12), 1U);
+  EXPECT_EQ(get(12), 1U) << "one that was not masked is";
+  EXPECT_FALSE(events.delivered[0]);
 }
 
 TEST_F(MsixTableTest, AnyAccessIsHarmless) {
