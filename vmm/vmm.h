@@ -6,9 +6,9 @@
 // page, slots), swap/swap.h (where pages go that a memory limit leaves no room for), devices/devices.h (a
 // device's contract), debug/debug.h (what a debugger does to a machine), gdb/gdb.h (how it asks for it),
 // pins/pins.h (guest memory for device processes), virtio/virtio.h and vhost_user/vhost_user.h (devices whose
-// queues other processes serve), control/control.h (forks and snapshots for other processes),
-// snapshot/snapshot.h and machine/checkpoints.h (a machine's state, saved and brought back), cli/cli.h (words
-// to configuration), log.h (the only logger).
+// queues other processes serve), vfio/vfio.h (devices of the host that a guest has to itself),
+// control/control.h (forks and snapshots for other processes), snapshot/snapshot.h and machine/checkpoints.h
+// (a machine's state, saved and brought back), cli/cli.h (words to configuration), log.h (the only logger).
 //
 // Who may know whom
 //   cli → machine → {vhost_user → virtio → devices, debug, gdb, kvm, snapshot}; snapshot → {devices, kvm};

@@ -10,6 +10,9 @@ busybox=$(command -v busybox) || { echo "initramfs: busybox is not installed (pa
 l1_modules=(virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci irqbypass ccp kvm kvm-amd netfs fscache
   9pnet 9pnet_virtio 9p overlay virtio_console failover net_failover virtio_net)
 
+# What a device is given to a guest with; loaded when the rig has such devices.
+vfio_modules=(vfio vfio_iommu_type1 vfio-pci-core vfio-pci)
+
 case $kind in
   l1) inputs=("$here/init/l1" "$kernel/FILES") ;;
   l2) inputs=("$here"/../../configs/initramfs/*) ;;
@@ -28,19 +31,26 @@ for applet in $("$busybox" --list); do
 done
 ln -s bin "$root/sbin"
 
+# unpack LIST MODULE…: the modules, and LIST, which names them in the order of their dependencies.
+unpack() {
+  local list=$root/modules/$1 module file
+  mkdir -p "$root/modules"
+  for module in "${@:2}"; do
+    file=$(find "$kernel/modules" -name "$module.ko*" | head -n 1)
+    case $file in
+      *.xz) xz -dc "$file" >"$root/modules/$module.ko" ;;
+      *.ko) cp "$file" "$root/modules/$module.ko" ;;
+      *) continue ;; # built in, or not there in an older kernel
+    esac
+    echo "$module" >>"$list"
+  done
+}
+
 case $kind in
   l1)
     cp "$here/init/l1" "$root/init"
-    mkdir -p "$root/modules"
-    for module in "${l1_modules[@]}"; do
-      file=$(find "$kernel/modules" -name "$module.ko*" | head -n 1)
-      case $file in
-        *.xz) xz -dc "$file" >"$root/modules/$module.ko" ;;
-        *.ko) cp "$file" "$root/modules/$module.ko" ;;
-        *) continue ;; # built in, or not there in an older kernel
-      esac
-      echo "$module" >>"$root/modules/order"
-    done ;;
+    unpack order "${l1_modules[@]}"
+    unpack vfio "${vfio_modules[@]}" ;;
   l2) cp "$here"/../../configs/initramfs/* "$root/etc/" && mv "$root/etc/init" "$root/init" ;;
 esac
 chmod 755 "$root" "$root/init"

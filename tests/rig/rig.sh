@@ -8,6 +8,8 @@
 #   UVMM_RIG_STILL=90      seconds without a sign of life from the emulated machine, after which it is started again
 #   UVMM_RIG_RESULTS=DIR   a folder that the job may write to and that keeps it
 #   UVMM_RIG_FORWARD=PORT  connections to this port of this machine's loopback go to port 1234 of the rig (10.0.2.15)
+#   UVMM_RIG_DEVICES="edu nvme=FILE"   an IOMMU, and behind it QEMU's edu device, an NVMe disk of FILE's bytes, both bound
+#                          to vfio-pci
 #   UVMM_RIG_QEMU=…        more arguments for QEMU          UVMM_RIG_LOG=FILE   keeps the kernel's log
 #
 # UVMM_* and GTEST_* variables are passed on, other variables are not. Exit status 125: the rig itself failed.
@@ -55,15 +57,34 @@ write_job() {
   } >"$run/job/job.sh"
   $terminal && stty size | awk '{ print "rows", $1, "cols", $2 }' >"$run/job/terminal"
   [ -n "${UVMM_RIG_RESULTS:-}" ] && echo "$UVMM_RIG_RESULTS" >"$run/job/results"
+  [ -n "${UVMM_RIG_DEVICES:-}" ] && : >"$run/job/vfio"
   return 0
 }
 
+# The machine, and the devices that a guest of the rig's may be given; into $board and $more_kernel_words.
+choose_board() {
+  local device
+  board=(-M "pc,usb=off,vmport=off") more_kernel_words=""
+  [ -n "${UVMM_RIG_DEVICES:-}" ] || return 0
+  more_kernel_words=" intel_iommu=on"
+  board=(-M "q35,usb=off,vmport=off,sata=off,smbus=off,kernel-irqchip=split" -device "intel-iommu,intremap=on,caching-mode=on")
+  for device in $UVMM_RIG_DEVICES; do
+    case $device in
+      edu) board+=(-device "edu,dma_mask=0xffffffff") ;;
+      nvme=*) board+=(-drive "file=${device#nvme=},if=none,id=nvme,format=raw" -device "nvme,drive=nvme,serial=rig") ;;
+      *) echo "rig: UVMM_RIG_DEVICES: $device is neither edu nor nvme=FILE" >&2 && exit 2 ;;
+    esac
+  done
+}
+
 start_qemu() {
+  local board more_kernel_words
+  choose_board
   local arguments=(
-    -accel "tcg,thread=multi" -cpu "max,+svm,+npt" -M "pc,usb=off,vmport=off"
+    -accel "tcg,thread=multi" -cpu "max,+svm,+npt" "${board[@]}"
     -m "${UVMM_RIG_MEM:-4G}" -smp "${UVMM_RIG_SMP:-1}" -display none -nodefaults -no-user-config -no-reboot
     -kernel "$kernel/vmlinuz" -initrd "$build/l1.cpio.gz"
-    -append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off nokaslr audit=0 apparmor=0 init_on_alloc=0 cryptomgr.notests random.trust_cpu=on no_timer_check nohz=off highres=off"
+    -append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off nokaslr audit=0 apparmor=0 init_on_alloc=0 cryptomgr.notests random.trust_cpu=on no_timer_check nohz=off highres=off$more_kernel_words"
     -chardev "file,id=kernel,path=$run/kernel.log" -serial chardev:kernel
     -device "isa-debug-exit,iobase=0xf4,iosize=1"
     -virtfs "local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap"

@@ -284,6 +284,18 @@ uvm::Status apply_vhost_user(const Member& member, MachineConfig& config) {
   return uvm::ok();
 }
 
+uvm::Status apply_vfio(const Member& member, MachineConfig& config) {
+  const auto* devices = member.value().if_array();
+  if (devices == nullptr) return member.error("must be an array of devices");
+  for (std::size_t i = 0; i < devices->size(); ++i) {
+    const Member device(member.path() + "[" + std::to_string(i) + "]", (*devices)[i]);
+    UVMM_TRY(const std::string text, device.text());
+    UVMM_TRY(auto options, at_path(device, vfio::parse_device(text)));
+    config.vfio.push_back(std::move(options));
+  }
+  return uvm::ok();
+}
+
 uvm::Status apply_gdb(const Member& member, MachineConfig& config) {
   return apply_object(member, kGdbKeys, config);
 }
@@ -314,6 +326,7 @@ constexpr std::array kSections = {
     JsonKey{"gdb", apply_gdb},
     JsonKey{"pins", apply_pins},
     JsonKey{"vhost-user", apply_vhost_user},
+    JsonKey{"vfio", apply_vfio},
     JsonKey{"show-map", set_word<&MachineConfig::show_map, parse_show_map>},
     JsonKey{"drives", refuse_section},
     JsonKey{"network-interfaces", refuse_section},

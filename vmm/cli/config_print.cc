@@ -96,6 +96,12 @@ json::array vhost_user_devices(const std::vector<vhost_user::Options>& devices) 
   return list;
 }
 
+json::array host_devices(const std::vector<vfio::DeviceOptions>& devices) {
+  json::array list;
+  for (const vfio::DeviceOptions& device : devices) list.push_back(text(vfio::to_string(device)));
+  return list;
+}
+
 /// Two levels, one member a line.
 std::string indented(const json::object& top) {
   std::string out = "{";
@@ -133,6 +139,7 @@ std::string to_json(const MachineConfig& config) {
   top["gdb"] = debugger(config.gdb);
   if (!config.pins.socket.empty()) top["pins"] = devices(config.pins);
   if (!config.vhost_user.empty()) top["vhost-user"] = vhost_user_devices(config.vhost_user);
+  if (!config.vfio.empty()) top["vfio"] = host_devices(config.vfio);
   return indented(top);
 }
 

@@ -8,6 +8,7 @@
 
 #include "vmm/cli/output.h"
 #include "vmm/text.h"
+#include "vmm/vfio/host_finding.h"
 
 namespace vmm::cli {
 namespace {
@@ -73,7 +74,8 @@ std::string report_json(const kvm::Report& report) {
 
 int doctor_command(DoctorOutput output) {
   if (output == DoctorOutput::CanBootLinux) return print_verdict();
-  const kvm::Report report = kvm::probe_host();
+  kvm::Report report = kvm::probe_host();
+  report.findings.push_back(vfio::host_finding());
   const ExitStatus printed = print(output == DoctorOutput::Json ? report_json(report) : kvm::format(report));
   if (printed != ExitStatus::Ok) return static_cast<int>(printed);
   return static_cast<int>(report.backend == kvm::Backend::None ? ExitStatus::NoHost : ExitStatus::Ok);

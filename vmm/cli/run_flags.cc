@@ -15,6 +15,7 @@ constexpr const char* kConsole = "Console, memory map and log";
 constexpr const char* kDebugger = "Debugger";
 constexpr const char* kDevices = "Devices in other processes";
 constexpr const char* kControl = "Forks, snapshots and checkpoints";
+constexpr const char* kHost = "Devices of the host";
 constexpr const char* kConfig = "Configuration";
 
 template <auto field>
@@ -90,6 +91,12 @@ uvm::Status set_restore(std::string_view value, MachineConfig& config) {
 
 uvm::Status set_resume(std::string_view /*nothing*/, MachineConfig& config) {
   config.control.at_start = control::AtStart::Run;
+  return uvm::ok();
+}
+
+uvm::Status add_vfio(std::string_view value, MachineConfig& config) {
+  UVMM_TRY(auto device, vfio::parse_device(value));
+  config.vfio.push_back(std::move(device));
   return uvm::ok();
 }
 
@@ -211,6 +218,13 @@ constexpr std::array kFlags = {
     RunFlag{"--control", "--control", kControl, "PATH",
             "the machine's control socket, or none (default:\nNAME-PID.sock in $XDG_RUNTIME_DIR/uvmm)",
             set_text_in<&Config::control, &Control::socket>},
+
+    RunFlag{
+        "--vfio", "--vfio", kHost, "DEVICE",
+        "a PCI device that vfio-pci has, for the guest alone:\npci:0000:3b:00.0, or /dev/vfio/GROUP; may be "
+        "repeated. With\n,fork=MODE: refuse, quiesce or copy, what a fork of the guest\ndoes (default: "
+        "refuse)",
+        add_vfio, Repeat::All},
 
     RunFlag{"--config,--config-file", "--config", kConfig, "FILE",
             "a configuration in JSON, with Firecracker's keys; options\noverride it (paths in it: from the "

@@ -192,6 +192,24 @@ uvm::Status check_vhost_user(const MachineConfig& config) {
   return uvm::ok();
 }
 
+uvm::Status check_vfio(const MachineConfig& config) {
+  constexpr std::size_t kMostDevices = 16;
+  const auto& devices = config.vfio;
+  if (devices.size() > kMostDevices) {
+    return invalid(std::to_string(devices.size()) + " devices of the host are too many",
+                   std::to_string(kMostDevices) + " are possible");
+  }
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      if (devices[i].device != devices[j].device) continue;
+      return invalid("--vfio names " + vfio::to_string(devices[i]) + " twice", "leave one of them out");
+    }
+  }
+  if (devices.empty() || config.overcommit.limit == 0) return uvm::ok();
+  return invalid("--vfio and --memory-limit don't go together",
+                 "leave one of them out: all of the guest's memory is pinned for the device");
+}
+
 }  // namespace
 
 uvm::Status validate(const MachineConfig& config) {
@@ -206,6 +224,7 @@ uvm::Status validate(const MachineConfig& config) {
   UVMM_CHECK(check_pins(config.pins));
   UVMM_CHECK(check_vhost_user(config));
   UVMM_CHECK(check_text("the control socket's path", config.control.socket, 107));
+  UVMM_CHECK(check_vfio(config));
   UVMM_CHECK(check_overcommit(config));
   UVMM_CHECK(check_boot(config));
   if (config.name.empty()) return invalid("the machine's name is empty", "leave --name out for 'uvmm'");

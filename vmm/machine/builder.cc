@@ -107,6 +107,21 @@ uvm::Status build_vhost_user(Machine::Parts& parts, const guest::MemoryLayout& l
   return uvm::ok();
 }
 
+uvm::Status build_host_devices(Machine::Parts& parts, const guest::MemoryLayout& layout) {
+  if (parts.config.vfio.empty()) return uvm::ok();
+  const HostDevices::Surroundings around{parts.vm,
+                                         parts.memory->space(),
+                                         layout.ram,
+                                         parts.platform->pci(),
+                                         parts.platform->pci_window(),
+                                         parts.interrupts->messages(),
+                                         parts.interrupts->message_events()};
+  auto devices = HostDevices::create(parts.config.vfio, around);
+  if (!devices) return blame_option(devices.error());
+  parts.host_devices = *std::move(devices);
+  return uvm::ok();
+}
+
 using Cpuids = std::vector<std::vector<kvm_cpuid_entry2>>;
 
 /// Of each vCPU. A guest that goes on keeps the processors it has seen.
@@ -230,6 +245,7 @@ uvm::Result<std::unique_ptr<Machine::Parts>> build_machine(const MachineConfig& 
   UVMM_TRY(parts->interrupts, Interrupts::create(parts->vm, irqchip));
   UVMM_CHECK(build_devices(*parts, layout));
   UVMM_CHECK(build_vhost_user(*parts, layout));
+  UVMM_CHECK(build_host_devices(*parts, layout));
   UVMM_TRY(const Cpuids cpuids, plan_cpuids(*parts, supported, image));
   UVMM_CHECK(build_vcpus(*parts, cpuids));
   UVMM_CHECK(image != nullptr ? restore_state(*parts, image->state)

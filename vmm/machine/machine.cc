@@ -99,6 +99,7 @@ uvm::Result<RunReport> Machine::run() {
   start_debugger(parts);
   if (parts.pins) UVMM_CHECK(parts.pins->start());
   if (parts.control) UVMM_CHECK(parts.control->start());
+  if (parts.host_devices) parts.host_devices->start(parts.io);
   const auto idle = boost::asio::make_work_guard(parts.io);
   parts.io.run();
   const RunReport report = parts.ending.report().value_or(RunReport{});

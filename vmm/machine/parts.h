@@ -21,6 +21,7 @@
 #include "vmm/machine/exits.h"
 #include "vmm/machine/fault_thread.h"
 #include "vmm/machine/guest_memory.h"
+#include "vmm/machine/host_devices.h"
 #include "vmm/machine/interrupts.h"
 #include "vmm/machine/machine.h"
 #include "vmm/machine/platform.h"
@@ -59,6 +60,7 @@ struct Machine::Parts {
   std::unique_ptr<Platform> platform;
   KvmDoorbells doorbells{vm};
   std::vector<std::unique_ptr<virtio::PciTransport>> virtio;
+  std::unique_ptr<HostDevices> host_devices;  // null without --vfio
   Bus bus;
 
   std::unique_ptr<Exits> exits;

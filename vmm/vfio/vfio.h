@@ -24,6 +24,15 @@
 // RLIMIT_MEMLOCK; memlock.h says so when that is the cause. A machine with a memory limit cannot have such a
 // device, because nothing of its memory could be moved to swap.
 //
+// HOT PATHS WITHOUT EXITS. Pages of a BAR that the kernel lets us map are memory slots of the guest's, moved
+// when the guest moves the BAR; the page with the MSI-X table is not, because what a guest writes there is a
+// message to its own APIC, and becomes the route of the vector's eventfd. The kernel's VFIO writes that
+// eventfd, KVM reads it: no thread of ours has a part in an interrupt.
+//
+// THE HOST WANTS IT BACK. A driver that is unbound, or a device that is removed, waits until we let go. So an
+// eventfd of VFIO's is watched, and the function is withdrawn: to the guest it has been pulled out. With the
+// last device of a machine its memory is unpinned.
+//
 // Only files of this folder issue VFIO's ioctls. Threads: building up and tearing down is the I/O thread's;
 // what vCPU threads may do is said at each class.
 //
@@ -32,11 +41,14 @@
 // all that were written since 2004 can); migration, dirty tracking, mediated devices' own regions.
 //
 // Read in this order: pci_address.h and options.h (words), host_device.h (what sysfs knows), io_space.h,
-// container.h, device.h, region_mapping.h (the kernel's objects), dma_map.h (where pins come in), memlock.h.
+// container.h, device.h, region_mapping.h (the kernel's objects), dma_map.h (where pins come in), memlock.h;
+// then what the guest sees: config_view.h, msi_capability.h, guest_windows.h, bar_windows.h,
+// pci_passthrough.h. The machine puts it together in vmm/machine/host_devices.h.
 #pragma once
 
-#include "vmm/vfio/container.h"       // IWYU pragma: export
-#include "vmm/vfio/device.h"          // IWYU pragma: export
-#include "vmm/vfio/dma_map.h"         // IWYU pragma: export
-#include "vmm/vfio/host_device.h"     // IWYU pragma: export
-#include "vmm/vfio/region_mapping.h"  // IWYU pragma: export
+#include "vmm/vfio/container.h"        // IWYU pragma: export
+#include "vmm/vfio/device.h"           // IWYU pragma: export
+#include "vmm/vfio/dma_map.h"          // IWYU pragma: export
+#include "vmm/vfio/host_device.h"      // IWYU pragma: export
+#include "vmm/vfio/pci_passthrough.h"  // IWYU pragma: export
+#include "vmm/vfio/region_mapping.h"   // IWYU pragma: export

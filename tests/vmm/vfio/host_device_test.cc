@@ -5,6 +5,10 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <fstream>
+
+#include "vmm/vfio/host_finding.h"
+
 namespace vmm::vfio {
 namespace {
 
@@ -83,6 +87,17 @@ TEST_F(VfioHostDevice, OfAGroupOfSeveralHasToBeNamed) {
   EXPECT_EQ(found.error().kind(), ErrorKind::Invalid);
   EXPECT_THAT(found.error().text(), HasSubstr("has 2 devices; name one of them, as in pci:0000:00:04.0"));
   EXPECT_TRUE(find("pci:00:04.1"));
+}
+
+TEST_F(VfioHostDevice, AreWhatTheDoctorLooksFor) {
+  const std::string container = (root_ / "container").string();
+  EXPECT_EQ(host_finding(root_, container).verdict, kvm::Verdict::No);
+  fs::create_directories(root_ / "kernel/iommu_groups/7");
+  EXPECT_EQ(host_finding(root_, container).verdict, kvm::Verdict::Degraded);
+  std::ofstream(container).put(' ');
+  const auto found = host_finding(root_, container);
+  EXPECT_EQ(found.verdict, kvm::Verdict::Yes);
+  EXPECT_THAT(found.value, HasSubstr("1 IOMMU groups"));
 }
 
 }  // namespace

@@ -1,0 +1,252 @@
+#include "vmm/vfio/pci_passthrough.h"
+
+#include <linux/vfio.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "vmm/devices/registers.h"
+#include "vmm/log.h"
+
+namespace vmm::vfio {
+
+using devices::fill_ones;
+using uvm::Status;
+
+namespace {
+
+namespace header = devices::pci;
+
+constexpr std::uint64_t kBarIsIo = 1;
+constexpr std::uint64_t kBarType = 6;
+constexpr std::uint64_t kBarIsWide = 4;
+constexpr std::uint64_t kBarPrefetch = 8;
+
+constexpr std::uint64_t kMsixControl = 2;
+constexpr std::uint64_t kMsixTable = 4;
+constexpr std::uint64_t kMsixPending = 8;
+constexpr std::uint64_t kMsixVectors = 0x7ff;  // less one
+constexpr std::uint64_t kMsixBar = 7;
+
+/// What of the guest's command register is the device's too.
+constexpr std::uint64_t kCommandPassed = header::kCommandMaster | 1 << 6 | 1 << 8;
+
+bool holds(const MappableArea& area, std::uint64_t offset) {
+  return offset >= area.offset && offset - area.offset < area.bytes;
+}
+
+}  // namespace
+
+void PciPassthrough::Bar::read(std::uint64_t offset, std::span<std::byte> data) {
+  const uvm::MutexLock lock(owner_.mutex_);
+  fill_ones(data);
+  if (!owner_.device_) return;
+  const MsixPlace& msix = owner_.msix_place_;
+  if (msix.table_bar == region_.index && holds(msix.table, offset)) {
+    owner_.msix_->read_table(offset - msix.table.offset, data);
+  } else if (msix.pending_bar == region_.index && holds(msix.pending, offset)) {
+    owner_.msix_->read_pending(offset - msix.pending.offset, data);
+  } else if (!owner_.device_->read(region_, offset, data)) {
+    fill_ones(data);
+  }
+}
+
+void PciPassthrough::Bar::write(std::uint64_t offset, std::span<const std::byte> data) {
+  const uvm::MutexLock lock(owner_.mutex_);
+  if (!owner_.device_) return;
+  const MsixPlace& msix = owner_.msix_place_;
+  if (msix.table_bar == region_.index && holds(msix.table, offset)) {
+    owner_.msix_->write_table(offset - msix.table.offset, data);
+  } else if (msix.pending_bar != region_.index || !holds(msix.pending, offset)) {
+    // What the kernel refuses the device would have ignored.
+    (void)owner_.device_->write(region_, offset, data);
+  }
+}
+
+Status PciPassthrough::Config::read(std::uint64_t offset, std::span<std::byte> data)
+    NO_THREAD_SAFETY_ANALYSIS {  // under the owner's lock, by way of its view
+  if (!owner_.device_) return uvm::Error(uvm::ErrorKind::NotFound, owner_.name_ + " has been withdrawn");
+  return owner_.device_->read(owner_.config_region_, offset, data);
+}
+
+Status PciPassthrough::Config::write(std::uint64_t offset,
+                                     std::span<const std::byte> data) NO_THREAD_SAFETY_ANALYSIS {  // as above
+  if (!owner_.device_) return uvm::Error(uvm::ErrorKind::NotFound, owner_.name_ + " has been withdrawn");
+  return owner_.device_->write(owner_.config_region_, offset, data);
+}
+
+uvm::Result<std::unique_ptr<PciPassthrough>> PciPassthrough::create(Device device,
+                                                                    const Surroundings& around) {
+  auto function = std::unique_ptr<PciPassthrough>(new PciPassthrough(std::move(device), around));
+  if (auto built = function->build(); !built) return std::move(built).error().with_context(function->name_);
+  return function;
+}
+
+PciPassthrough::PciPassthrough(Device device, const Surroundings& around)
+    : name_(device.name()), around_(around), device_(std::move(device)), bars_(around.window) {}
+
+PciPassthrough::~PciPassthrough() {
+  withdraw();
+}
+
+Status PciPassthrough::build() {
+  wanted_back_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!wanted_back_) return uvm::Error::from_errno(errno, "creating an eventfd");
+  const uvm::MutexLock lock(mutex_);
+  UVMM_TRY(config_region_, device_->region(VFIO_PCI_CONFIG_REGION_INDEX));
+  UVMM_TRY(config_, ConfigView::create(host_config_));
+  UVMM_CHECK(build_interrupts());
+  UVMM_CHECK(build_bars());
+  config_->registers().seal();
+  follow();
+  return uvm::ok();
+}
+
+Status PciPassthrough::build_interrupts() {
+  UVMM_TRY(const std::uint32_t requests, device_->irq_count(VFIO_PCI_REQ_IRQ_INDEX));
+  const int request = wanted_back_.get();
+  if (requests != 0) UVMM_CHECK(device_->connect_irqs(VFIO_PCI_REQ_IRQ_INDEX, std::span(&request, 1)));
+  if (const auto place = config_->capability(pci::kCapabilityMsi)) {
+    UVMM_TRY(msi_, MsiCapability::create(*config_, *place, around_.events));
+  }
+  const auto place = config_->capability(pci::kCapabilityMsix);
+  if (!place) return uvm::ok();
+  const std::uint64_t vectors = (config_->original(*place + kMsixControl, 2) & kMsixVectors) + 1;
+  msix_.emplace(around_.messages, static_cast<unsigned>(vectors));
+  UVMM_CHECK(msix_->back_by_events(around_.events));
+  config_->keep(*place + kMsixControl, vectors - 1, 0, 2);
+  msix_->set_capability(config_->registers(), *place);
+  const std::uint64_t table = config_->original(*place + kMsixTable, 4);
+  const std::uint64_t pending = config_->original(*place + kMsixPending, 4);
+  msix_place_ = {{table & ~kMsixBar, msix_->table_bytes()},
+                 static_cast<std::uint32_t>(table & kMsixBar),
+                 {pending & ~kMsixBar, msix_->pending_bytes()},
+                 static_cast<std::uint32_t>(pending & kMsixBar)};
+  return uvm::ok();
+}
+
+Status PciPassthrough::build_bars() {
+  for (unsigned index = 0; index < bar_devices_.size(); ++index) {
+    const std::uint64_t flags = config_->original(header::kFirstBar + 4 * std::uint64_t{index}, 4);
+    devices::PciBar bar;
+    bar.index = index;
+    UVMM_TRY(auto region, device_->region(VFIO_PCI_BAR0_REGION_INDEX + index));
+    if (region.bytes == 0 || (flags & kBarIsIo) != 0) continue;
+    bar.bytes = region.bytes;
+    if ((flags & kBarType) == kBarIsWide) bar.width = devices::BarWidth::Bits64;
+    if ((flags & kBarPrefetch) != 0) bar.prefetch = devices::BarPrefetch::Yes;
+    UVMM_CHECK(build_bar(bar, std::move(region)));
+    if (bar.width == devices::BarWidth::Bits64) ++index;
+  }
+  bars_.set_on_moved([this](unsigned index, std::optional<std::uint64_t> gpa) {
+    if (auto& windows = bar_devices_.at(index)->windows) windows->move_to(gpa);
+  });
+  return uvm::ok();
+}
+
+Status PciPassthrough::build_bar(const devices::PciBar& bar, Region region) {
+  auto& device = bar_devices_.at(bar.index);
+  device = std::make_unique<Bar>(*this, std::move(region));
+  const auto shown = areas_to_show(device->region().areas, trapped(bar.index));
+  UVMM_TRY(device->windows, BarWindows::create(*device_, device->region(), shown, around_.windows));
+  return bars_.add(config_->registers(), bar, *device);
+}
+
+std::vector<MappableArea> PciPassthrough::trapped(std::uint32_t bar) const {
+  std::vector<MappableArea> areas;
+  if (msix_place_.table_bar == bar) areas.push_back(msix_place_.table);
+  if (msix_place_.pending_bar == bar) areas.push_back(msix_place_.pending);
+  std::ranges::sort(areas, {}, &MappableArea::offset);
+  return areas;
+}
+
+void PciPassthrough::read_config(std::uint64_t offset, std::span<std::byte> data) {
+  const uvm::MutexLock lock(mutex_);
+  if (device_) {
+    config_->read(offset, data);
+  } else {
+    fill_ones(data);
+  }
+}
+
+void PciPassthrough::write_config(std::uint64_t offset, std::span<const std::byte> data) {
+  const uvm::MutexLock lock(mutex_);
+  if (!device_) return;
+  config_->write(offset, data);
+  follow();
+}
+
+void PciPassthrough::reset() {
+  const uvm::MutexLock lock(mutex_);
+  if (!device_) return;
+  config_->registers().reset();
+  if (msix_) msix_->reset();
+  follow();
+  if (!device_->can_reset()) return;
+  if (const auto done = device_->reset(); !done) {
+    log::event(log::Level::Warning, "device could not be reset", {{"error", done.error().text()}});
+  }
+  host_command_ = 0;
+  follow_command();
+}
+
+void PciPassthrough::withdraw() {
+  const uvm::MutexLock lock(mutex_);
+  if (!device_) return;
+  device_->disconnect_irqs(VFIO_PCI_REQ_IRQ_INDEX);
+  (void)connect(Interrupts::Off);
+  // Each mapping keeps the device's file open.
+  for (const auto& bar : bar_devices_) {
+    if (bar) bar->windows.reset();
+  }
+  device_.reset();
+}
+
+void PciPassthrough::follow() {
+  follow_command();
+  follow_interrupts();
+  bars_.follow(config_->registers());
+}
+
+void PciPassthrough::follow_command() {
+  std::uint64_t command = config_->registers().get(header::kCommand, 2) & kCommandPassed;
+  command |= header::kCommandMemory | header::kCommandNoInterruptLine;
+  if (command == host_command_) return;
+  host_command_ = command;
+  std::array<std::byte, 2> bytes{};
+  devices::store_le(bytes, command);
+  if (const auto done = device_->write(config_region_, header::kCommand, bytes); !done) {
+    log::event(log::Level::Error, "device does not take commands", {{"error", done.error().text()}});
+  }
+}
+
+void PciPassthrough::follow_interrupts() {
+  if (msi_) msi_->follow(config_->registers());
+  if (msix_) msix_->follow(config_->registers());
+  Interrupts wanted = Interrupts::Off;
+  if (msi_ && msi_->enabled()) wanted = Interrupts::Msi;
+  if (msix_ && msix_->enabled()) wanted = Interrupts::Msix;
+  if (wanted == connected_) return;
+  if (const auto done = connect(wanted); !done) {
+    log::event(log::Level::Error, "device has no interrupts", {{"error", done.error().text()}});
+  }
+}
+
+Status PciPassthrough::connect(Interrupts wanted) {
+  if (connected_ == Interrupts::Msi) device_->disconnect_irqs(VFIO_PCI_MSI_IRQ_INDEX);
+  if (connected_ == Interrupts::Msix) device_->disconnect_irqs(VFIO_PCI_MSIX_IRQ_INDEX);
+  connected_ = wanted;
+  std::vector<int> events;
+  if (wanted == Interrupts::Msi) {
+    events.push_back(msi_->event().get());
+    return device_->connect_irqs(VFIO_PCI_MSI_IRQ_INDEX, events);
+  }
+  if (wanted == Interrupts::Off) return uvm::ok();
+  for (unsigned vector = 0; vector < msix_->vectors(); ++vector)
+    events.push_back(msix_->event(vector)->get());
+  return device_->connect_irqs(VFIO_PCI_MSIX_IRQ_INDEX, events);
+}
+
+}  // namespace vmm::vfio
