@@ -28,7 +28,8 @@
 
 namespace uvm {
 
-inline constexpr std::uint64_t kSlotsPerChunk = 512;
+/// Twice as many as a table has entries: what a chunk costs besides its words is spread over more.
+inline constexpr std::uint64_t kSlotsPerChunk = 1024;
 
 /// Half-open, in slots.
 struct SlotRange {

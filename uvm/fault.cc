@@ -105,7 +105,8 @@ Result<Fault::Next> Fault::attempt() {
     wait_slot_ = slot;
     return Next::Wait;
   }
-  if (kind_ == FaultKind::Plain && !is_ours && is_resolved()) {
+  // After the pager's answer entering it costs no more than this look.
+  if (kind_ == FaultKind::Plain && !is_ours && !answer_ && is_resolved()) {
     entered_ = GpaRange::page_of(page_);
     count(context_.counters.already);
     return Next::Done;

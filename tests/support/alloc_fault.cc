@@ -1,5 +1,7 @@
 #include "tests/support/alloc_fault.h"
 
+#include <malloc.h>
+
 #include <cstddef>
 #include <cstdlib>
 #include <new>
@@ -28,7 +30,9 @@ void* allocate(std::size_t bytes, std::size_t alignment) noexcept {
   void* at = alignment <= __STDCPP_DEFAULT_NEW_ALIGNMENT__
                  ? std::malloc(bytes)
                  : std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
-  if (at != nullptr) ++alloc_state.live;
+  if (at == nullptr) return nullptr;
+  ++alloc_state.live;
+  alloc_state.live_bytes += static_cast<std::int64_t>(::malloc_usable_size(at));
   return at;
 }
 
@@ -41,6 +45,7 @@ void* allocate_or_throw(std::size_t bytes, std::size_t alignment) {
 void free_one(void* at) noexcept {
   if (at == nullptr) return;
   --alloc_state.live;
+  alloc_state.live_bytes -= static_cast<std::int64_t>(::malloc_usable_size(at));
   std::free(at);
 }
 

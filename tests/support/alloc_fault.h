@@ -13,7 +13,8 @@ struct AllocState {
   bool stays_exhausted = false;
   bool has_failed = false;
   int paused = 0;
-  std::int64_t live = 0;  // allocations of this thread that nobody gave back
+  std::int64_t live = 0;        // allocations of this thread that nobody gave back
+  std::int64_t live_bytes = 0;  // what malloc() made of them
 };
 // NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables): operator new has no other place for it
 extern constinit thread_local AllocState alloc_state;
@@ -61,9 +62,13 @@ class AllocResume {
   const int paused_;
 };
 
-/// What the calling thread allocated and nobody gave back on it, counted.
+/// What the calling thread allocated and nobody gave back on it, counted, and in bytes: as many as can be
+/// used of each, which is what was asked for and what that was rounded up to.
 [[nodiscard]] inline std::int64_t live_allocations() {
   return alloc_state.live;
+}
+[[nodiscard]] inline std::int64_t live_bytes() {
+  return alloc_state.live_bytes;
 }
 
 }  // namespace test

@@ -29,9 +29,9 @@ void some_ram(World& w) {
 void forked_ram(World& w) {
   EXPECT_OK(w.space->map(ram(pages(0, 3 * uvm::kSlotsPerChunk))));
   w.write(3, 3);
-  w.write(600, 4);
-  w.write(601, 5);
-  w.write(1030, 6);
+  w.write(1200, 4);
+  w.write(1201, 5);
+  w.write(2100, 6);
   w.fork_other();
 }
 void own_layer(World& w) {
@@ -83,17 +83,17 @@ const std::vector<Operation>& map_operations() {
          return w.space->map(request);
        },
        [](World& w) {
-         EXPECT_TRUE(shows(*w.space, 3, 7) && shows(*w.space, 5, 101) && shows(*w.space, 600, 4));
+         EXPECT_TRUE(shows(*w.space, 3, 7) && shows(*w.space, 5, 101) && shows(*w.space, 1200, 4));
        }},
       {"unmap_hole", "0x4000+0x4000", private_object, [](World& w) { return w.space->unmap(pages(4, 4)); },
        [](World& w) {
          EXPECT_EQ(w.object->uses(), 2U);
          EXPECT_TRUE(shows(*w.space, 3, 3) && shows(*w.space, 9, 109) && !shows(*w.space, 5, 105));
        }},
-      {"unmap_hole_of_shared_chunk", "0x258000+0x1000", own_layer,
-       [](World& w) { return w.space->unmap(pages(600, 1)); },
+      {"unmap_hole_of_shared_chunk", "0x4b0000+0x1000", own_layer,
+       [](World& w) { return w.space->unmap(pages(1200, 1)); },
        [](World& w) {
-         EXPECT_TRUE(shows(*w.other, 600, 4) && shows(*w.space, 601, 5) && !shows(*w.space, 600, 4));
+         EXPECT_TRUE(shows(*w.other, 1200, 4) && shows(*w.space, 1201, 5) && !shows(*w.space, 1200, 4));
        }},
       {"protect", "0x3000+0x4000", private_object,
        [](World& w) { return w.space->protect(pages(3, 4), Protection::Read); },
@@ -130,11 +130,11 @@ const std::vector<Operation>& fault_operations() {
       {"fault_copies_amap_and_anon", "at 0x3000", forked_ram,
        [](World& w) { return fault(w, 3, AccessKind::Write); },
        [](World& w) { EXPECT_TRUE(shows(*w.space, 3, 3) && shows(*w.other, 3, 3)); }},
-      {"fault_copies_anon", "at 0x258000", own_layer,
-       [](World& w) { return fault(w, 600, AccessKind::Write); },
+      {"fault_copies_anon", "at 0x4b0000", own_layer,
+       [](World& w) { return fault(w, 1200, AccessKind::Write); },
        [](World& w) {
-         w.write(600, 9);
-         EXPECT_TRUE(shows(*w.space, 600, 9) && shows(*w.other, 600, 4) && shows(*w.space, 601, 5));
+         w.write(1200, 9);
+         EXPECT_TRUE(shows(*w.space, 1200, 9) && shows(*w.other, 1200, 4) && shows(*w.space, 1201, 5));
        }},
       {"fault_uses_anon", "at 0x3000", [](World& w) { shared_ram(w), drop(w); },
        [](World& w) { return fault(w, 3, AccessKind::Write); },
@@ -173,8 +173,8 @@ const std::vector<Operation>& fork_operations() {
       {"fork_copy", "0x0+0x4000000", some_ram, [](World& w) { return w.fork_third(); }, expect_snapshot},
       {"fork_copy_of_layer", "0x0+0x4000000", own_layer, [](World& w) { return w.fork_third(); },
        [](World& w) {
-         w.write(600, 9);
-         EXPECT_TRUE(shows(*w.third, 3, 7) && shows(*w.third, 600, 4) && shows(*w.other, 3, 3));
+         w.write(1200, 9);
+         EXPECT_TRUE(shows(*w.third, 3, 7) && shows(*w.third, 1200, 4) && shows(*w.other, 3, 3));
        }},
       {"fork_group", "0x0+0x4000000", shared_ram, [](World& w) { return w.fork_third(); },
        [](World& w) {
