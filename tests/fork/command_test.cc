@@ -103,7 +103,7 @@ TEST_F(ForkCommand, ChildrenOfChildrenWhoseParentsEndFirst) {
 
 TEST_F(ForkCommand, FourVcpusGoOnTogether) {
   const auto parent =
-      start(file("parent"), {"--builtin", "smp_hammer", "--builtin-args", "rounds=100000", "-c", "4"});
+      start(file("parent"), {"--builtin", "smp_hammer", "--builtin-args", "rounds=500000", "-c", "4"});
   const ProcessResult child = uvmm({"fork", file("parent"), "--console", "none"});
   EXPECT_EQ(child.status, 0) << child.err;
   EXPECT_EQ(parent->wait(kPatience), 0) << parent->output();
