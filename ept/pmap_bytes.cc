@@ -2,6 +2,8 @@
 #include "ept/host/guarded_copy.h"
 #include "ept/pmap.h"
 
+#include <new>
+
 namespace ept {
 
 using uvm::ErrorKind;
@@ -49,11 +51,16 @@ uvm::Error Pmap::untouchable_locked(uvm::Gpa page) const {
                                             "file was cut and grew again");
 }
 
-uvm::Status Pmap::settle(uvm::GpaRange range) {
+uvm::Status Pmap::settle(uvm::GpaRange range) try {
   const uvm::GpaRange mine = range.intersection(config_.covered);
   if (mine.empty()) return uvm::ok();
   uvm::MutexLock lock(mutex_);
   return loader_.settle(mine);
+} catch (const std::bad_alloc&) {
+  return uvm::out_of_memory([&] {
+    return uvm::Error(uvm::ErrorKind::NoMemory,
+                      "guest range " + uvm::to_string(range) + ": no memory to settle it");
+  });
 }
 
 }  // namespace ept

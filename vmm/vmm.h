@@ -11,11 +11,11 @@
 // (a machine's state, saved and brought back), cli/cli.h (words to configuration), log.h (the only logger).
 //
 // Who may know whom
-//   cli → machine → {vhost_user → virtio → devices, debug, gdb, kvm, snapshot}; snapshot → {devices, kvm};
-//   debug → kvm and the group of vCPUs; gdb → its Target, which is debug's; everything → log, text. Devices
-//   never see KVM: they own the interfaces they need (an interrupt line, a sink of bytes) and machine/
-//   implements them. Only kvm/ issues KVM's ioctls. Guest bytes are touched through uvm::Access, never through
-//   a raw pointer that outlives the call.
+//   cli → machine → {vhost_user → virtio → devices, vfio → devices, control, debug, gdb, kvm, snapshot};
+//   snapshot → {devices, kvm}; debug → kvm and the group of vCPUs; gdb → its Target, which is debug's;
+//   everything → log, text. Devices never see KVM: they own the interfaces they need (an interrupt line, a
+//   sink of bytes) and machine/ implements them. Only kvm/ issues KVM's ioctls. Guest bytes are touched
+//   through uvm::Access, never through a raw pointer that outlives the call.
 //
 // Threads of one machine
 //   - The I/O thread: the one that calls Machine::create and Machine::run, for console and signals (Asio).

@@ -19,6 +19,7 @@
 #include "guest/programs/trio_layout.h"
 #include "tests/support/background_process.h"
 #include "tests/support/debug_session.h"
+#include "tests/support/eventually.h"
 #include "tests/support/kvm_machine.h"
 #include "tests/support/patterns.h"
 #include "tests/support/process.h"
@@ -117,15 +118,6 @@ class Device {
   std::thread thread_;
 };
 
-template <class F>
-bool eventually(F&& is_so) {
-  for (int i = 0; i < 6000; ++i) {
-    if (is_so()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  return false;
-}
-
 vmm::MachineConfig trio_config(const std::string& socket) {
   auto config = test::builtin_config("trio");
   config.pins.socket = socket;
@@ -156,7 +148,7 @@ TEST_F(Coherence, GuestDeviceAndDebuggerOnTheSamePages) {
   other.object = uvm::Object::create(std::shared_ptr<uvm::Pager>(std::move(*frozen)));
   ASSERT_TRUE(space.map(other));
   session.target().detach(AfterDetach::Run);
-  ASSERT_TRUE(eventually([&] { return control(trio::kRounds) != 0; })) << "the guest did not come up";
+  ASSERT_TRUE(test::eventually([&] { return control(trio::kRounds) != 0; })) << "the guest did not come up";
   Device device(socket);
   ASSERT_EQ(device.failure(), "");
 
@@ -178,7 +170,8 @@ TEST_F(Coherence, GuestDeviceAndDebuggerOnTheSamePages) {
     session.target().detach(AfterDetach::Run);
     if (random() % 2 == 0) space.drop_translations();
     const std::uint64_t before = control(trio::kRounds);
-    ASSERT_TRUE(eventually([&] { return control(trio::kRounds) != before; })) << "the guest stands still";
+    ASSERT_TRUE(test::eventually([&] { return control(trio::kRounds) != before; }))
+        << "the guest stands still";
   }
   EXPECT_GT(device.rounds(), 0U);
   device.stop();
@@ -187,7 +180,7 @@ TEST_F(Coherence, GuestDeviceAndDebuggerOnTheSamePages) {
     look(page);
     EXPECT_EQ(session.word(place(page, trio::kDevice)), device.written(page)) << "page " << page;
   }
-  EXPECT_TRUE(eventually([&] { return space.pin_statistics().pins == 0; }));
+  EXPECT_TRUE(test::eventually([&] { return space.pin_statistics().pins == 0; }));
   session.set_word(trio::kStop, 1);
   const auto end = session.go();
   ASSERT_TRUE(end);
@@ -220,7 +213,7 @@ TEST_F(Coherence, StockGdbBesideADevice) {
   test::BackgroundProcess guest({std::string(UVMM_BUILD_DIR) + "/uvmm", "run", "--builtin", "trio", "-m",
                                  "64M", "--console", "none", "--pin-socket", pins, "--gdb", "unix:" + door},
                                 script + ".log");
-  ASSERT_TRUE(eventually([&] { return std::filesystem::exists(pins); })) << guest.output();
+  ASSERT_TRUE(test::eventually([&] { return std::filesystem::exists(pins); })) << guest.output();
   Device device(pins);
   ASSERT_EQ(device.failure(), "");
   const auto gdb =

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "guest/programs/debugee_layout.h"
+#include "tests/support/eventually.h"
 #include "tests/support/kvm_machine.h"
 #include "tests/support/process.h"
 #include "uvm/access.h"
@@ -42,15 +43,6 @@ class Word {
   std::atomic_ref<std::uint64_t> word_;
 };
 
-template <class F>
-bool eventually(F&& is_so) {
-  for (int i = 0; i < 6000; ++i) {
-    if (is_so()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  return false;
-}
-
 /// The debugee waits at its gate, which is a word of a page of its program: private memory over a file's.
 TEST(PinSocket, ADeviceOpensTheGateOfARunningGuest) {
   UVMM_REQUIRE_KVM();
@@ -69,14 +61,14 @@ TEST(PinSocket, ADeviceOpensTheGateOfARunningGuest) {
     const auto pin = device->pin(page_of(at::kGate));
     ASSERT_TRUE(pin) << pin.error().text();
     const Word spins(*pin, at::kSpins);
-    EXPECT_TRUE(eventually([&] { return spins.get() != 0; })) << "what the guest writes is seen here";
+    EXPECT_TRUE(test::eventually([&] { return spins.get() != 0; })) << "what the guest writes is seen here";
     const std::uint64_t before = spins.get();
-    EXPECT_TRUE(eventually([&] { return spins.get() != before; }));
+    EXPECT_TRUE(test::eventually([&] { return spins.get() != before; }));
     EXPECT_THAT((*machine)->memory_map(), HasSubstr("gatekeeper (process "));
     Word(*pin, at::kRounds).set(5);
     Word(*pin, at::kGate).set(1);
     const Word calls(*pin, at::kWorkCalls);
-    EXPECT_TRUE(eventually([&] { return calls.get() == 2 * 5; })) << calls.get();
+    EXPECT_TRUE(test::eventually([&] { return calls.get() == 2 * 5; })) << calls.get();
   }
   running.join();
   ASSERT_TRUE(report) << report.error().text();

@@ -15,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/support/eventually.h"
 #include "vmm/kvm/fd.h"
 #include "vmm/vhost_user/protocol.h"
 
@@ -100,15 +101,5 @@ class FakeBackEnd {
   std::map<std::uint32_t, Queue> queues_;
   std::thread thread_;
 };
-
-/// Waits, a minute at most.
-template <class F>
-[[nodiscard]] bool eventually(F&& is_so) {
-  for (int i = 0; i < 6000; ++i) {
-    if (is_so()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  return false;
-}
 
 }  // namespace test

@@ -11,6 +11,7 @@
 #include <string>
 #include <thread>
 
+#include "tests/support/eventually.h"
 #include "tests/support/fake_debug_target.h"
 #include "tests/support/rsp_client.h"
 #include "vmm/gdb/server.h"
@@ -21,16 +22,6 @@ namespace test {
 inline std::string socket_path() {
   static std::atomic<int> next{0};
   return testing::TempDir() + "uvmm-gdb-" + std::to_string(::getpid()) + "-" + std::to_string(++next);
-}
-
-/// Waits for what another thread brings about; false after a minute.
-inline bool eventually(const std::function<bool()>& condition) {
-  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(RspClient::kPatience);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > limit) return false;
-    std::this_thread::yield();
-  }
-  return true;
 }
 
 class ServedTarget {

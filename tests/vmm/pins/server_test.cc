@@ -1,5 +1,6 @@
 // The pin socket as a device process sees it.
 #include "vmm/pins/server.h"
+#include "tests/support/eventually.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -25,16 +26,6 @@ namespace vmm::pins {
 namespace {
 
 using ::testing::HasSubstr;
-
-/// Waits until something that another thread does has happened; gives up after half a minute.
-template <class F>
-bool eventually(F&& is_so) {
-  for (int i = 0; i < 3000; ++i) {
-    if (is_so()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  return false;
-}
 
 class PinServer : public test::PinSpace {
  protected:
@@ -111,7 +102,7 @@ TEST_F(PinServer, ABellInterruptsTheGuest) {
   const std::uint64_t one = 1;
   for (int i = 1; i <= 3; ++i) {
     ASSERT_EQ(::write(bell->get(), &one, sizeof one), 8);
-    EXPECT_TRUE(eventually([&] { return rung_ == i; }));
+    EXPECT_TRUE(test::eventually([&] { return rung_ == i; }));
   }
 }
 
@@ -133,7 +124,7 @@ TEST_F(PinServer, AKilledDeviceLeavesNothingPinned) {
   EXPECT_THAT(space_->pins().front().owner, HasSubstr("doomed (process " + std::to_string(child)));
   ::kill(child, SIGKILL);
   ::waitpid(child, nullptr, 0);
-  EXPECT_TRUE(eventually([&] { return pinned() == 0; }));
+  EXPECT_TRUE(test::eventually([&] { return pinned() == 0; }));
 }
 
 TEST_F(PinServer, ItsEndUnpinsEverythingAndRemovesTheSocket) {
