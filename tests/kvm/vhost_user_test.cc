@@ -149,6 +149,14 @@ TEST_F(VhostUserDisk, WithoutABackEndNothingRuns) {
   EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
 }
 
+TEST_F(VhostUserDisk, AGuestThatWritesEverywhereHarmsNobody) {
+  test::FakeBackEnd back_end;
+  auto config = test::builtin_config("wild");
+  config.vhost_user.push_back({vmm::vhost_user::Kind::Block, back_end.path(), {}});
+  EXPECT_EQ(test::run_machine(config).status, 0);
+  EXPECT_EQ(back_end.served(), 0U);
+}
+
 /// Needs no daemon: the back end is here, and so is the machine, whose pins can be looked at.
 TEST_F(VhostUserDisk, ThePinsAreTheDevicesAndEndWithIt) {
   test::FakeBackEnd back_end;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <random>
 #include <vector>
 
@@ -157,6 +158,7 @@ TEST_F(CommonConfigTest, AnyAccessIsHarmless) {
     static_cast<void>(get(offset, size));
     for (const auto& queue : config.queues()) {
       ASSERT_LE(queue.size, 256);
+      ASSERT_TRUE(std::has_single_bit(queue.size));
       ASSERT_TRUE(queue.vector < 3 || queue.vector == CommonConfig::kNoVector);
     }
   }
