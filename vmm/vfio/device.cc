@@ -28,7 +28,7 @@ T take(const InfoBytes& bytes, std::size_t at) {
   return value;
 }
 
-/// The areas of the capability that lists them; nullopt where the whole region can be mapped.
+/// The areas that the capability lists; without one the whole region can be mapped.
 std::vector<MappableArea> sparse_areas(const InfoBytes& bytes, const vfio_region_info& info) {
   std::size_t at = (info.flags & VFIO_REGION_INFO_FLAG_CAPS) != 0 ? info.cap_offset : 0;
   while (at != 0) {
@@ -38,12 +38,11 @@ std::vector<MappableArea> sparse_areas(const InfoBytes& bytes, const vfio_region
   }
   if (at == 0) return {{0, info.size}};
   std::vector<MappableArea> areas;
-  const auto count = take<vfio_region_info_cap_sparse_mmap>(bytes, at).nr_areas;
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const std::size_t place =
-        at + sizeof(vfio_region_info_cap_sparse_mmap) + i * sizeof(vfio_region_sparse_mmap_area);
-    if (place + sizeof(vfio_region_sparse_mmap_area) > bytes.size()) break;
-    const auto area = take<vfio_region_sparse_mmap_area>(bytes, place);
+  const auto count = take<std::uint32_t>(bytes, at + offsetof(vfio_region_info_cap_sparse_mmap, nr_areas));
+  at += offsetof(vfio_region_info_cap_sparse_mmap, areas);
+  for (std::uint32_t i = 0; i < count; ++i, at += sizeof(vfio_region_sparse_mmap_area)) {
+    if (at + sizeof(vfio_region_sparse_mmap_area) > bytes.size()) break;
+    const auto area = take<vfio_region_sparse_mmap_area>(bytes, at);
     areas.push_back({area.offset, area.size});
   }
   return areas;

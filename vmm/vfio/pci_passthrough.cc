@@ -39,40 +39,36 @@ bool holds(const MappableArea& area, std::uint64_t offset) {
 
 }  // namespace
 
-void PciPassthrough::Bar::read(std::uint64_t offset, std::span<std::byte> data) {
-  const uvm::MutexLock lock(owner_.mutex_);
+void PciPassthrough::read_bar(const Region& region, std::uint64_t offset, std::span<std::byte> data) {
+  const uvm::MutexLock lock(mutex_);
   fill_ones(data);
-  if (!owner_.device_) return;
-  const MsixPlace& msix = owner_.msix_place_;
-  if (msix.table_bar == region_.index && holds(msix.table, offset)) {
-    owner_.msix_->read_table(offset - msix.table.offset, data);
-  } else if (msix.pending_bar == region_.index && holds(msix.pending, offset)) {
-    owner_.msix_->read_pending(offset - msix.pending.offset, data);
-  } else if (!owner_.device_->read(region_, offset, data)) {
+  if (!device_) return;
+  if (region.index == msix_place_.table_bar && holds(msix_place_.table, offset)) {
+    msix_->read_table(offset - msix_place_.table.offset, data);
+  } else if (region.index == msix_place_.pending_bar && holds(msix_place_.pending, offset)) {
+    msix_->read_pending(offset - msix_place_.pending.offset, data);
+  } else if (!device_->read(region, offset, data)) {
     fill_ones(data);
   }
 }
 
-void PciPassthrough::Bar::write(std::uint64_t offset, std::span<const std::byte> data) {
-  const uvm::MutexLock lock(owner_.mutex_);
-  if (!owner_.device_) return;
-  const MsixPlace& msix = owner_.msix_place_;
-  if (msix.table_bar == region_.index && holds(msix.table, offset)) {
-    owner_.msix_->write_table(offset - msix.table.offset, data);
-  } else if (msix.pending_bar != region_.index || !holds(msix.pending, offset)) {
+void PciPassthrough::write_bar(const Region& region, std::uint64_t offset, std::span<const std::byte> data) {
+  const uvm::MutexLock lock(mutex_);
+  if (!device_) return;
+  if (region.index == msix_place_.table_bar && holds(msix_place_.table, offset)) {
+    msix_->write_table(offset - msix_place_.table.offset, data);
+  } else if (region.index != msix_place_.pending_bar || !holds(msix_place_.pending, offset)) {
     // What the kernel refuses the device would have ignored.
-    (void)owner_.device_->write(region_, offset, data);
+    (void)device_->write(region, offset, data);
   }
 }
 
-Status PciPassthrough::Config::read(std::uint64_t offset, std::span<std::byte> data)
-    NO_THREAD_SAFETY_ANALYSIS {  // under the owner's lock, by way of its view
+Status PciPassthrough::Config::read(std::uint64_t offset, std::span<std::byte> data) {
   if (!owner_.device_) return uvm::Error(uvm::ErrorKind::NotFound, owner_.name_ + " has been withdrawn");
   return owner_.device_->read(owner_.config_region_, offset, data);
 }
 
-Status PciPassthrough::Config::write(std::uint64_t offset,
-                                     std::span<const std::byte> data) NO_THREAD_SAFETY_ANALYSIS {  // as above
+Status PciPassthrough::Config::write(std::uint64_t offset, std::span<const std::byte> data) {
   if (!owner_.device_) return uvm::Error(uvm::ErrorKind::NotFound, owner_.name_ + " has been withdrawn");
   return owner_.device_->write(owner_.config_region_, offset, data);
 }
