@@ -423,25 +423,31 @@ bool Fault::is_answered(const Entry& entry) const {
   return answer_->offset <= wanted && wanted - answer_->offset < answer_->frames.run.count << kPageShift;
 }
 
-/// Asks for the faulting page and what follows; a pager that gave all of that is asked for what lies before
-/// it as well. One that answers in small pieces (it reads a file) is not made to read pages nobody wants yet.
+/// Asks for the faulting page, what follows and what lies before it. Whoever keeps its pages usually answers
+/// with all of them; others are asked for what lies before only after they gave all that follows: one that
+/// answers in small pieces (it reads a file) is not made to read pages nobody wants yet.
 Status Fault::ask_pager() {
   Question question = *std::exchange(question_, std::nullopt);
+  const bool keeps = question.object->tenure() == Tenure::Kept;
+  const auto ask_for_all = [&] {
+    PagerRequest all = question.request;
+    all.offset = all.offset - (question.pages_before << kPageShift);
+    all.pages += question.pages_before;
+    const auto frames = question.object->get(all);
+    if (!frames || frames->run.count <= question.pages_before) return false;
+    if (keeps && frames->run.count != frames->available) return false;
+    answer_ = Answer{question.object, all.offset, *frames};
+    return true;
+  };
+  if (question.pages_before != 0 && keeps && ask_for_all()) return ok();
   auto frames = question.object->get(question.request);
   if (!frames) {
     if (slot_ != SlotState::InPlace) return std::move(frames).error().with_context(place());
     backing_gone_ = true;
     return ok();
   }
-  answer_ = Answer{std::move(question.object), question.request.offset, *frames};
-  if (question.pages_before == 0 || frames->run.count != frames->available) return ok();
-  PagerRequest all = question.request;
-  all.offset = all.offset - (question.pages_before << kPageShift);
-  all.pages += question.pages_before;
-  if (const auto more = answer_->object->get(all); more && more->run.count > question.pages_before) {
-    answer_->offset = all.offset;
-    answer_->frames = *more;
-  }
+  answer_ = Answer{question.object, question.request.offset, *frames};
+  if (question.pages_before != 0 && !keeps && frames->run.count == frames->available) ask_for_all();
   return ok();
 }
 

@@ -89,8 +89,37 @@ TEST_F(FaultTest, ALastPartialPageIsAPage) {
   EXPECT_ERROR(guest.cpu.load(page(3)), ErrorKind::EndOfObject);
 }
 
+/// Whose pages are read when they are asked for.
+class FilePager : public FakePager {
+ public:
+  using FakePager::FakePager;
+  [[nodiscard]] uvm::Tenure tenure() const override { return uvm::Tenure::Revocable; }
+};
+
+TEST_F(FaultTest, WhoKeepsAllPagesIsAskedOnce) {
+  auto kept = object(16);
+  EXPECT_OK(space.map(over(pages(0, 16), kept, Sharing::Shared)));
+  guest.mmu.remove(pages(0, 16));
+  guest.mmu.update();
+  const std::uint64_t asked = pager->gets();
+  EXPECT_TRUE(is_pattern(guest.page_at(10), 110));
+  EXPECT_EQ(pager->gets(), asked + 1);
+  EXPECT_TRUE(is_pattern(guest.page_at(3), 103) && is_pattern(guest.page_at(15), 115));
+  EXPECT_EQ(guest.cpu.events(), 1U);
+}
+
+TEST_F(FaultTest, WhoKeepsPagesAndAnswersInPiecesIsUsedAsFarAsThatGoes) {
+  auto kept = object(16);
+  pager->answer_at_most(4);
+  EXPECT_OK(space.map(over(pages(0, 16), kept)));
+  EXPECT_TRUE(is_pattern(guest.page_at(10), 110));
+  EXPECT_TRUE(is_pattern(guest.page_at(13), 113));
+  EXPECT_EQ(guest.cpu.events(), 1U);
+}
+
 TEST_F(FaultTest, ShortAnswersAreEnteredAsFarAsTheyGo) {
-  auto file = object(16);
+  pager = std::make_shared<FilePager>("file", 16 * kPage, 100);
+  auto file = uvm::Object::create(pager);
   pager->answer_at_most(4);
   EXPECT_OK(space.map(over(pages(0, 16), file)));
   const std::uint64_t asked = pager->gets();
