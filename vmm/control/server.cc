@@ -48,7 +48,7 @@ class Client {
     if (!request) return request.error().kind() == uvm::ErrorKind::Busy;
     const auto sent = pins::send(socket_.native_handle(), session_.answer(*request));
     if (sent) return true;
-    log::event(log::Level::Warning, "control connection is let go", {{"error", sent.error().text()}});
+    log::event(log::Level::Info, "control connection is let go", {{"error", sent.error().text()}});
     return false;
   }
 
