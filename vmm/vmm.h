@@ -24,9 +24,10 @@
 //     touched such a page sleeps in the kernel until it is there, so this thread never waits for a vCPU and
 //     never holds a lock while it waits for the next event.
 //   - With --gdb, the debugger's (gdb/server.h): its sockets, and all that it asks of the machine.
-//   - With --pin-socket, the device processes' (pins/server.h).
+//   - With --pin-socket, the device processes' (packet_server.h, pins/server.h).
 //   - With --vhost-user-blk and -fs, one for each device (vhost_user/device.h).
-//   - With a control socket, its own (control/server.h), which pauses vCPUs and takes images of the machine.
+//   - With a control socket, its own (packet_server.h, control/server.h), which pauses vCPUs and takes images
+//     of the machine.
 //   - With a memory limit, one that moves pages to swap before it is reached (machine/reclaim_thread.h).
 //   Devices are entered from every vCPU thread and from the I/O thread, and guard their registers themselves.
 //   The order of locks is uvm/base/lock.h's LockRank: machine, bus, device, then the VM system's own.

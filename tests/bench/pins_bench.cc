@@ -97,7 +97,7 @@ void BM_OutOfProcess(benchmark::State& state) {
   const Guest guest(uvm::Sharing::Shared);
   guest.touch(0, 64);
   const std::string path = "/tmp/uvmm-bench-pins-" + std::to_string(::getpid());
-  const auto server = vmm::pins::Server::create(path, {*guest.space, uvm::kNoPinLimit, {}});
+  const auto server = vmm::pins::serve(path, {*guest.space, uvm::kNoPinLimit, {}});
   if (!server || !(*server)->start()) return state.SkipWithError("server");
   auto client = vmm::pins::Client::connect(path, "bench");
   if (!client) return state.SkipWithError("client");
@@ -122,7 +122,7 @@ void BM_ThroughputOfADeviceProcess(benchmark::State& state) {
   const Guest guest(uvm::Sharing::Shared);
   guest.touch(0, kCopied / kPage);
   const std::string path = "/tmp/uvmm-bench-copies-" + std::to_string(::getpid());
-  const auto server = vmm::pins::Server::create(path, {*guest.space, uvm::kNoPinLimit, {}});
+  const auto server = vmm::pins::serve(path, {*guest.space, uvm::kNoPinLimit, {}});
   if (!server || !(*server)->start()) return state.SkipWithError("server");
   auto client = vmm::pins::Client::connect(path, "bench");
   auto pin = client->pin(pages(0, kCopied / kPage));

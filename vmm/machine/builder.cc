@@ -181,7 +181,7 @@ uvm::Status build_pin_socket(Machine::Parts& parts) {
     devices::IrqLine& line = parts.interrupts->line(*options.irq);
     environment.ring = [&line] { line.pulse(); };
   }
-  auto server = pins::Server::create(options.socket, std::move(environment));
+  auto server = pins::serve(options.socket, std::move(environment));
   if (!server) return blame_option(server.error());
   parts.pins = *std::move(server);
   return uvm::ok();

@@ -72,7 +72,7 @@ struct Machine::Parts {
   std::unique_ptr<FaultThread> faults;
   std::unique_ptr<ReclaimThread> reclaim;
   std::unique_ptr<gdb::Server> debugger;     // null without --gdb
-  std::unique_ptr<pins::Server> pins;        // null without --pin-socket
+  std::unique_ptr<PacketServer> pins;        // null without --pin-socket
   std::unique_ptr<control::Server> control;  // null without a control socket
 };
 

@@ -5,32 +5,14 @@
 #include <string>
 
 #include "uvm/base/error.h"
+#include "vmm/packet_server.h"
 #include "vmm/pins/session.h"
 
 namespace vmm::pins {
 
-/// Thread: create, start, finish and destruction on the machine's I/O thread.
-class Server {
- public:
-  /// Listens from here on at a unix socket of mode 0600, and answers from start() on. A socket that nobody
-  /// listens at any more is replaced; anything else at `path` is not. Errors: Busy (somebody listens there),
-  /// Invalid (a file that is no socket, a path that is too long), Permission, System; the path is named.
-  [[nodiscard]] static uvm::Result<std::unique_ptr<Server>> create(const std::string& path,
-                                                                   Environment environment);
-  /// As finish().
-  ~Server();
-  Server(const Server&) = delete;
-  Server& operator=(const Server&) = delete;
-
-  /// Begins to accept. Once. Errors: System (no thread).
-  [[nodiscard]] uvm::Status start();
-  /// Every connection ends, and with it every pin, before it returns. Idempotent.
-  void finish();
-
- private:
-  struct Parts;
-  explicit Server(std::unique_ptr<Parts> parts);
-  std::unique_ptr<Parts> parts_;
-};
+/// Listens from here on at `path`, and answers from start() on; with a connection ends every pin of it.
+/// Errors: those of PacketServer::create().
+[[nodiscard]] uvm::Result<std::unique_ptr<PacketServer>> serve(const std::string& path,
+                                                               Environment environment);
 
 }  // namespace vmm::pins

@@ -47,7 +47,7 @@ TEST_F(Package, AProjectOutsideTheTreeBuildsAgainstIt) {
   EXPECT_THAT(in_process.out, HasSubstr("\nread\n"));
 
   const std::string socket = root_ + "/socket";
-  auto server = vmm::pins::Server::create(socket, {*space_, uvm::kNoPinLimit, {}});
+  auto server = vmm::pins::serve(socket, {*space_, uvm::kNoPinLimit, {}});
   ASSERT_TRUE(server) << server.error().text();
   ASSERT_TRUE((*server)->start());
   expect_success(test::run_process({root_ + "/build/device", socket, "0x3004"}));

@@ -31,7 +31,7 @@ class PinServer : public test::PinSpace {
  protected:
   PinServer() {
     Environment environment{*space_, uvm::kNoPinLimit, [this] { ++rung_; }};
-    auto server = Server::create(path_, environment);
+    auto server = vmm::pins::serve(path_, environment);
     EXPECT_TRUE(server) << server.error().text();
     server_ = std::move(*server);
     EXPECT_TRUE(server_->start());
@@ -49,7 +49,7 @@ class PinServer : public test::PinSpace {
   const std::string path_ =
       testing::TempDir() + "uvmm-pins-" + std::to_string(::getpid()) + "-" + std::to_string(++next_);
   std::atomic<int> rung_{0};
-  std::unique_ptr<Server> server_;
+  std::unique_ptr<vmm::PacketServer> server_;
 };
 
 TEST_F(PinServer, BothSidesSeeTheSameBytes) {
@@ -207,7 +207,7 @@ TEST_F(PinServer, WhoDoesNotTakeItsAnswersIsLetGo) {
 
 TEST_F(PinServer, APathInUseIsRefusedAndADeadOneIsTaken) {
   const Environment environment{*space_, uvm::kNoPinLimit, {}};
-  const auto second = Server::create(path_, environment);
+  const auto second = vmm::pins::serve(path_, environment);
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().kind(), uvm::ErrorKind::Busy);
   const std::string file = path_ + ".txt";
