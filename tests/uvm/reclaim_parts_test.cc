@@ -76,5 +76,25 @@ TEST_F(ReclaimPartsTest, WhatIsOpenIsNotHiddenEither) {
   EXPECT_TRUE(is_pattern(opened->bytes(), 1 + kSecond));
 }
 
+TEST_F(ReclaimPartsTest, WhatWasGivenBackWhileItWasWrittenIsNotInSwap) {
+  EXPECT_OK(space.unmap(pages(0, kRam)));
+  auto pager = std::make_shared<FakePager>("file", kCluster * kPage, 100);
+  EXPECT_OK(space.map(over(pages(0, kCluster), uvm::Object::create(pager))));
+  write_pages(0, kCluster, 1);
+  guest.write_pattern(5, 105);  // as the file has it
+  during_writes(
+      [&] {
+        const auto what = space.reshare(page(5));
+        ASSERT_TRUE(is_ok(what));
+        EXPECT_EQ(*what, uvm::Reshared::Dropped);
+      },
+      [] {});
+  EXPECT_OK(space.reclaim(kCluster * kPage));
+  swap.before_io({});
+  EXPECT_EQ(swapped(), kCluster - 1);
+  EXPECT_TRUE(is_pattern(guest.page_at(5), 105));
+  expect_pages(6, kCluster - 6, 1);
+}
+
 }  // namespace
 }  // namespace test
