@@ -91,7 +91,7 @@ class Pmap final : public uvm::Pmap {
   [[nodiscard]] uvm::Residency residency(uvm::GpaRange range) const override;
   [[nodiscard]] std::uint64_t metadata_bytes() const override;
 
-  /// Gives `write` the private in-place pages of the range, run by run, ascending, with their bytes, to write
+  /// Gives `write` the private in-place pages of the range, run by run, with their bytes, to read or write
   /// them where they are: neither host nor guest faults for them afterwards. Nobody else touches them
   /// meanwhile, and `write` calls nothing of this space. Errors: those of `write`; Unsupported (a page is
   /// protected against writing).

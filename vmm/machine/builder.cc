@@ -253,7 +253,8 @@ uvm::Result<std::unique_ptr<Machine::Parts>> build_machine(const MachineConfig& 
   UVMM_CHECK(build_debugger(*parts));
   UVMM_CHECK(build_pin_socket(*parts));
   UVMM_CHECK(build_control(*parts));
-  pre_fault_files(*parts);
+  // A copy starts at once, and touches little of what it shares.
+  if (image == nullptr) pre_fault_files(*parts);
   log::event(log::Level::Info, "machine built",
              {{"protocol", image != nullptr ? "goes on from an image" : plan.load.protocol},
               {"memory", config.memory},

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "ept/host/frozen_object.h"
+#include "ept/host/guarded_copy.h"
 #include "uvm/access.h"
 #include "vmm/machine/guest_memory.h"
 #include "vmm/snapshot/page_store.h"
@@ -57,14 +58,17 @@ class Taking {
   /// The region stays what it is, and its private pages are copied.
   uvm::Status follow(const MemoryRegion& part) {
     image_.regions.push_back(part);
-    std::vector<std::pair<uvm::GpaRange, uvm::Frame>> runs;
-    pmap_.harvest(part.range, [&](uvm::GpaRange run, uvm::Frame first) { runs.emplace_back(run, first); });
-    for (const auto& [run, first] : runs) {
-      UVMM_CHECK(pmap_.read(first, store_.next(run.pages())));
-      store_.keep(run.pages());
-      append(image_.changed, run);
-    }
-    return uvm::ok();
+    // One look for all of them: a fork of a guest with many scattered pages has no time for one each.
+    return pmap_.rewrite_private(
+        part.range, [this](uvm::GpaRange run, std::span<const std::byte> bytes) -> uvm::Status {
+          if (ept::host::guarded_copy(store_.next(run.pages()), bytes) == ept::host::Touched::No) {
+            return uvm::Error(uvm::ErrorKind::PagerIo,
+                              "private pages of " + uvm::to_string(run) + " went with the end of their file");
+          }
+          store_.keep(run.pages());
+          append(image_.changed, run);
+          return uvm::ok();
+        });
   }
 
   /// All that is not zero is copied.

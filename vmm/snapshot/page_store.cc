@@ -1,10 +1,38 @@
 #include "vmm/snapshot/page_store.h"
 
+#include <sys/mman.h>
+
+#include <algorithm>
 #include <utility>
 
 #include "ept/host/frozen_object.h"
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23  // Linux 5.14
+#endif
+
 namespace vmm::snapshot {
+namespace {
+
+/// Made in one go, as many bytes again as there are: a page that is made by being touched costs several times
+/// as much.
+constexpr std::uint64_t kLeastAhead = std::uint64_t{64} << 10;
+constexpr std::uint64_t kMostAhead = std::uint64_t{1} << 20;
+
+}  // namespace
+
+std::span<std::byte> PageStore::next(std::uint64_t pages) {
+  const std::uint64_t bytes = pages * uvm::kPageSize;
+  while (used_ + bytes > populated_ && populated_ < view_.bytes().size()) {
+    const auto part = view_.bytes().subspan(populated_);
+    const auto ahead = std::clamp(populated_, kLeastAhead, kMostAhead);
+    const std::uint64_t size = std::min<std::uint64_t>(ahead, part.size());
+    // A kernel that cannot do it makes them one by one.
+    (void)::madvise(part.data(), size, MADV_POPULATE_WRITE);
+    populated_ += size;
+  }
+  return view_.bytes().subspan(used_, bytes);
+}
 
 uvm::Result<PageStore> PageStore::create(std::uint64_t pages) {
   using ept::host::SharedView;

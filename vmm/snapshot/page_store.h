@@ -20,9 +20,7 @@ class PageStore {
   [[nodiscard]] static uvm::Result<PageStore> create(std::uint64_t pages);
 
   /// Room for the next pages, to be filled at once; what is not kept with keep() is given again.
-  [[nodiscard]] std::span<std::byte> next(std::uint64_t pages) {
-    return view_.bytes().subspan(used_, pages * uvm::kPageSize);
-  }
+  [[nodiscard]] std::span<std::byte> next(std::uint64_t pages);
   void keep(std::uint64_t pages) { used_ += pages * uvm::kPageSize; }
   /// Null when nothing was kept. Errors: System.
   [[nodiscard]] uvm::Result<MemoryObject> freeze() &&;
@@ -33,7 +31,8 @@ class PageStore {
 
   std::unique_ptr<ept::host::RamObject> object_;
   ept::host::SharedView view_;
-  std::uint64_t used_ = 0;
+  std::uint64_t used_ = 0;       // bytes
+  std::uint64_t populated_ = 0;  // bytes from the begin on that the kernel has made
 };
 
 }  // namespace vmm::snapshot
