@@ -7,6 +7,10 @@
 
 #include "uvm/base/range.h"
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23  // Linux 5.14
+#endif
+
 namespace ept::host {
 
 uvm::Result<SharedView> SharedView::reserve(std::uint64_t size) {
@@ -31,6 +35,10 @@ uvm::Status SharedView::show(std::uint64_t at, std::uint64_t size, int fd, std::
     return uvm::Error::from_errno(errno, what + ": mmap");
   }
   return uvm::ok();
+}
+
+void SharedView::populate(std::uint64_t at, std::uint64_t size) {
+  (void)::madvise(bytes_.data() + at, size, MADV_POPULATE_WRITE);
 }
 
 }  // namespace ept::host

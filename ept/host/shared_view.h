@@ -31,6 +31,9 @@ class SharedView {
   /// afterwards. Errors: Invalid (outside the view), Permission, System.
   [[nodiscard]] uvm::Status show(std::uint64_t at, std::uint64_t size, int fd, std::uint64_t offset,
                                  Access access);
+  /// Makes the pages of [at, at + size), which show() gave for writing, in one go: made by being touched they
+  /// cost several times as much. What the host cannot do so is made that way still.
+  void populate(std::uint64_t at, std::uint64_t size);
   [[nodiscard]] std::span<std::byte> bytes() const { return bytes_; }
 
  private:

@@ -1,15 +1,9 @@
 #include "vmm/snapshot/page_store.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "ept/host/frozen_object.h"
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23  // Linux 5.14
-#endif
 
 namespace vmm::snapshot {
 namespace {
@@ -24,11 +18,10 @@ constexpr std::uint64_t kMostAhead = std::uint64_t{1} << 20;
 std::span<std::byte> PageStore::next(std::uint64_t pages) {
   const std::uint64_t bytes = pages * uvm::kPageSize;
   while (used_ + bytes > populated_ && populated_ < view_.bytes().size()) {
-    const auto part = view_.bytes().subspan(populated_);
+    const std::uint64_t left = view_.bytes().size() - populated_;
     const auto ahead = std::clamp(populated_, kLeastAhead, kMostAhead);
-    const std::uint64_t size = std::min<std::uint64_t>(ahead, part.size());
-    // A kernel that cannot do it makes them one by one.
-    (void)::madvise(part.data(), size, MADV_POPULATE_WRITE);
+    const std::uint64_t size = std::min<std::uint64_t>(ahead, left);
+    view_.populate(populated_, size);
     populated_ += size;
   }
   return view_.bytes().subspan(used_, bytes);

@@ -212,9 +212,9 @@ TEST_F(PinServer, APathInUseIsRefusedAndADeadOneIsTaken) {
   EXPECT_EQ(second.error().kind(), uvm::ErrorKind::Busy);
   const std::string file = path_ + ".txt";
   std::ofstream(file) << "mine";
-  EXPECT_EQ(Server::create(file, environment).error().kind(), uvm::ErrorKind::Invalid);
+  EXPECT_EQ(vmm::pins::serve(file, environment).error().kind(), uvm::ErrorKind::Invalid);
   ::unlink(file.c_str());
-  EXPECT_EQ(Server::create(std::string(200, 'p'), environment).error().kind(), uvm::ErrorKind::Invalid);
+  EXPECT_EQ(vmm::pins::serve(std::string(200, 'p'), environment).error().kind(), uvm::ErrorKind::Invalid);
 }
 
 }  // namespace
