@@ -115,12 +115,12 @@ uvm::Status PciTransport::build() {
   // Always inside write_config(), under its lock.
   bars_.set_on_moved([this](unsigned /*bar*/, std::optional<std::uint64_t> gpa)
                          NO_THREAD_SAFETY_ANALYSIS { moved_locked(gpa); });
-  UVMM_CHECK(add_capabilities());
+  UVMM_CHECK(add_capabilities_locked());
   space_.seal();
   return device_->attach(*this);
 }
 
-uvm::Status PciTransport::add_capabilities() {
+uvm::Status PciTransport::add_capabilities_locked() {
   UVMM_CHECK(msix_.add_capability(space_,
                                   {.bar = kBar, .table = kMsixTable.offset, .pending = kMsixPending.offset}));
   const auto window = capability(Structure::Window, {0, 0}, kLongCapabilityBytes);

@@ -70,7 +70,7 @@ class PciTransport final : public devices::PciFunction, private devices::BusDevi
 
   PciTransport(const Environment& environment, std::unique_ptr<Device> device);
   [[nodiscard]] uvm::Status build();
-  [[nodiscard]] uvm::Status add_capabilities();
+  [[nodiscard]] uvm::Status add_capabilities_locked() REQUIRES(mutex_);
 
   // devices::BusDevice: the BAR.
   void read(std::uint64_t offset, std::span<std::byte> data) override;

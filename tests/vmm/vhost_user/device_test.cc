@@ -7,6 +7,8 @@
 #include <sys/eventfd.h>
 
 #include <atomic>
+#include <filesystem>
+#include <iterator>
 #include <string>
 
 #include "tests/support/fake_back_end.h"
@@ -191,6 +193,24 @@ TEST_F(VhostUser, ABackEndThatRefusesIsLost) {
     EXPECT_TRUE(eventually([&] { return host_.failures == 1; }));
     EXPECT_EQ(pinned(), 0U);
   }
+}
+
+TEST_F(VhostUser, NothingStaysOpenBehindADevice) {
+  const auto open_files = [] {
+    const auto all = std::filesystem::directory_iterator("/proc/self/fd");
+    return std::distance(begin(all), end(all));
+  };
+  std::ptrdiff_t before = 0;
+  for (int round = 0; round < 10; ++round) {
+    FakeBackEnd back_end;
+    const auto disk = device(back_end);
+    disk->start(activation());
+    ASSERT_TRUE(eventually([&] { return back_end.running() == 1; }));
+    if (round == 0) before = open_files();
+    EXPECT_EQ(open_files(), before) << "round " << round;
+    if (round % 2 == 0) back_end.die();
+  }
+  EXPECT_EQ(pinned(), 0U);
 }
 
 TEST_F(VhostUser, WhatCannotWorkIsRefusedAtOnce) {
