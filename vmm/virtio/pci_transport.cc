@@ -11,7 +11,6 @@
 
 namespace vmm::virtio {
 
-using devices::load_le;
 using devices::store_le;
 namespace pci = devices::pci;
 
