@@ -61,7 +61,7 @@ FakeBackEnd::FakeBackEnd(Fault fault) : fault_(fault), end_(::eventfd(0, EFD_CLO
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   std::ranges::copy(path_, static_cast<char*>(address.sun_path));
-  ::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  static_cast<void>(::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address));
   ::listen(listener_.get(), 4);
   thread_ = std::thread([this] { serve(); });
 }
