@@ -1,14 +1,15 @@
 #include "ept/host/pagemap.h"
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <new>
 #include <string>
 
 #include "ept/host/fd.h"
@@ -52,20 +53,36 @@ constexpr std::uint64_t kMapPresent = std::uint64_t{1} << 63;
 enum class Wanted { All, Private, PrivateOfAnonymous };
 using Visit = std::function<void(const PageRun&)>;
 
-/// How many fork()s lie between the first process and this one.
-std::atomic<unsigned> g_generation{1};
+/// A word that is zero again in a child of fork(); null: this kernel has none.
+std::atomic<pid_t>* make_mark() {
+  void* const page =
+      ::mmap(nullptr, uvm::kPageSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (page == MAP_FAILED) return nullptr;
+  if (::madvise(page, uvm::kPageSize, MADV_WIPEONFORK) == 0) return new (page) std::atomic<pid_t>(0);
+  ::munmap(page, uvm::kPageSize);
+  return nullptr;
+}
+
+/// getpid(), which is a system call, at the price of a look.
+pid_t this_process() {
+  static std::atomic<pid_t>* const mark = make_mark();
+  if (mark == nullptr) return ::getpid();
+  pid_t known = mark->load(std::memory_order_relaxed);
+  if (known == 0) {
+    known = ::getpid();
+    mark->store(known, std::memory_order_relaxed);
+  }
+  return known;
+}
 
 /// /proc/self/pagemap, opened once in a thread and kept; anew in a child of fork(), where what was inherited
-/// shows the parent's memory. To ask for the process's number instead is a system call a scan.
+/// shows the parent's memory.
 int pagemap_fd() {
-  static const int kCounted =
-      ::pthread_atfork(nullptr, nullptr, [] { g_generation.fetch_add(1, std::memory_order_relaxed); });
-  thread_local unsigned generation = 0;
+  thread_local pid_t owner = 0;
   thread_local UniqueFd fd;
-  const unsigned now = kCounted == 0 ? g_generation.load(std::memory_order_relaxed) : 0;
-  if (generation != now || now == 0) {
+  if (const pid_t now = this_process(); owner != now) {
     fd = UniqueFd(::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
-    generation = now;
+    owner = now;
   }
   return fd.get();
 }
