@@ -37,7 +37,8 @@ uvm::Status SharedView::show(std::uint64_t at, std::uint64_t size, int fd, std::
   return uvm::ok();
 }
 
-void SharedView::populate(std::uint64_t at, std::uint64_t size) {
+void SharedView::populate(std::uint64_t at, std::uint64_t size) const {
+  if (at > bytes_.size() || size > bytes_.size() - at) return;
   (void)::madvise(bytes_.data() + at, size, MADV_POPULATE_WRITE);
 }
 

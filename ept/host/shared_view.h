@@ -33,7 +33,7 @@ class SharedView {
                                  Access access);
   /// Makes the pages of [at, at + size), which show() gave for writing, in one go: made by being touched they
   /// cost several times as much. What the host cannot do so is made that way still.
-  void populate(std::uint64_t at, std::uint64_t size);
+  void populate(std::uint64_t at, std::uint64_t size) const;
   [[nodiscard]] std::span<std::byte> bytes() const { return bytes_; }
 
  private:
