@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "tests/uvm/fixture.h"
@@ -55,6 +56,10 @@ class KeepingPager : public FakePager {
       --refusals_;
       return false;
     }
+    if (gone_once_ == frame) {
+      gone_once_.reset();
+      return false;
+    }
     held_.insert(frame);
     return true;
   }
@@ -68,10 +73,13 @@ class KeepingPager : public FakePager {
   [[nodiscard]] std::size_t held(std::uint64_t number) { return held_.count(store().frame(number)); }
   /// The next `count` pages are gone when somebody wants to hold them.
   void refuse_holds(int count) { refusals_ = count; }
+  /// This page is gone when somebody wants to hold it, once.
+  void refuse_hold_of(std::uint64_t number) { gone_once_ = store().frame(number); }
 
  private:
   std::multiset<uvm::Frame> held_;  // one thread pins at a time in these tests
   int refusals_ = 0;
+  std::optional<uvm::Frame> gone_once_;
 };
 
 class PinFixture : public SpaceFixture {

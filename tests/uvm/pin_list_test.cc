@@ -108,5 +108,30 @@ TEST_F(PinList, AcrossMappingsOfEveryKind) {
   expect_nothing_pinned();
 }
 
+TEST_F(PinList, FramesThatFollowEachOtherMayBeOfPagesThatAreApart) {
+  const auto object = kept_object(4);
+  auto low = over(pages(64, 2), object, uvm::Sharing::Shared);
+  EXPECT_OK(space.map(low));
+  auto high = over(pages(80, 2), object, uvm::Sharing::Shared);
+  high.offset = uvm::ObjectOffset(2 * kPage);
+  EXPECT_OK(space.map(high));
+  const auto held = pin_list({pages(64, 2), pages(80, 2)});
+  ASSERT_TRUE(is_ok(held));
+  ASSERT_EQ(held->runs().size(), 2U);
+  EXPECT_EQ(held->runs()[1].range, pages(80, 2));
+  EXPECT_EQ(held->frame_at(page(80)), held->frame_at(page(65)) + 1);
+}
+
+TEST_F(PinList, APageThatGoesInTheMiddleOfARunLeavesNoHoldBehind) {
+  EXPECT_OK(space.map(over(pages(64, 8), kept_object(8), uvm::Sharing::Shared)));
+  keeper->refuse_hold_of(5);
+  {
+    const auto held = pin_list({pages(64, 8)});
+    ASSERT_TRUE(is_ok(held));
+    EXPECT_EQ(keeper->held(), 8U);
+  }
+  expect_nothing_pinned();
+}
+
 }  // namespace
 }  // namespace test
