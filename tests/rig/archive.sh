@@ -65,3 +65,19 @@ keep() {
   mv -T "$work/tree" "$cache/$name" 2>/dev/null || intact "$cache/$name"
   rm -rf "${cache:?}/$name.old"
 }
+
+# unpack_modules KERNEL ROOT LIST MODULE…: modules of a folder KERNEL as ROOT/modules/NAME.ko, and ROOT/modules/LIST,
+# which names them in the order given, that of their dependencies.
+unpack_modules() {
+  local kernel=$1 modules=$2/modules list=$3 module file
+  mkdir -p "$modules"
+  for module in "${@:4}"; do
+    file=$(find "$kernel/modules" -name "$module.ko*" | head -n 1)
+    case $file in
+      *.xz) xz -dc "$file" >"$modules/$module.ko" ;;
+      *.ko) cp "$file" "$modules/$module.ko" ;;
+      *) continue ;; # built in, or not there in an older kernel
+    esac
+    echo "$module" >>"$modules/$list"
+  done
+}

@@ -3,6 +3,8 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/rig/archive.sh
+. "$here/archive.sh"
 kind=$1 out=$2 kernel=${3:-}
 busybox=$(command -v busybox) || { echo "initramfs: busybox is not installed (package busybox-static)" >&2; exit 1; }
 
@@ -18,7 +20,7 @@ case $kind in
   l2) inputs=("$here"/../../configs/initramfs/*) ;;
   *) echo "usage: initramfs.sh l1 OUT KERNEL_DIR | l2 OUT" >&2; exit 2 ;;
 esac
-key=$(sha256sum "$0" "$busybox" "${inputs[@]}" | sha256sum)
+key=$(sha256sum "$0" "$here/archive.sh" "$busybox" "${inputs[@]}" | sha256sum)
 [ -f "$out" ] && [ "$(cat "$out.key" 2>/dev/null)" = "$key" ] && exit 0
 
 mkdir -p "$(dirname "$out")"
@@ -31,26 +33,11 @@ for applet in $("$busybox" --list); do
 done
 ln -s bin "$root/sbin"
 
-# unpack LIST MODULE…: the modules, and LIST, which names them in the order of their dependencies.
-unpack() {
-  local list=$root/modules/$1 module file
-  mkdir -p "$root/modules"
-  for module in "${@:2}"; do
-    file=$(find "$kernel/modules" -name "$module.ko*" | head -n 1)
-    case $file in
-      *.xz) xz -dc "$file" >"$root/modules/$module.ko" ;;
-      *.ko) cp "$file" "$root/modules/$module.ko" ;;
-      *) continue ;; # built in, or not there in an older kernel
-    esac
-    echo "$module" >>"$list"
-  done
-}
-
 case $kind in
   l1)
     cp "$here/init/l1" "$root/init"
-    unpack order "${l1_modules[@]}"
-    unpack vfio "${vfio_modules[@]}" ;;
+    unpack_modules "$kernel" "$root" order "${l1_modules[@]}"
+    unpack_modules "$kernel" "$root" vfio "${vfio_modules[@]}" ;;
   l2) cp "$here"/../../configs/initramfs/* "$root/etc/" && mv "$root/etc/init" "$root/init" ;;
 esac
 chmod 755 "$root" "$root/init"
