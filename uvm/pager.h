@@ -34,9 +34,9 @@ class Pager {
   virtual ~Pager() = default;
 
   /// Makes the page at `offset` present and says which frames hold it and what follows: 1 <= count <= pages,
-  /// as many as cost nothing more (a RAM object answers with all of them, so one whose pages are Kept is asked
-  /// for pages before the wanted one too). May sleep. Errors: EndOfObject (at
-  /// or past size()), PagerIo, NoMemory, Protection (a write the backing cannot take).
+  /// as many as cost nothing more (a RAM object answers with all of them, so one whose pages are Kept is
+  /// asked for pages before the wanted one too). May sleep. Errors: EndOfObject (at or past size()), PagerIo,
+  /// NoMemory, Protection (a write the backing cannot take).
   [[nodiscard]] virtual Result<FrameRun> get(const PagerRequest& request) = 0;
 
   /// A pin holds `frame`, which get() gave: until let_go() was called as often, its bytes stay where they

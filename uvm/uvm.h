@@ -66,9 +66,9 @@
 // middle undoes its own pins and nobody else's. NetBSD's test for that has been inverted for 25 years.
 //
 // Locks, outermost first (base/lock.h checks the order at run time): map, amap, object, pmap; the maps of two
-// spaces only as an ExclusivePair. A fault holds the map shared. Pins and open accesses are recorded under the
-// map lock and kept under a leaf lock, so that whoever is about to move pages finds them. Pagers, swap and
-// Pmap::update() are called without any of them.
+// spaces only as an ExclusivePair. A fault holds the map shared. Pins and open accesses are recorded under
+// the map lock and kept under a leaf lock, so that whoever is about to move pages finds them. Pagers, swap
+// and Pmap::update() are called without any of them.
 //
 // A space can have a memory limit (reclaim.h). Then the host is left nothing: every private page is counted
 // before it exists, pages that are not missed while hidden go to a swap area in clusters, and faults bring

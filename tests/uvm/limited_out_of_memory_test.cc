@@ -150,8 +150,7 @@ std::vector<Step> steps() {
              w.other = uvm::Space::create("other", w.other_mmu, pages(0, Limited::kBytes / kPage)).value();
            }
          }
-         return w.space->extract({pages(0, 32), page(0), uvm::Protection::ReadWrite, ""},
-                                 *w.other);
+         return w.space->extract({pages(0, 32), page(0), uvm::Protection::ReadWrite, ""}, *w.other);
        }},
   };
 }

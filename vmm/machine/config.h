@@ -76,7 +76,7 @@ struct MachineConfig {
   ShowMap show_map = ShowMap::OnSignal;
   gdb::Options gdb;
   pins::Options pins;
-  std::vector<vfio::DeviceOptions> vfio;  // devices of the host that the guest gets
+  std::vector<vfio::DeviceOptions> vfio;        // devices of the host that the guest gets
   std::vector<vhost_user::Options> vhost_user;  // devices that other processes serve
   control::Options control;
   std::string restore;  // directory of a snapshot to go on from, instead of booting; empty: boot

@@ -16,8 +16,8 @@ uvm::Result<sockaddr_un> address_of(const std::string& path) {
   address.sun_family = AF_UNIX;
   if (path.empty() || path.size() >= sizeof address.sun_path) {
     return uvm::Error(uvm::ErrorKind::Invalid,
-                      "socket '" + path + "': a path of 1 to " +
-                          std::to_string(sizeof address.sun_path - 1) + " bytes is needed",
+                      "socket '" + path + "': a path of 1 to " + std::to_string(sizeof address.sun_path - 1) +
+                          " bytes is needed",
                       "choose a shorter one");
   }
   std::memcpy(address.sun_path, path.data(), path.size());
