@@ -318,6 +318,9 @@ Result<Fault::Next> Fault::make_zeros(const Entry& entry, const LockedAmap& amap
   count(context_.counters.made_in_place, run.pages());
   const Frame frame = *context_.pmap.harvest_page(page_);
   if (visits()) return visit(frame);
+  // Translations may have gone between entering and filling: then the pages are out of view, and whoever
+  // sleeps on one was not woken.
+  if (kind_ == FaultKind::Plain && !is_resolved()) return Next::Again;
   count_entered(run);
   wired_ = WiredPage{frame, nullptr, 0};
   entered_ = run;
