@@ -2,6 +2,7 @@
 #include <elf.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -101,6 +102,13 @@ TEST_F(GdbMonitor, ACoreFileHoldsRamWithoutTrapsAndOpensInGdb) {
   core.read(reinterpret_cast<char*>(&header), sizeof(header));
   EXPECT_EQ(std::memcmp(header.e_ident, ELFMAG, SELFMAG), 0);
   EXPECT_EQ(header.e_type, ET_CORE);
+  // Where crash(8) looks for the notes: before the first byte of memory.
+  std::array<Elf64_Phdr, 2> parts{};
+  core.read(reinterpret_cast<char*>(parts.data()), sizeof(parts));
+  EXPECT_EQ(parts[0].p_type, std::uint32_t{PT_NOTE});
+  EXPECT_EQ(parts[1].p_type, std::uint32_t{PT_LOAD});
+  EXPECT_LE(parts[0].p_offset + parts[0].p_filesz, parts[1].p_offset);
+  EXPECT_GE(fs::file_size(file("core")), parts[1].p_offset + parts[1].p_filesz);
   if (!fs::exists("/usr/bin/gdb")) GTEST_SKIP() << "gdb is not installed; the file's header was checked only";
   const auto result = test::run_process({"/usr/bin/gdb", "-batch", "-nx", "-ex", "core-file " + file("core"),
                                          "-ex", "x/1gx 0x100020", "-ex", "info threads", "-ex", "p/x $rip"});

@@ -4,6 +4,7 @@
 #include <sys/procfs.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <fstream>
 #include <string_view>
@@ -51,18 +52,26 @@ Elf64_Phdr segment(std::uint64_t linear, std::uint64_t gpa, std::uint64_t offset
   return header;
 }
 
+/// The most that a note takes beside its content: its header, a name, padding.
+constexpr std::uint64_t kNoteHead = sizeof(Elf64_Nhdr) + 32;
+
 class CoreWriter {
  public:
   CoreWriter(Inferior& inferior, std::ofstream& file) : inferior_(inferior), file_(file) {}
 
   Result<CoreReport> write() {
     plan();
-    const std::uint64_t headers = sizeof(Elf64_Ehdr) + (segments_.size() + 1) * sizeof(Elf64_Phdr);
-    const std::uint64_t base = (headers + uvm::kPageSize - 1) & ~(uvm::kPageSize - 1);
+    // crash(8) takes all that lies before the first byte of memory for the header, and looks for the notes
+    // there. What they hold is found in memory on the way, so they get room first.
+    const std::uint64_t notes_at = sizeof(Elf64_Ehdr) + (segments_.size() + 1) * sizeof(Elf64_Phdr);
+    const std::uint64_t room =
+        inferior_.vcpus() * (sizeof(elf_prstatus) + kNoteHead) + uvm::kPageSize + kNoteHead;
+    const std::uint64_t base = (notes_at + room + uvm::kPageSize - 1) & ~(uvm::kPageSize - 1);
     for (Elf64_Phdr& one : segments_) one.p_offset += base;
+    // Pages of zeros are left out, and the file is as long as if they were not.
+    if (report_.ram_bytes != 0) put(base + report_.ram_bytes - 1, std::array<std::byte, 1>{});
     UVMM_CHECK(write_ram(base));
     UVMM_CHECK(collect_notes());
-    const std::uint64_t notes_at = base + report_.ram_bytes;
     put(notes_at, std::as_bytes(std::span(notes_)));
     write_headers(notes_at);
     report_.segments = segments_.size();

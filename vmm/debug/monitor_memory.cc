@@ -212,7 +212,8 @@ Status core(MonitorCall& call) {
   UVMM_TRY(const CoreReport report, write_core(call.inferior, call.words[0]));
   call.out(std::to_string(report.ram_bytes >> 20) + " MiB of RAM, " + std::to_string(report.segments) +
            " segments, " + std::to_string(call.inferior.vcpus()) + " vCPUs" +
-           (report.has_vmcoreinfo ? ", VMCOREINFO" : "") + " written to " + call.words[0] + "\n");
+           (report.has_vmcoreinfo ? ", VMCOREINFO" : "") + " written to " + call.words[0] + "\n" +
+           (report.has_vmcoreinfo ? "by crash(8): crash --kaslr auto vmlinux " + call.words[0] + "\n" : ""));
   return uvm::ok();
 }
 
