@@ -15,54 +15,21 @@
 #include <string>
 #include <vector>
 
+#include "tests/bench/guest_walk.h"
 #include "tests/ept/ept_support.h"
 #include "tests/support/fake_swap.h"
 #include "tests/support/kvm_machine.h"
-#include "tests/support/raw_machine.h"
 #include "uvm/space.h"
 
 namespace {
 
+using bench::must;
+using bench::nanoseconds_per_cycle;
 using uvm::kPageSize;
 
 constexpr std::uint64_t kMemory = std::uint64_t{32} << 20;
 constexpr std::uint64_t kPages = kMemory / kPageSize;
 constexpr int kRuns = 5;
-
-template <class R>
-void must(const R& result) {
-  if (result) return;
-  std::fprintf(stderr, "%s\n", result.error().text().c_str());
-  std::exit(1);
-}
-
-/// Nanoseconds of this host's clock that a cycle of the guest's counter takes.
-double nanoseconds_per_cycle() {
-  const auto begin = std::chrono::steady_clock::now();
-  const std::uint64_t first = __builtin_ia32_rdtsc();
-  while (std::chrono::steady_clock::now() - begin < std::chrono::milliseconds(50)) {
-  }
-  const std::chrono::duration<double, std::nano> passed = std::chrono::steady_clock::now() - begin;
-  return passed.count() / static_cast<double>(__builtin_ia32_rdtsc() - first);
-}
-
-/// Cycles a page of a guest's first writes to `memory`.
-double walk(std::byte* memory) {
-  test_support::RawMachine::Options options;
-  options.memory = kMemory;
-  options.backing = memory;
-  auto machine = test_support::RawMachine::create(options);
-  must(machine);
-  must((*machine)->load(*guest::programs::find("memwalk"), "mode=touch page=4k"));
-  (*machine)->run();
-  const std::string serial = (*machine)->serial();
-  const auto field = [&serial](const std::string& name) {
-    const auto at = serial.find(name + "=");
-    return at == std::string::npos ? 0.0 : std::strtod(serial.c_str() + at + name.size() + 1, nullptr);
-  };
-  const double pages = field("pages");
-  return pages > 0 && field("errors") == 0 ? field("first_cycles") / pages : 0.0;
-}
 
 /// A space over this host's memory, with a thread for its events.
 struct Side {
@@ -93,14 +60,14 @@ double over_object(const std::shared_ptr<uvm::Object>& object) {
   auto request = ram();
   request.object = object;
   must(side.space->map(request));
-  return walk(side.memory());
+  return bench::first_writes(side.memory(), kMemory);
 }
 
 double plain_private(int fd) {
   void* memory = ::mmap(nullptr, kMemory, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
   if (memory == MAP_FAILED) return 0;
   ::madvise(memory, kMemory, MADV_NOHUGEPAGE);
-  const double cycles = walk(static_cast<std::byte*>(memory));
+  const double cycles = bench::first_writes(static_cast<std::byte*>(memory), kMemory);
   ::munmap(memory, kMemory);
   return cycles;
 }
@@ -114,7 +81,7 @@ double after_fork() {
   auto forked = side.space->fork("child", *child.pmap);
   must(forked);
   child.start(std::move(*forked));
-  return walk(side.memory());
+  return bench::first_writes(side.memory(), kMemory);
 }
 
 double counted(uvm::Advice advice) {
@@ -125,7 +92,7 @@ double counted(uvm::Advice advice) {
   auto request = ram();
   request.advice = advice;
   must(side.space->map(request));
-  return walk(side.memory());
+  return bench::first_writes(side.memory(), kMemory);
 }
 
 double best(const std::function<double()>& run) {

@@ -23,9 +23,9 @@
 
 #include "ept/host/frozen_object.h"
 #include "guest/programs/builtin_info.h"
+#include "tests/bench/guest_walk.h"
 #include "tests/ept/ept_support.h"
 #include "tests/support/kvm_machine.h"
-#include "tests/support/raw_machine.h"
 #include "tests/support/running_machine.h"
 #include "uvm/access.h"
 #include "vmm/machine/checkpoints.h"
@@ -33,17 +33,11 @@
 
 namespace {
 
+using bench::must;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 constexpr int kRuns = 15;
-
-template <class R>
-void must(const R& result) {
-  if (result) return;
-  std::fprintf(stderr, "%s\n", result.error().text().c_str());
-  std::exit(1);
-}
 
 double microseconds(Clock::duration passed) {
   return std::chrono::duration<double, std::micro>(passed).count();
@@ -210,35 +204,8 @@ void bench_resets() {
               1e6 / cycle.least);
 }
 
-/// Nanoseconds of this host's clock that a cycle of the guest's counter takes.
-double nanoseconds_per_cycle() {
-  const auto begin = Clock::now();
-  const std::uint64_t first = __builtin_ia32_rdtsc();
-  while (Clock::now() - begin < std::chrono::milliseconds(50)) {
-  }
-  return 1e3 * microseconds(Clock::now() - begin) / static_cast<double>(__builtin_ia32_rdtsc() - first);
-}
-
 constexpr std::uint64_t kWalked = 32 * kMiB;
 constexpr std::uint64_t kWalkedPages = kWalked / uvm::kPageSize;
-
-/// Cycles a page of a guest's first writes to `memory`.
-double walk(std::byte* memory) {
-  test_support::RawMachine::Options options;
-  options.memory = kWalked;
-  options.backing = memory;
-  auto machine = test_support::RawMachine::create(options);
-  must(machine);
-  must((*machine)->load(*guest::programs::find("memwalk"), "mode=touch page=4k"));
-  (*machine)->run();
-  const std::string serial = (*machine)->serial();
-  const auto field = [&serial](const std::string& name) {
-    const auto at = serial.find(name + "=");
-    return at == std::string::npos ? 0.0 : std::strtod(serial.c_str() + at + name.size() + 1, nullptr);
-  };
-  const double pages = field("pages");
-  return pages > 0 && field("errors") == 0 ? field("first_cycles") / pages : 0.0;
-}
 
 /// A space whose RAM is a private mapping of frozen memory: what parent and child have after a fork.
 double walk_after_fork(const std::shared_ptr<ept::host::FrozenObject>& frozen) {
@@ -250,13 +217,13 @@ double walk_after_fork(const std::shared_ptr<ept::host::FrozenObject>& frozen) {
   request.object = uvm::Object::create(frozen);
   request.name = "ram";
   must((*space)->map(request));
-  return walk(pmap->bytes(request.range).data());
+  return bench::first_writes(pmap->bytes(request.range).data(), kWalked);
 }
 
 double walk_plain(int fd) {
   void* memory = ::mmap(nullptr, kWalked, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
   if (memory == MAP_FAILED) return 0;
-  const double cycles = walk(static_cast<std::byte*>(memory));
+  const double cycles = bench::first_writes(static_cast<std::byte*>(memory), kWalked);
   ::munmap(memory, kWalked);
   return cycles;
 }
@@ -276,7 +243,7 @@ void bench_writes() {
     ours.push_back(walk_after_fork(frozen));
     plain.push_back(walk_plain(frozen->fd()));
   }
-  const double ns = nanoseconds_per_cycle();
+  const double ns = bench::nanoseconds_per_cycle();
   const double least = times_of(ours).least;
   const double plain_least = times_of(plain).least;
   const double ratio = least / plain_least;
