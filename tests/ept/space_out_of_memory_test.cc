@@ -6,7 +6,7 @@
 
 #include "tests/ept/ept_support.h"
 #include "tests/support/alloc_fault.h"
-#include "tests/support/fake_swap.h"
+#include "tests/support/alloc_steady_swap.h"
 #include "uvm/access.h"
 #include "uvm/pin.h"
 #include "uvm/reclaim.h"
@@ -19,25 +19,9 @@ using namespace test;
 using ::test::AllocFault;
 using ::test::AllocPause;
 using ::test::Exhaustion;
+using ::test::SteadySwap;
 using uvm::AccessKind;
 using uvm::Status;
-
-/// A swap area whose own memory never runs out.
-class SteadySwap : public ::test::FakeSwap {
- public:
-  [[nodiscard]] uvm::Result<uvm::SwapSlot> write(std::span<const std::byte> bytes) override {
-    const AllocPause pause;
-    return FakeSwap::write(bytes);
-  }
-  [[nodiscard]] Status read(uvm::SwapSlot first, std::span<std::byte> to) override {
-    const AllocPause pause;
-    return FakeSwap::read(first, to);
-  }
-  void free(uvm::SwapSlot first, std::uint64_t count) override {
-    const AllocPause pause;
-    FakeSwap::free(first, count);
-  }
-};
 
 enum class Limited : std::uint8_t { No, Yes };
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "tests/support/alloc_steady_mmu.h"
-#include "tests/support/fake_swap.h"
+#include "tests/support/alloc_steady_swap.h"
 #include "tests/uvm/pin_fixture.h"
 
 namespace test {
@@ -17,23 +17,6 @@ namespace {
 using uvm::AccessKind;
 using uvm::ErrorKind;
 using uvm::Status;
-
-/// A swap area whose own memory never runs out.
-class SteadySwap : public FakeSwap {
- public:
-  [[nodiscard]] uvm::Result<uvm::SwapSlot> write(std::span<const std::byte> bytes) override {
-    const AllocPause pause;
-    return FakeSwap::write(bytes);
-  }
-  [[nodiscard]] Status read(uvm::SwapSlot first, std::span<std::byte> to) override {
-    const AllocPause pause;
-    return FakeSwap::read(first, to);
-  }
-  void free(uvm::SwapSlot first, std::uint64_t count) override {
-    const AllocPause pause;
-    FakeSwap::free(first, count);
-  }
-};
 
 /// A guest of 128 pages, half of which may be in memory. Pages that were written hold their number plus one.
 struct Limited {
