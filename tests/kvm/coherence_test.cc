@@ -23,6 +23,7 @@
 #include "tests/support/kvm_machine.h"
 #include "tests/support/patterns.h"
 #include "tests/support/process.h"
+#include "tests/support/socket_path.h"
 #include "uvm/access.h"
 #include "vmm/pin_client/client.h"
 
@@ -33,11 +34,6 @@ using ::testing::HasSubstr;
 using vmm::gdb::AfterDetach;
 
 constexpr std::uint64_t kAll = 2 * trio::kPages;
-
-std::string socket_path(const std::string& what) {
-  static std::atomic<int> next{0};
-  return testing::TempDir() + "uvmm-trio-" + what + std::to_string(::getpid()) + "-" + std::to_string(++next);
-}
 
 /// What one of the writers has seen so far, and has to see again or more of.
 class Witness {
@@ -130,7 +126,7 @@ class Coherence : public ::testing::Test {
 };
 
 TEST_F(Coherence, GuestDeviceAndDebuggerOnTheSamePages) {
-  const std::string socket = socket_path("pins");
+  const std::string socket = test::socket_path("trio-pins");
   test::DebugSession session(trio_config(socket));
   ASSERT_EQ(session.failure(), "");
   uvm::Space& space = session.machine().space();
@@ -192,9 +188,9 @@ TEST_F(Coherence, StockGdbBesideADevice) {
   if (test::run_process({"/bin/sh", "-c", "command -v gdb"}).status != 0) {
     GTEST_SKIP() << "gdb is not installed (package gdb)";
   }
-  const std::string pins = socket_path("stock");
-  const std::string door = socket_path("door");
-  const std::string script = socket_path("script") + ".py";
+  const std::string pins = test::socket_path("trio-stock");
+  const std::string door = test::socket_path("trio-door");
+  const std::string script = test::socket_path("trio-script") + ".py";
   std::ofstream(script) << "import gdb\n"
                            "gdb.execute('set confirm off')\n"
                            "for turn in range(1, 21):\n"

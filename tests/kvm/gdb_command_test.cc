@@ -1,9 +1,7 @@
 // The program with its debugger's door open, and stock gdb coming in.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <memory>
@@ -14,6 +12,7 @@
 #include "tests/support/kvm_machine.h"
 #include "tests/support/process.h"
 #include "tests/support/rsp_client.h"
+#include "tests/support/socket_path.h"
 #include "vmm/debug/trap.h"
 #include "vmm/gdb/hex.h"
 #include "vmm/gdb/packet_writer.h"
@@ -26,11 +25,6 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
 using vmm::gdb::framed;
-
-std::string socket_path() {
-  static std::atomic<int> next{0};
-  return testing::TempDir() + "uvmm-door-" + std::to_string(::getpid()) + "-" + std::to_string(++next);
-}
 
 bool has_gdb() {
   return test::run_process({"/bin/sh", "-c", "command -v gdb"}).status == 0;
@@ -49,7 +43,7 @@ bool can_trap_and_step() {
 /// Starts `uvmm run --builtin debugee --gdb unix:… -S ARGUMENTS`, then runs the shell lines `then` with $g
 /// for a gdb that has connected (its commands follow), and prints how uvmm ended.
 test::ProcessResult with_gdb(const std::string& arguments, const std::string& then) {
-  const std::string path = socket_path();
+  const std::string path = test::socket_path("door");
   return test::run_process({"/bin/bash", "-c",
                             std::string("U=") + UVMM_BUILD_DIR + "/uvmm; s=" + path +
                                 "\n$U run --builtin debugee -c 2 -S --gdb unix:$s " + arguments +
@@ -97,7 +91,7 @@ TEST(GdbCommand, TheNextReleasesGdbReadsInBinary) {
   const char* const newer = std::getenv("UVMM_NEWER_GDB");
   if (newer == nullptr)
     GTEST_SKIP() << "no gdb 16 (UVMM_NEWER_GDB names one; tests/gdb/newer_gdb.sh fetches it)";
-  const std::string file = socket_path() + ".bin";
+  const std::string file = test::socket_path("door") + ".bin";
   // Every byte that the packets have to escape, at every place.
   const auto result = with_gdb(
       "", "g=\"" + std::string(newer) + " ${g#gdb}\"; f=" + file +
@@ -182,7 +176,7 @@ class OpenMachine {
     auto config = test::builtin_config("debugee");
     config.vcpus = vcpus;
     config.gdb.listen = vmm::gdb::ListenAddress{};
-    config.gdb.listen->path = socket_path();
+    config.gdb.listen->path = test::socket_path("door");
     config.gdb.at_start = vmm::gdb::AtStart::Wait;
     address_ = *config.gdb.listen;
     auto created = vmm::Machine::create(config);

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <chrono>
 #include <string>
 #include <thread>
 
@@ -12,6 +11,7 @@
 #include "tests/support/eventually.h"
 #include "tests/support/kvm_machine.h"
 #include "tests/support/process.h"
+#include "tests/support/socket_path.h"
 #include "uvm/access.h"
 #include "vmm/machine/machine.h"
 #include "vmm/pin_client/client.h"
@@ -21,11 +21,6 @@ namespace {
 namespace at = guest::programs::debugee;
 using ::testing::HasSubstr;
 using vmm::pins::Client;
-
-std::string socket_path() {
-  static std::atomic<int> next{0};
-  return testing::TempDir() + "uvmm-pin-" + std::to_string(::getpid()) + "-" + std::to_string(++next);
-}
 
 uvm::GpaRange page_of(std::uint64_t gpa) {
   return uvm::GpaRange::page_of(uvm::Gpa(gpa));
@@ -48,7 +43,7 @@ TEST(PinSocket, ADeviceOpensTheGateOfARunningGuest) {
   UVMM_REQUIRE_KVM();
   auto config = test::builtin_config("debugee");
   config.vcpus = 2;
-  config.pins.socket = socket_path();
+  config.pins.socket = test::socket_path("pin");
   auto machine = vmm::Machine::create(config);
   ASSERT_TRUE(machine) << machine.error().text();
   const std::uint64_t closed = 0;
@@ -77,7 +72,7 @@ TEST(PinSocket, ADeviceOpensTheGateOfARunningGuest) {
 
 TEST(PinSocket, TheToolShowsFillsAndWatches) {
   UVMM_REQUIRE_KVM();
-  const std::string path = socket_path();
+  const std::string path = test::socket_path("pin");
   const auto result = test::run_process(
       {"/bin/bash", "-c",
        std::string("B=") + UVMM_BUILD_DIR + "; s=" + path +

@@ -2,27 +2,18 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <atomic>
-#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
-#include <thread>
 
 #include "tests/support/eventually.h"
 #include "tests/support/fake_debug_target.h"
 #include "tests/support/rsp_client.h"
+#include "tests/support/socket_path.h"
 #include "vmm/gdb/server.h"
 
 namespace test {
-
-/// A path in the test's directory that nobody else uses.
-inline std::string socket_path() {
-  static std::atomic<int> next{0};
-  return testing::TempDir() + "uvmm-gdb-" + std::to_string(::getpid()) + "-" + std::to_string(++next);
-}
 
 class ServedTarget {
  public:
@@ -38,7 +29,7 @@ class ServedTarget {
 
   static vmm::gdb::ListenAddress unix_address() {
     vmm::gdb::ListenAddress address;
-    address.path = socket_path();
+    address.path = test::socket_path("gdb");
     return address;
   }
   [[nodiscard]] const vmm::gdb::ListenAddress& address() const { return server->address(); }

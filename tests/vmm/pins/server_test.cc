@@ -12,10 +12,8 @@
 
 #include <atomic>
 #include <cerrno>
-#include <chrono>
 #include <csignal>
 #include <fstream>
-#include <thread>
 
 #include "tests/vmm/pins/pin_space.h"
 #include "vmm/pin_client/client.h"
