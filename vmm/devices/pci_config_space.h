@@ -39,9 +39,13 @@ inline constexpr std::uint64_t kInterruptLine = 0x3c;
 
 inline constexpr std::uint16_t kCommandMemory = 1 << 1;
 inline constexpr std::uint16_t kCommandMaster = 1 << 2;
+inline constexpr std::uint16_t kCommandParity = 1 << 6;  // reports parity errors
+inline constexpr std::uint16_t kCommandSystemError = 1 << 8;
 inline constexpr std::uint16_t kCommandNoInterruptLine = 1 << 10;
 inline constexpr std::uint16_t kStatusCapabilities = 1 << 4;
 
+inline constexpr std::uint8_t kCapabilityPower = 0x01;
+inline constexpr std::uint8_t kCapabilityMsi = 0x05;
 inline constexpr std::uint8_t kCapabilityVendor = 0x09;
 inline constexpr std::uint8_t kCapabilityMsix = 0x11;
 }  // namespace pci

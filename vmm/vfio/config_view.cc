@@ -23,8 +23,9 @@ constexpr std::uint64_t kPowerControl = 4;
 constexpr std::uint64_t kPowerState = 3;
 
 /// Parity and SERR# reporting are for the guest to switch and for nobody to see.
-constexpr std::uint64_t kCommandWritable =
-    header::kCommandMemory | header::kCommandMaster | header::kCommandNoInterruptLine | 1 << 6 | 1 << 8;
+constexpr std::uint64_t kCommandWritable = header::kCommandMemory | header::kCommandMaster |
+                                           header::kCommandNoInterruptLine | header::kCommandParity |
+                                           header::kCommandSystemError;
 
 }  // namespace
 
@@ -54,7 +55,7 @@ void ConfigView::keep_header() {
 }
 
 void ConfigView::keep_power() {
-  const auto place = capability(pci::kCapabilityPower);
+  const auto place = capability(header::kCapabilityPower);
   if (place) keep(*place + kPowerControl, original(*place + kPowerControl, 2) & ~kPowerState, kPowerState, 2);
 }
 

@@ -26,13 +26,6 @@
 
 namespace vmm::vfio {
 
-/// Places in and sizes of capabilities (PCI 3.0, 6.8; PCI Power Management 1.2, 3.2).
-namespace pci {
-inline constexpr std::uint8_t kCapabilityPower = 0x01;
-inline constexpr std::uint8_t kCapabilityMsi = 0x05;
-inline constexpr std::uint8_t kCapabilityMsix = 0x11;
-}  // namespace pci
-
 /// The device's own space. Errors are the kernel's.
 class HostConfig {
  public:

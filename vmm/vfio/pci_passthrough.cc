@@ -31,7 +31,8 @@ constexpr std::uint64_t kMsixVectors = 0x7ff;  // less one
 constexpr std::uint64_t kMsixBar = 7;
 
 /// What of the guest's command register is the device's too.
-constexpr std::uint64_t kCommandPassed = header::kCommandMaster | 1 << 6 | 1 << 8;
+constexpr std::uint64_t kCommandPassed =
+    header::kCommandMaster | header::kCommandParity | header::kCommandSystemError;
 
 bool holds(const MappableArea& area, std::uint64_t offset) {
   return offset >= area.offset && offset - area.offset < area.bytes;
@@ -104,10 +105,10 @@ Status PciPassthrough::build_interrupts() {
   UVMM_TRY(const std::uint32_t requests, device_->irq_count(VFIO_PCI_REQ_IRQ_INDEX));
   const int request = wanted_back_.get();
   if (requests != 0) UVMM_CHECK(device_->connect_irqs(VFIO_PCI_REQ_IRQ_INDEX, std::span(&request, 1)));
-  if (const auto place = config_->capability(pci::kCapabilityMsi)) {
+  if (const auto place = config_->capability(header::kCapabilityMsi)) {
     UVMM_TRY(msi_, MsiCapability::create(*config_, *place, around_.events));
   }
-  const auto place = config_->capability(pci::kCapabilityMsix);
+  const auto place = config_->capability(header::kCapabilityMsix);
   if (!place) return uvm::ok();
   const std::uint64_t vectors = (config_->original(*place + kMsixControl, 2) & kMsixVectors) + 1;
   msix_.emplace(around_.messages, static_cast<unsigned>(vectors));

@@ -88,8 +88,8 @@ TEST_F(VfioConfigView, ShowsTheDeviceAndWhatItIsHere) {
   EXPECT_EQ(get(0x44, 2), 0x0100u) << "awake";
   EXPECT_EQ(get(0x78, 2), 0x1111u);
   EXPECT_EQ(get(0x100, 4), 0u) << "no extended space";
-  EXPECT_EQ(view_.capability(pci::kCapabilityMsi), 0x50u);
-  EXPECT_EQ(view_.capability(pci::kCapabilityMsix), std::nullopt);
+  EXPECT_EQ(view_.capability(devices::pci::kCapabilityMsi), 0x50u);
+  EXPECT_EQ(view_.capability(devices::pci::kCapabilityMsix), std::nullopt);
 }
 
 TEST_F(VfioConfigView, PassesOnWhatIsTheDevicesAndKeepsTheRest) {
