@@ -192,7 +192,6 @@ std::string status_of(const MachineConfig& config) {
          ", \"vcpus\": " + std::to_string(config.vcpus) + ", \"memory\": " + std::to_string(config.memory);
 }
 
-/// As with the debugger's.
 uvm::Status build_control(Machine::Parts& parts) {
   const control::Options& options = parts.config.control;
   if (options.socket.empty()) return uvm::ok();
@@ -204,10 +203,7 @@ uvm::Status build_control(Machine::Parts& parts) {
                                    [&parts] { parts.vcpus->resume(); },
                                    [&parts] { parts.ending.end(ExitStatus::Ok); }};
   auto server = control::Server::create(options.socket, std::move(environment));
-  if (!server) {
-    const uvm::Error& error = server.error();
-    return uvm::Error(uvm::ErrorKind::Invalid, error.what(), error.way_out());
-  }
+  if (!server) return blame_option(server.error());
   parts.control = *std::move(server);
   if (options.at_start == control::AtStart::Run) return uvm::ok();
   parts.vcpus->pause();
