@@ -67,9 +67,15 @@ Result<Wiring> Wiring::create(const FaultContext& context, std::span<const GpaRa
   Wiring wiring;
   auto found = look(context, ranges, access);
   bool made = false;
-  each_absent(ranges, found, [&](GpaRange absent) { made |= make_zeros_in(context, absent); });
+  const auto make_zeros = [&](GpaRange absent) {
+    made |= make_zeros_in(context, absent);
+    return ok();
+  };
+  UVMM_CHECK(each_part(ranges, found, make_zeros, [](const Found&) { return ok(); }));
   if (made) found = look(context, ranges, access);
-  UVMM_CHECK(wiring.take(context, ranges, found, access));
+  UVMM_CHECK(each_part(
+      ranges, found, [&](GpaRange absent) { return wiring.wire_pages(context, absent, access); },
+      [&](const Found& part) { return wiring.take(context, part); }));
   for (const WiredRun& run : wiring.runs_) {
     if (!run.object) UVMM_CHECK(context.pmap.settle(run.range));
   }
@@ -131,33 +137,24 @@ void Wiring::look_at(const FaultContext& context, const Entry& entry, std::span<
   });
 }
 
-template <class F>
-void Wiring::each_absent(std::span<const GpaRange> ranges, const std::vector<Found>& found, F&& visit) {
+template <class Absent, class There>
+Status Wiring::each_part(std::span<const GpaRange> ranges, const std::vector<Found>& found, Absent&& absent,
+                         There&& there) {
   auto next = found.begin();
   for (GpaRange range : ranges) {
     for (; next != found.end() && next->range.begin() < range.end(); ++next) {
-      visit(range.before(next->range.begin()));
+      UVMM_CHECK(absent(range.before(next->range.begin())));
+      UVMM_CHECK(there(*next));
       range = range.from(next->range.end());
     }
-    visit(range);
+    UVMM_CHECK(absent(range));
   }
+  return ok();
 }
 
-Status Wiring::take(const FaultContext& context, std::span<const GpaRange> ranges,
-                    const std::vector<Found>& found, AccessKind access) {
-  auto next = found.begin();
-  for (GpaRange range : ranges) {
-    for (; next != found.end() && next->range.begin() < range.end(); ++next) {
-      UVMM_CHECK(wire_pages(context, range.before(next->range.begin()), access));
-      if (next->object) {
-        UVMM_CHECK(wire_object(context, *next));
-      } else {
-        record({next->range, next->first, nullptr});
-      }
-      range = range.from(next->range.end());
-    }
-    UVMM_CHECK(wire_pages(context, range, access));
-  }
+Status Wiring::take(const FaultContext& context, const Found& part) {
+  if (part.object) return wire_object(context, part);
+  record({part.range, part.first, nullptr});
   return ok();
 }
 

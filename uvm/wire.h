@@ -63,11 +63,12 @@ class Wiring {
   /// The same for ranges close to each other in one entry.
   static void look_at(const FaultContext& context, const Entry& entry, std::span<const GpaRange> ranges,
                       AccessKind access, std::vector<Found>& found);
-  /// Calls `visit` for the parts of the ranges between what was found.
-  template <class F>
-  static void each_absent(std::span<const GpaRange> ranges, const std::vector<Found>& found, F&& visit);
-  [[nodiscard]] Status take(const FaultContext& context, std::span<const GpaRange> ranges,
-                            const std::vector<Found>& found, AccessKind access);
+  /// Calls `there` for what was found and `absent` for the parts of the ranges around it, ascending, until
+  /// one of them fails.
+  template <class Absent, class There>
+  [[nodiscard]] static Status each_part(std::span<const GpaRange> ranges, const std::vector<Found>& found,
+                                        Absent&& absent, There&& there);
+  [[nodiscard]] Status take(const FaultContext& context, const Found& part);
   [[nodiscard]] Status wire_object(const FaultContext& context, const Found& part);
   [[nodiscard]] Status wire_pages(const FaultContext& context, GpaRange range, AccessKind access);
   [[nodiscard]] Status wire_page(const FaultContext& context, Gpa page, AccessKind access);
