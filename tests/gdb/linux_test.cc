@@ -153,17 +153,16 @@ TEST_F(GdbLinux, TheNextReleasesGdbBreaksByNameToo) {
   EXPECT_THAT(out, ContainsRegex("'x' packet.*currently enabled"));
 }
 
-TEST_F(GdbLinux, LldbBreaksByNameToo) {
-  const std::string lldb = test::first_installed({"lldb-16", "lldb"});
-  if (lldb.empty()) GTEST_SKIP() << "lldb is not installed (package lldb-16)";
+/// What an lldb prints; empty when it does not end.
+std::string said_by(const std::string& program, const std::string& address) {
   test::ProcessOptions options;
-  options.limit = std::chrono::minutes(10);
+  options.limit = std::chrono::seconds(60);
   const auto result =
-      test::run_process({"/usr/bin/env", lldb,
+      test::run_process({"/usr/bin/env", program,
                          "--batch",      "--no-lldbinit",
                          "-o",           "target create " + test::linux_symbols(),
                          "-o",           "settings set plugin.process.gdb-remote.packet-timeout 120",
-                         "-o",           "gdb-remote " + guest_->address(),
+                         "-o",           "gdb-remote " + address,
                          "-o",           "breakpoint set -n do_sys_openat2",
                          "-o",           "continue",
                          "-o",           "print init_task.comm",
@@ -171,7 +170,23 @@ TEST_F(GdbLinux, LldbBreaksByNameToo) {
                          "-o",           "breakpoint delete -f",
                          "-o",           "detach"},
                         options);
-  const std::string out = result.out + result.err;
+  return result.status == -1 ? std::string() : result.out + result.err;
+}
+
+// Up to release 20, lldb takes a function whose cold part the compiler has put elsewhere for one that reaches
+// up to there (LLVM's pull requests 111409 and 133072), and is busy for many minutes with the megabytes
+// between whenever some vCPU has stopped in one: here one time in six. It is asked again then, and the guest
+// has to go on behind a debugger that was killed.
+TEST_F(GdbLinux, LldbBreaksByNameToo) {
+  const std::string program = test::first_installed({"lldb-16", "lldb"});
+  if (program.empty()) GTEST_SKIP() << "lldb is not installed (package lldb-16)";
+  constexpr int kMostTries = 5;
+  std::string out;
+  for (int i = 0; i < kMostTries; ++i) {
+    out = said_by(program, guest_->address());
+    if (!out.empty()) break;
+    ASSERT_TRUE(guest_->will_print("alive")) << guest_->output();
+  }
   EXPECT_THAT(out, ContainsRegex("stop reason = breakpoint 1"));
   EXPECT_THAT(out, HasSubstr("swapper/0"));
   EXPECT_THAT(out, HasSubstr("thread #4"));
