@@ -142,6 +142,8 @@ class Loader {
   /// where the range is Present and nothing is private. All or nothing. Errors: NoMemory.
   [[nodiscard]] uvm::Status fill_present(uvm::GpaRange range, std::span<const std::byte> bytes);
 
+  /// Whether a guest's write anywhere in the range is no event; it must be covered.
+  [[nodiscard]] bool is_open(uvm::GpaRange range) const;
   /// `page` must be covered.
   [[nodiscard]] Shown shown_at(uvm::Gpa page) const;
   /// Runs of private pages, in view or not, ascending, maximal.

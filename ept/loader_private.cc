@@ -162,6 +162,13 @@ uvm::Status Loader::rewrite_private(
   return uvm::ok();
 }
 
+bool Loader::is_open(uvm::GpaRange range) const {
+  for (const Run& piece : runs_.in(range)) {
+    if (piece.value.guard != Guard::Open) return false;
+  }
+  return true;
+}
+
 uvm::Residency Loader::residency(uvm::GpaRange range) const {
   uvm::Residency sum;
   for (const Run& piece : runs_.in(range)) {

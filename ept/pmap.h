@@ -99,6 +99,11 @@ class Pmap final : public uvm::Pmap {
       uvm::GpaRange range,
       const std::function<uvm::Status(uvm::GpaRange run, std::span<std::byte> bytes)>& write);
 
+  /// Writes all of a range, as a guest's own writes that are no event. Done::No: some of it would be one, or
+  /// the host can't bring it, and some may be written; fault it in and copy_in().
+  enum class Done : std::uint8_t { No, Yes };
+  [[nodiscard]] Done copy_in_open(uvm::GpaRange to, std::span<const std::byte> from);
+
   /// Host mappings the window is cut into, of config.window.max_runs.
   [[nodiscard]] std::uint64_t run_count() const;
   /// Copies a private in-place page of this space. For promotions in another space. Errors: NoMapping.

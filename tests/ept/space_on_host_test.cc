@@ -53,6 +53,24 @@ class SpaceOnHost : public testing::Test {
   std::unique_ptr<uvm::Space> space_;
 };
 
+TEST_F(SpaceOnHost, OpenRangesAreWrittenWithoutAFault) {
+  const std::vector<std::byte> bytes(2 * kPage, std::byte{'w'});
+  const auto image = pages(2 * kEach + 5, 2);
+  ASSERT_EQ(pmap_->copy_in_open(image, bytes), Pmap::Done::Yes);
+  EXPECT_EQ(load(*pmap_, 2 * kEach + 6), std::byte{'w'});
+  EXPECT_EQ(load(*pmap_, 2 * kEach + 7), pattern_of(7));
+  EXPECT_EQ(pmap_->residency(image).priv, 2 * kPage) << "a write of the guest's own has a copy made";
+
+  // One page in the range that is an event is enough.
+  ASSERT_OK(space_->protect(pages(2 * kEach + 8, 1), uvm::Protection::ReadExecute));
+  EXPECT_EQ(pmap_->copy_in_open(pages(2 * kEach + 7, 2), bytes), Pmap::Done::No);
+  EXPECT_EQ(load(*pmap_, 2 * kEach + 7), pattern_of(7));
+  pmap_->drop_all();
+  EXPECT_EQ(pmap_->copy_in_open(pages(kEach, 2), bytes), Pmap::Done::No);
+  EXPECT_EQ(pmap_->copy_in_open(pages(4 * kEach - 1, 2), bytes), Pmap::Done::No);
+  EXPECT_EQ(pmap_->copy_in_open(image, std::span(bytes).first(kPage)), Pmap::Done::No);
+}
+
 TEST_F(SpaceOnHost, EveryMappingIsUsableWithoutAFault) {
   EXPECT_EQ(load(*pmap_, 5), std::byte{0});
   EXPECT_EQ(load(*pmap_, kEach + 5), std::byte{0});

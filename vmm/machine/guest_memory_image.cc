@@ -265,6 +265,9 @@ uvm::Status GuestMemory::map_changed(const ImageView& view) {
     }
     bytes.resize(run.size());
     view.read(run.begin(), bytes);
+    // The first write to a region is an event and opens all of it; a fault each would take longer than the
+    // copy.
+    if (pmap_->copy_in_open(run, bytes) == ept::Pmap::Done::Yes) continue;
     UVMM_CHECK(uvm::Access::write(*space_, run.begin(), bytes));
   }
   regions_ = overlaid(regions_, over);
