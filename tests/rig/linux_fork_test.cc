@@ -2,6 +2,7 @@
 // children and whoever was restored go on, and no sum is ever wrong.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <regex>
@@ -54,9 +55,9 @@ class LinuxFork : public testing::Test {
                   "while,true;do,md5sum,</data;sleep,0.2;done"});
   }
 
-  /// Three more sums, all of them right.
-  void expect_works(BackgroundProcess& machine, const std::string& who) {
-    for (int i = 0; i < 3; ++i) {
+  /// More sums, all of them right.
+  void expect_works(BackgroundProcess& machine, const std::string& who, int sums = 3) {
+    for (int i = 0; i < sums; ++i) {
       const std::size_t from = machine.output_size();
       ASSERT_TRUE(machine.prints(sum_, from, kPatience)) << who << ": " << machine.output();
     }
@@ -109,6 +110,22 @@ class LinuxFork : public testing::Test {
 
 TEST_F(LinuxFork, EverybodyWorksOnTwoProcessors) {
   everybody_works("2");
+}
+
+// 50 of them with ./dev test --long.
+TEST_F(LinuxFork, EachChildOfManyWorksWhileItsParentWritesOn) {
+  const int most = std::getenv("UVMM_LONG_TESTS") == nullptr ? 6 : 50;
+  const auto parent = boot("parent", "1");
+  expect_works(*parent, "parent", 1);
+  for (int i = 0; i < most; ++i) {
+    const std::string name = "child" + std::to_string(i);
+    const auto child = start(name, {"fork", file("parent.sock")});
+    expect_works(*child, name, 1);
+    ask({"quit", file(name + ".sock")});
+    EXPECT_EQ(child->wait(kPatience), 0) << child->output();
+  }
+  expect_works(*parent, "parent of " + std::to_string(most));
+  ask({"quit", file("parent.sock")});
 }
 
 }  // namespace
