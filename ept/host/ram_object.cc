@@ -57,6 +57,11 @@ uvm::Result<uvm::FrameRun> RamObject::get(const uvm::PagerRequest& request) {
   return run_of(request, size_);
 }
 
+void RamObject::drop(std::uint64_t offset, std::uint64_t size) {
+  (void)::fallocate(fd(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
+                    static_cast<off_t>(size));
+}
+
 uvm::Result<UniqueFd> RamObject::stop_writes() {
   if (frozen_.exchange(true)) {
     return uvm::Error(uvm::ErrorKind::Invalid, name_ + " is frozen already",

@@ -33,6 +33,9 @@ class RamObject final : public Backing {
   /// Why huge pages were wanted and are not there; empty otherwise.
   [[nodiscard]] const std::string& fallback_reason() const { return fallback_reason_; }
 
+  /// Gives whole pages back: they are zeros again. What the host refuses stays. Not once it is frozen.
+  void drop(std::uint64_t offset, std::uint64_t size);
+
   /// For FrozenObject::freeze(): fd() becomes a descriptor that cannot write, under the same number, and no
   /// new writable mapping can be made. Returns the descriptor that can still seal a memfd; none of a huge
   /// file. Errors: Invalid (frozen already), System.

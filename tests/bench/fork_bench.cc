@@ -111,7 +111,8 @@ Times fork_process(std::uint64_t bytes) {
 }
 
 struct ForkTimes {
-  double first_image = 0;
+  double first_pause = 0;
+  Times pause;
   Times image;
   Times child;
 };
@@ -125,8 +126,11 @@ ForkTimes fork_machine(std::uint64_t memory, std::uint64_t pages) {
   machine->pause();
   must(machine->save_state());
   machine->resume();
-  times.first_image = timed([&] { must(machine->take_image()); });
+  const auto first = machine->take_image();
+  must(first);
+  times.first_pause = microseconds(first->paused);
   dirty(*machine, pages, 4 * uvm::kPageSize, 2);
+  std::vector<double> pauses;
   std::vector<double> images;
   std::vector<double> children;
   for (int i = 0; i < kRuns; ++i) {
@@ -134,12 +138,14 @@ ForkTimes fork_machine(std::uint64_t memory, std::uint64_t pages) {
     auto image = machine->take_image();
     must(image);
     images.push_back(microseconds(Clock::now() - begin));
+    pauses.push_back(microseconds(image->paused));
     auto made = vmm::Machine::create_from(spinning(memory), *image);
     must(made);
     test::RunningMachine child(std::move(*made));
     wait_for_count(*child, counter(*child));
     children.push_back(microseconds(Clock::now() - begin));
   }
+  times.pause = times_of(pauses);
   times.image = times_of(images);
   times.child = times_of(children);
   return times;
@@ -147,15 +153,15 @@ ForkTimes fork_machine(std::uint64_t memory, std::uint64_t pages) {
 
 void bench_forks() {
   std::printf("forks of a running guest, 1 vCPU (us; least / median of %d):\n", kRuns);
-  std::printf("%8s %8s %14s %14s %18s %14s\n", "RAM", "written", "first image", "later images",
-              "child's first write", "fork(2)");
+  std::printf("%8s %8s %12s %14s %14s %18s %14s\n", "RAM", "written", "first pause", "later pauses",
+              "later images", "child's first write", "fork(2)");
   for (const std::uint64_t memory : {256 * kMiB, 1024 * kMiB}) {
     const Times process = fork_process(memory);
     for (const std::uint64_t pages : {std::uint64_t{0}, std::uint64_t{1000}, std::uint64_t{16'000}}) {
       const ForkTimes times = fork_machine(memory, pages);
-      std::printf("%6lluM %8llu %14.0f %14s %18s %14s\n", static_cast<unsigned long long>(memory / kMiB),
-                  static_cast<unsigned long long>(pages), times.first_image, text(times.image).c_str(),
-                  text(times.child).c_str(), text(process).c_str());
+      std::printf("%6lluM %8llu %12.0f %14s %14s %18s %14s\n", static_cast<unsigned long long>(memory / kMiB),
+                  static_cast<unsigned long long>(pages), times.first_pause, text(times.pause).c_str(),
+                  text(times.image).c_str(), text(times.child).c_str(), text(process).c_str());
     }
   }
 }

@@ -18,6 +18,7 @@
 #include "vmm/machine/config.h"
 #include "vmm/machine/exits.h"
 #include "vmm/snapshot/memory_image.h"
+#include "vmm/snapshot/page_store.h"
 #include "vmm/swap/swap_file.h"
 
 namespace vmm {
@@ -62,12 +63,16 @@ class GuestMemory : public ept::StageTwo, public RamDoor {
   [[nodiscard]] std::uint64_t limit() const;
   /// Readable when little of the limit is left; an eventfd. Only with a limit.
   [[nodiscard]] int low_fd() const { return low_.get(); }
-  /// What RAM holds now, with every vCPU paused, no trap of a debugger in it and nobody writing it. RAM that
+  /// Room for the pages that take_image() would copy now, and a few more: made while the guest runs, as they
+  /// cost several times as much as their copies. Errors: NoMemory, System.
+  [[nodiscard]] uvm::Result<snapshot::PageStore> prepare_image() const;
+  /// What RAM holds now, with every vCPU paused, no trap of a debugger in it and nobody writing it; copies go
+  /// to `store`, and what becomes of that is the image's `pages`, which are left to the caller. RAM that
   /// can be frozen is from here on mapped copy-on-write; other memory (anonymous, files, under a limit,
   /// pinned before the first time) is copied as far as it is not zeros. Frames and translations of what is
   /// pinned stay. Errors: Pinned (a pin's policy, naming owner and range), NoMemory, System; the guest goes
   /// on.
-  [[nodiscard]] uvm::Result<snapshot::MemoryImage> take_image();
+  [[nodiscard]] uvm::Result<snapshot::MemoryImage> take_image(snapshot::PageStore& store);
   /// Makes RAM what it was, where it differs now; private pages keep their frames. Under the same conditions.
   /// Errors: those of Access::write; RAM is neither the one nor the other then.
   [[nodiscard]] uvm::Status reset_to(const snapshot::ImageView& image);
@@ -98,6 +103,7 @@ class GuestMemory : public ept::StageTwo, public RamDoor {
   [[nodiscard]] uvm::Status map_changed(const snapshot::ImageView& image);
   [[nodiscard]] uvm::Status map_region(const snapshot::MemoryRegion& region, uvm::Overlap overlap);
   [[nodiscard]] uvm::Status check_pins() const;
+  [[nodiscard]] bool can_freeze() const;
   [[nodiscard]] uvm::Status freeze_ram();
   /// Calls `follows` for parts of RAM that are a region with the private pages the host made over it, `other`
   /// for all that is not so simple.

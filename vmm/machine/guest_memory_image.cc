@@ -8,7 +8,6 @@
 #include "ept/host/guarded_copy.h"
 #include "uvm/access.h"
 #include "vmm/machine/guest_memory.h"
-#include "vmm/snapshot/page_store.h"
 
 namespace vmm {
 namespace {
@@ -25,6 +24,10 @@ constexpr std::uint64_t kChunk = std::uint64_t{1} << 20;
 /// microseconds), copying a page 2. Fewer when a machine has many mappings already.
 constexpr std::uint64_t kMapFrom = 16;
 constexpr std::size_t kMostRegions = 2048;
+
+/// What a guest may write between a look at its private pages and the pause.
+constexpr std::uint64_t kMoreOneIn = 8;
+constexpr std::uint64_t kFewMore = 16;
 
 bool is_zero(std::span<const std::byte> page) {
   return page.front() == std::byte{0} && std::memcmp(page.data(), page.data() + 1, page.size() - 1) == 0;
@@ -52,8 +55,8 @@ uvm::Status in_chunks(uvm::GpaRange range, F&& use) {
 /// Builds an image part by part.
 class Taking {
  public:
-  Taking(uvm::Space& space, ept::Pmap& pmap, snapshot::PageStore store)
-      : space_(space), pmap_(pmap), store_(std::move(store)) {}
+  Taking(uvm::Space& space, ept::Pmap& pmap, snapshot::PageStore& store)
+      : space_(space), pmap_(pmap), store_(store) {}
 
   /// The region stays what it is, and its private pages are copied.
   uvm::Status follow(const MemoryRegion& part) {
@@ -88,15 +91,12 @@ class Taking {
     });
   }
 
-  uvm::Result<MemoryImage> finish() && {
-    UVMM_TRY(image_.pages, std::move(store_).freeze());
-    return std::move(image_);
-  }
+  MemoryImage finish() && { return std::move(image_); }
 
  private:
   uvm::Space& space_;
   ept::Pmap& pmap_;
-  snapshot::PageStore store_;
+  snapshot::PageStore& store_;
   MemoryImage image_;
 };
 
@@ -199,14 +199,34 @@ uvm::Status GuestMemory::freeze_ram() {
   return frozen->seal();
 }
 
-uvm::Result<MemoryImage> GuestMemory::take_image() {
-  UVMM_CHECK(check_pins());
-  // What is pinned in a shared mapping has its frames in the object itself, which can't be frozen then.
-  if (ram_ && space_->pins().empty()) UVMM_CHECK(freeze_ram());
+/// What is pinned in a shared mapping has its frames in the object itself, which can't be frozen then.
+bool GuestMemory::can_freeze() const {
+  return ram_ && space_->pins().empty();
+}
+
+uvm::Result<snapshot::PageStore> GuestMemory::prepare_image() const {
   std::uint64_t most = 0;
   for (const auto& range : request_.ram) most += range.pages();
   UVMM_TRY(auto store, snapshot::PageStore::create(most));
-  Taking taking(*space_, *pmap_, std::move(store));
+  if (can_freeze()) return store;
+  std::uint64_t now = 0;
+  UVMM_CHECK(each_part(
+      [&](const MemoryRegion& part) {
+        now += pmap_->residency(part.range).priv / uvm::kPageSize;
+        return uvm::ok();
+      },
+      [&](uvm::GpaRange range) {
+        now += pmap_->residency(range).resident / uvm::kPageSize;
+        return uvm::ok();
+      }));
+  store.prepare(now + now / kMoreOneIn + kFewMore);
+  return store;
+}
+
+uvm::Result<MemoryImage> GuestMemory::take_image(snapshot::PageStore& store) {
+  UVMM_CHECK(check_pins());
+  if (can_freeze()) UVMM_CHECK(freeze_ram());
+  Taking taking(*space_, *pmap_, store);
   UVMM_CHECK(each_part([&](const MemoryRegion& part) { return taking.follow(part); },
                        [&](uvm::GpaRange range) { return taking.copy(range); }));
   return std::move(taking).finish();

@@ -1,17 +1,32 @@
 #include "vmm/machine/machine_image.h"
 
+#include <utility>
+
 #include "vmm/machine/machine_state.h"
 #include "vmm/machine/parts.h"
 
 namespace vmm {
+namespace {
+
+uvm::Status take_paused(Machine::Parts& parts, snapshot::PageStore& store, MachineImage& image) {
+  const auto begin = std::chrono::steady_clock::now();
+  const VcpuPause pause(*parts.vcpus);
+  UVMM_TRY(const auto no_traps, parts.inferior->suspend_traps());
+  UVMM_TRY(image.state, save_state(parts));
+  UVMM_TRY(image.memory, parts.memory->take_image(store));
+  image.paused = std::chrono::steady_clock::now() - begin;
+  return uvm::ok();
+}
+
+}  // namespace
 
 uvm::Result<MachineImage> take_image(Machine::Parts& parts) {
   UVMM_CHECK(parts.platform->stateful());
-  const VcpuPause pause(*parts.vcpus);
-  UVMM_TRY(const auto no_traps, parts.inferior->suspend_traps());
+  // All that may wait is done before or after the pause.
+  UVMM_TRY(auto store, parts.memory->prepare_image());
   MachineImage image;
-  UVMM_TRY(image.state, save_state(parts));
-  UVMM_TRY(image.memory, parts.memory->take_image());
+  UVMM_CHECK(take_paused(parts, store, image));
+  UVMM_TRY(image.memory.pages, std::move(store).freeze());
   return image;
 }
 

@@ -1,6 +1,7 @@
 // A whole machine at one moment: what forks, checkpoints and snapshots are made of.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <vector>
 
@@ -15,6 +16,7 @@ namespace vmm {
 struct MachineImage {
   std::vector<std::byte> state;
   snapshot::MemoryImage memory;
+  std::chrono::nanoseconds paused{};  // how long the vCPUs stood still for it
 };
 
 /// Pauses the vCPUs for it. Any thread but a vCPU's. Errors: Unsupported (a device that can't be taken along;

@@ -15,6 +15,13 @@ constexpr std::uint64_t kMostAhead = std::uint64_t{1} << 20;
 
 }  // namespace
 
+void PageStore::prepare(std::uint64_t pages) {
+  const std::uint64_t size = std::min<std::uint64_t>(pages * uvm::kPageSize, view_.bytes().size());
+  if (size <= populated_) return;
+  view_.populate(populated_, size - populated_);
+  populated_ = size;
+}
+
 std::span<std::byte> PageStore::next(std::uint64_t pages) {
   const std::uint64_t bytes = pages * uvm::kPageSize;
   while (used_ + bytes > populated_ && populated_ < view_.bytes().size()) {
@@ -42,6 +49,7 @@ uvm::Result<MemoryObject> PageStore::freeze() && {
     // A mapping for writing keeps it from being sealed.
     const ept::host::SharedView gone = std::move(view_);
   }
+  if (populated_ > used_) object_->drop(used_, populated_ - used_);
   UVMM_TRY(auto frozen, ept::host::FrozenObject::freeze(*object_, "pages"));
   UVMM_CHECK(frozen->seal());
   return MemoryObject(std::move(frozen));

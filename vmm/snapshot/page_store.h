@@ -19,6 +19,9 @@ class PageStore {
   /// Room for `pages`, which costs nothing until they are there. Errors: NoMemory, System.
   [[nodiscard]] static uvm::Result<PageStore> create(std::uint64_t pages);
 
+  /// Makes the first `pages` of that room: a page that is made when it is needed costs several times as much.
+  /// What is not used of them is given back by freeze().
+  void prepare(std::uint64_t pages);
   /// Room for the next pages, to be filled at once; what is not kept with keep() is given again.
   [[nodiscard]] std::span<std::byte> next(std::uint64_t pages);
   void keep(std::uint64_t pages) { used_ += pages * uvm::kPageSize; }
