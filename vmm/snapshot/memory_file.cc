@@ -1,0 +1,132 @@
+#include "vmm/snapshot/memory_file.h"
+
+#include <unistd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "vmm/snapshot/disk_file.h"
+#include "vmm/snapshot/field_lists.h"
+
+namespace vmm::snapshot {
+namespace {
+
+using uvm::Error;
+using uvm::ErrorKind;
+using uvm::Result;
+using uvm::Status;
+
+constexpr std::uint64_t kChunk = std::uint64_t{1} << 20;
+constexpr std::size_t kLongestName = 32;
+
+bool all_zeros(std::span<const std::byte> bytes) {
+  return bytes.front() == std::byte{0} && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0;
+}
+
+/// Never 0 but for zeros.
+std::uint64_t sum_of(std::span<const std::byte> chunk) {
+  if (all_zeros(chunk)) return 0;
+  return std::max<std::uint64_t>(XXH3_64bits(chunk.data(), chunk.size()), 1);
+}
+
+std::uint64_t chunks_in(std::uint64_t bytes) {
+  return bytes / kChunk + (bytes % kChunk != 0 ? 1 : 0);
+}
+
+/// "memory-" and digits: it is part of a path, and of lines that people read.
+bool is_name(std::string_view name) {
+  if (!name.starts_with(kMemoryPrefix) || name.size() > kLongestName) return false;
+  const std::string_view number = name.substr(kMemoryPrefix.size());
+  return !number.empty() && std::ranges::all_of(number, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+/// Page by page, but holes for zeros.
+Result<std::uint64_t> write_chunk(const Fd& fd, const std::string& path, std::span<const std::byte> chunk,
+                                  std::uint64_t at) {
+  std::uint64_t written = 0;
+  for (std::size_t i = 0; i < chunk.size();) {
+    std::size_t end = i;
+    while (end < chunk.size() && !all_zeros(chunk.subspan(end, uvm::kPageSize))) end += uvm::kPageSize;
+    UVMM_CHECK(write_all(fd, path, chunk.subspan(i, end - i), at + i));
+    written += end - i;
+    i = end + uvm::kPageSize;
+  }
+  return written;
+}
+
+/// The bytes of RAM between two addresses; zeros where there is none.
+void read_chunk(const ImageView& view, std::uint64_t at, std::span<std::byte> chunk) {
+  std::ranges::fill(chunk, std::byte{0});
+  const uvm::GpaRange whole = *uvm::GpaRange::from_size(uvm::Gpa(at), chunk.size());
+  for (const MemoryRegion& region : view.image().regions) {
+    const uvm::GpaRange part = region.range.intersection(whole);
+    if (!part.empty()) view.read(part.begin(), chunk.subspan(part.begin().value() - at, part.size()));
+  }
+}
+
+/// Whether there is anything but a hole.
+bool has_data(int fd, std::uint64_t at, std::uint64_t bytes) {
+  const off_t data = ::lseek(fd, static_cast<off_t>(at), SEEK_DATA);
+  return data >= 0 ? static_cast<std::uint64_t>(data) < at + bytes : errno != ENXIO;
+}
+
+}  // namespace
+
+void MemoryFile::state(devices::StateFields& fields) {
+  const auto text = std::as_bytes(std::span(name_));
+  std::vector<std::byte> raw(text.begin(), text.end());
+  fields.blob(raw, kLongestName);
+  name_.assign(reinterpret_cast<const char*>(raw.data()), raw.size());
+  fields.require(is_name(name_), "file");
+  fields.field(bytes_);
+  list(fields, sums_, std::size_t{1} << 32, "sums");
+  fields.require(sums_.size() == chunks_in(bytes_), "number of sums");
+}
+
+Result<std::uint64_t> MemoryFile::write(const std::string& path, const ImageView& view) {
+  UVMM_TRY(const Fd fd, create_file(path));
+  if (::ftruncate(fd.get(), static_cast<off_t>(bytes_)) != 0) return file_error(path, "writing");
+  std::vector<std::byte> buffer(kChunk);
+  std::uint64_t written = 0;
+  for (std::uint64_t at = 0; at < bytes_; at += kChunk) {
+    const auto chunk = std::span(buffer).first(std::min(kChunk, bytes_ - at));
+    read_chunk(view, at, chunk);
+    sums_.push_back(sum_of(chunk));
+    if (sums_.back() == 0) continue;
+    UVMM_TRY(const std::uint64_t bytes, write_chunk(fd, path, chunk, at));
+    written += bytes;
+  }
+  UVMM_CHECK(sync(fd, path));
+  return written;
+}
+
+Result<std::shared_ptr<ept::host::FileObject>> MemoryFile::open(const std::string& directory) const {
+  const std::string path = directory + "/" + name_;
+  auto object = ept::host::FileObject::open(path);
+  if (!object) return std::move(object).error().with_context("snapshot");
+  if ((*object)->size() == bytes_) return std::shared_ptr<ept::host::FileObject>(*std::move(object));
+  return Error(ErrorKind::Invalid, "snapshot: " + path + " has " + std::to_string((*object)->size()) +
+                                       " bytes of " + std::to_string(bytes_));
+}
+
+Status MemoryFile::check_sums(const ept::host::FileObject& object) const {
+  std::vector<std::byte> buffer(kChunk);
+  for (std::size_t i = 0; i < sums_.size(); ++i) {
+    const std::uint64_t at = i * kChunk;
+    const auto chunk = std::span(buffer).first(std::min(kChunk, bytes_ - at));
+    if (sums_[i] == 0 && !has_data(object.fd(), at, chunk.size())) continue;
+    UVMM_CHECK(read_all(object.fd(), object.path(), chunk, at));
+    if (sum_of(chunk) != sums_[i]) {
+      return Error(ErrorKind::Invalid,
+                   "snapshot: " + object.path() + " is damaged at byte " + std::to_string(at),
+                   "take it from a whole snapshot of this uvmm");
+    }
+  }
+  return uvm::ok();
+}
+
+}  // namespace vmm::snapshot
