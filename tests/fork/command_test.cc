@@ -166,6 +166,33 @@ TEST_F(ForkCommand, ADamagedSnapshotIsRefusedInOneLine) {
   EXPECT_THAT(refusal(), HasSubstr("state"));
 }
 
+TEST_F(ForkCommand, ASnapshotThatIsKilledHarmsNeitherTheGuestNorTheOldOne) {
+  const auto machine = start_memwalk(file("m"));
+  ASSERT_EQ(uvmm({"snapshot", file("m"), file("dir")}).status, 0);
+  for (const char* moment : {"0.005", "0.01", "0.02", "0.04", "0.08"}) {
+    static_cast<void>(test::run_process(
+        {"/usr/bin/timeout", "-s", "KILL", moment, kUvmm, "snapshot", file("m"), file("dir")},
+        {kPatience, {}}));
+  }
+  const ProcessResult restored = uvmm({"run", "--restore", file("dir"), "--resume", "--console", "none"});
+  EXPECT_EQ(restored.status, 0) << restored.err;
+  EXPECT_EQ(machine->wait(kPatience), 0) << machine->output();
+}
+
+TEST_F(ForkCommand, ASnapshotWithoutRoomIsRefusedInOneLine) {
+  const auto machine = start_memwalk(file("m"));
+  ASSERT_EQ(uvmm({"snapshot", file("m"), file("dir")}).status, 0);
+  const ProcessResult refused = test::run_process(
+      {"/bin/bash", "-c", "ulimit -f 100; exec " + kUvmm + " snapshot " + file("m") + " " + file("dir")},
+      {kPatience, {}});
+  EXPECT_EQ(refused.status, 6) << refused.err;
+  EXPECT_THAT(refused.err, HasSubstr("make room"));
+  EXPECT_EQ(std::count(refused.err.begin(), refused.err.end(), '\n'), 1) << refused.err;
+  const ProcessResult restored = uvmm({"run", "--restore", file("dir"), "--resume", "--console", "none"});
+  EXPECT_EQ(restored.status, 0) << restored.err;
+  EXPECT_EQ(machine->wait(kPatience), 0) << machine->output();
+}
+
 TEST_F(ForkCommand, ListAndTreeShowWhoIsWhose) {
   const auto parent = std::make_unique<test::BackgroundProcess>(
       std::vector<std::string>{kUvmm, "run", "--builtin", "idle", "--console", "none", "--name", "first"},
