@@ -83,7 +83,11 @@ uvm::Result<AcpiTables> build_tables(const AcpiConfig& config) {
   const Gpa rsdp = range.begin().align_up(kTableAlignment);
   Area area(range.from(rsdp + kRsdpBytes));
   UVMM_TRY(const Gpa facs, area.place("acpi FACS", make_facs()));
-  UVMM_TRY(const Gpa dsdt, area.place("acpi DSDT", make_dsdt(config)));
+  std::optional<Gpa> generation_id;
+  if (config.generation_id) {
+    UVMM_TRY(generation_id, area.place("acpi VMGenID", std::vector<std::byte>(GenerationId::kBytes)));
+  }
+  UVMM_TRY(const Gpa dsdt, area.place("acpi DSDT", make_dsdt(config, generation_id)));
   UVMM_TRY(const Gpa fadt, area.place("acpi FADT", make_fadt(config, facs, dsdt)));
   UVMM_TRY(const Gpa madt, area.place("acpi MADT", make_madt(config)));
   ByteWriter pointers;
@@ -93,7 +97,7 @@ uvm::Result<AcpiTables> build_tables(const AcpiConfig& config) {
     pointers.u64(mcfg.value());
   }
   UVMM_TRY(const Gpa xsdt, area.place("acpi XSDT", make_table("XSDT", 1, pointers.view())));
-  AcpiTables tables{area.take(), rsdp};
+  AcpiTables tables{area.take(), rsdp, generation_id};
   tables.segments.insert(tables.segments.begin(), Segment::from_bytes("acpi RSDP", rsdp, make_rsdp(xsdt)));
   return tables;
 }

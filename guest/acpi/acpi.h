@@ -2,8 +2,10 @@
 //
 // The machine is described by AcpiConfig alone; no number of the machine's layout is written down here. Fixed
 // hardware is used (power button, PM timer, SLP_TYP), not the hardware-reduced model, so that a poweroff
-// needs no interpreter run. Left out on purpose: SMM (SMI_CMD is 0: the machine is in ACPI mode from the
-// start), HPET, a PIT override unless asked for, and _PRT (devices on bus 0 use MSI-X).
+// needs no interpreter run. The one event that fixed hardware does not know, a new VMGenID, comes by a
+// generic event device: an interrupt of its own, where a GPE block would be registers and a shared SCI. Left
+// out on purpose: SMM (SMI_CMD is 0: the machine is in ACPI mode from the start), HPET, a PIT override unless
+// asked for, and _PRT (devices on bus 0 use MSI-X).
 #pragma once
 
 #include <cstddef>
@@ -59,6 +61,13 @@ struct PciHost {
   uvm::GpaRange mmio_high;    // window above 4 GiB; empty: none
 };
 
+/// VMGenID: a number in memory that the machine changes when it becomes a copy of another or goes back, and
+/// the interrupt that says so.
+struct GenerationId {
+  static constexpr std::uint64_t kBytes = 16;
+  std::uint32_t gsi = 16;  // edge, active high
+};
+
 struct AcpiConfig {
   std::uint32_t vcpus = 1;  // APIC ids 0 … vcpus-1
   uvm::Gpa local_apic{0xfee00000};
@@ -73,6 +82,7 @@ struct AcpiConfig {
   std::optional<std::uint8_t> rtc_irq = 8;  // nullopt: the RTC has no interrupt
   std::uint8_t rtc_century = 0x32;          // CMOS cell of the century; 0: none
   std::optional<PciHost> pci;
+  std::optional<GenerationId> generation_id;
   uvm::GpaRange area;  // where the tables go; empty: low_memory's ACPI area, 0xe0000–0xfffff
 };
 
@@ -81,6 +91,7 @@ struct AcpiConfig {
 struct AcpiTables {
   std::vector<Segment> segments;  // named "acpi RSDP", "acpi DSDT", …
   uvm::Gpa rsdp;
+  std::optional<uvm::Gpa> generation_id;  // where it is, zeros at first; with AcpiConfig::generation_id
 };
 
 /// Errors: Invalid for a vCPU count of 0, NoMemory when the tables don't fit the area.

@@ -18,8 +18,12 @@ constexpr std::uint8_t kQWordPrefix = 0x0e;
 constexpr std::uint8_t kScopeOp = 0x10;
 constexpr std::uint8_t kBufferOp = 0x11;
 constexpr std::uint8_t kPackageOp = 0x12;
+constexpr std::uint8_t kMethodOp = 0x14;
 constexpr std::uint8_t kExtendedPrefix = 0x5b;
 constexpr std::uint8_t kDeviceOp = 0x82;
+constexpr std::uint8_t kNotifyOp = 0x86;
+constexpr std::uint8_t kOneArgument = 1;  // MethodFlags
+constexpr std::uint8_t kSerialized = 1 << 3;
 constexpr std::size_t kSegmentCharacters = 4;
 
 std::uint32_t hex_digit(char c) {
@@ -101,6 +105,15 @@ Aml scope(std::string_view where, const Aml& body) {
 Aml device(std::string_view object, const Aml& body) {
   return join(
       {ByteWriter().u8(kExtendedPrefix).u8(kDeviceOp).take(), with_length(join({path(object), body}))});
+}
+
+Aml method(std::string_view object, const Aml& body) {
+  const Aml flags = ByteWriter().u8(kOneArgument | kSerialized).take();
+  return join({ByteWriter().u8(kMethodOp).take(), with_length(join({path(object), flags, body}))});
+}
+
+Aml notify(std::string_view object, std::uint8_t value) {
+  return join({ByteWriter().u8(kNotifyOp).take(), path(object), integer(value)});
 }
 
 }  // namespace guest::acpi::aml

@@ -32,6 +32,11 @@ using Aml = std::vector<std::byte>;
 [[nodiscard]] Aml scope(std::string_view where, const Aml& body);
 [[nodiscard]] Aml device(std::string_view object, const Aml& body);
 
+/// Of one argument, one call at a time.
+[[nodiscard]] Aml method(std::string_view object, const Aml& body);
+/// Notify(object, value), found from the scope of whoever says it outwards.
+[[nodiscard]] Aml notify(std::string_view object, std::uint8_t value);
+
 /// The body of a term list: PkgLength (which counts itself) and `bytes`.
 [[nodiscard]] Aml with_length(const Aml& bytes);
 

@@ -80,6 +80,23 @@ Aml keyboard_controller() {
   return aml::join({keyboard, mouse});
 }
 
+/// "Virtual Machine Generation ID" (Microsoft, 2012). Drivers know it by its _CID.
+Aml generation_id_device(std::uint64_t gpa) {
+  const Aml address = aml::package({aml::integer(gpa & 0xffffffff), aml::integer(gpa >> 32)});
+  return aml::device(
+      "VGEN",
+      aml::join({aml::name("_HID", aml::string("UVMM0001")), aml::name("_CID", aml::string("VM_Gen_Counter")),
+                 aml::name("_DDN", aml::string("VM_Gen_Counter")), aml::name("ADDR", address)}));
+}
+
+/// A generic event device (ACPI 6.3, 5.6.9): its one interrupt is that one event.
+Aml event_device(std::uint32_t gsi) {
+  constexpr std::uint8_t kChanged = 0x80;
+  return aml::device("GED0", aml::join({aml::name("_HID", aml::string("ACPI0013")), uid(0),
+                                        resources::current({resources::interrupt(gsi)}),
+                                        aml::method("_EVT", aml::notify("VGEN", kChanged))}));
+}
+
 Aml processors(std::uint32_t vcpus) {
   constexpr std::string_view kHex = "0123456789ABCDEF";
   ByteWriter out;
@@ -92,13 +109,15 @@ Aml processors(std::uint32_t vcpus) {
 
 }  // namespace
 
-std::vector<std::byte> make_dsdt(const AcpiConfig& config) {
+std::vector<std::byte> make_dsdt(const AcpiConfig& config, std::optional<uvm::Gpa> generation_id) {
   const Aml devices = aml::join({
       config.serial ? serial_port(*config.serial) : Aml{},
       real_time_clock(config),
       motherboard(config),
       config.pci ? pci_host(*config.pci) : Aml{},
       config.keyboard == KeyboardController::Present ? keyboard_controller() : Aml{},
+      generation_id ? generation_id_device(generation_id->value()) : Aml{},
+      generation_id ? event_device(config.generation_id->gsi) : Aml{},
       processors(config.vcpus),
   });
   return make_table("DSDT", kRevision,

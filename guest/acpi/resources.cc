@@ -11,12 +11,14 @@ constexpr std::uint8_t kSmallEnd = 0x79;  // one byte follows: a checksum, 0 = n
 constexpr std::uint8_t kLargeFixedMemory = 0x86;
 constexpr std::uint8_t kLargeDWordSpace = 0x87;
 constexpr std::uint8_t kLargeWordSpace = 0x88;
+constexpr std::uint8_t kLargeInterrupt = 0x89;
 constexpr std::uint8_t kLargeQWordSpace = 0x8a;
 
 constexpr std::uint8_t kDecode16 = 1;
 constexpr std::uint8_t kReadWrite = 1;
 constexpr std::uint8_t kFixedBounds = 0x0c;  // minimum and maximum are fixed; producer; positive decode
 constexpr std::uint8_t kEntireIoRange = 3;
+constexpr std::uint8_t kConsumerEdge = 3;  // active high and not shared are zeros
 
 enum class Space : std::uint8_t { Memory = 0, Io = 1, Bus = 2 };
 
@@ -39,6 +41,10 @@ Aml io(std::uint16_t base, std::uint8_t ports) {
 
 Aml irq(std::uint8_t number) {
   return ByteWriter().u8(kSmallIrq).u16(std::uint64_t{1} << number).take();
+}
+
+Aml interrupt(std::uint32_t gsi) {
+  return ByteWriter().u8(kLargeInterrupt).u16(6).u8(kConsumerEdge).u8(1).u32(gsi).take();
 }
 
 Aml fixed_memory(std::uint32_t base, std::uint32_t bytes) {

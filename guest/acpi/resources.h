@@ -15,6 +15,8 @@ using aml::Aml;
 [[nodiscard]] Aml io(std::uint16_t base, std::uint8_t ports);
 /// ISA interrupt 0–15: edge, active high, not shared.
 [[nodiscard]] Aml irq(std::uint8_t number);
+/// Any interrupt of the I/O APIC: edge, active high, not shared.
+[[nodiscard]] Aml interrupt(std::uint32_t gsi);
 /// Memory below 4 GiB, consumed by the device itself.
 [[nodiscard]] Aml fixed_memory(std::uint32_t base, std::uint32_t bytes);
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -116,6 +117,21 @@ TEST(PlanBoot, AMissingKernelIsNamed) {
   const std::string error = error_of(config);
   EXPECT_NE(error.find("/nonexistent/kernel"), std::string::npos) << error;
   EXPECT_NE(error.find("No such file"), std::string::npos) << error;
+}
+
+TEST(PlanBoot, AKernelIsToldOfItsGenerationIdAndABuiltInGuestIsNot) {
+  const TempFile file("\xf4");
+  MachineConfig config;
+  config.boot.kernel = file.path();
+  config.boot.format = "flat-real";
+  const auto plan = plan_boot(config, memory_of(config), IrqChip::Split);
+  ASSERT_TRUE(plan) << plan.error().text();
+  ASSERT_TRUE(plan->generation_id.has_value());
+  EXPECT_TRUE(std::ranges::any_of(plan->tables, [&](const guest::Segment& table) {
+    return table.gpa == *plan->generation_id && table.bytes.size() == 16;
+  }));
+  const auto program = builtin("hello");
+  EXPECT_FALSE(plan_boot(program, memory_of(program), IrqChip::Split)->generation_id.has_value());
 }
 
 TEST(PlanBoot, AKernelThatIsNoneIsNamed) {

@@ -36,6 +36,7 @@ guest::acpi::AcpiConfig acpi_config(const MachineConfig& config, IrqChip irqchip
   pci.ecam_base = layout::kEcam;
   pci.mmio_low = range(layout::kPciWindow, layout::kPciWindow + layout::kPciWindowBytes);
   acpi.pci = pci;
+  acpi.generation_id = guest::acpi::GenerationId{layout::kGenerationIdPin};
   return acpi;
 }
 
@@ -123,6 +124,7 @@ uvm::Result<BootPlan> plan_kernel(const MachineConfig& config, const guest::Memo
   }
   UVMM_TRY(auto tables, guest::acpi::build_tables(acpi_config(config, irqchip)));
   plan.tables = std::move(tables.segments);
+  plan.generation_id = tables.generation_id;
   UVMM_TRY(const FileCopy kernel, plan.kernel->read_for_parser());
   request.kernel = kernel.bytes();
   request.kernel_name = config.boot.kernel;

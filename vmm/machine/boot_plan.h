@@ -17,7 +17,8 @@ namespace vmm {
 struct BootPlan {
   std::optional<BootFile> kernel;  // empty for a built-in guest
   std::optional<BootFile> initrd;
-  std::vector<guest::Segment> tables;  // ACPI
+  std::vector<guest::Segment> tables;     // ACPI
+  std::optional<uvm::Gpa> generation_id;  // where the tables say it is
   guest::LoadPlan load;
 
   [[nodiscard]] LoadSources sources() const {

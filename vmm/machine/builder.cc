@@ -8,6 +8,7 @@
 #include "vmm/log.h"
 #include "vmm/machine/boot_state.h"
 #include "vmm/machine/cpuid.h"
+#include "vmm/machine/generation.h"
 #include "vmm/machine/machine_image.h"
 #include "vmm/machine/machine_state.h"
 #include "vmm/machine/parts.h"
@@ -211,6 +212,17 @@ uvm::Status build_control(Machine::Parts& parts) {
   return uvm::ok();
 }
 
+uvm::Status begin(Machine::Parts& parts, const BootPlan& plan) {
+  UVMM_CHECK(set_boot_state(parts.vcpus->vcpu(0), plan.load.entry));
+  if (plan.generation_id) parts.platform->generation_id().set_place(*plan.generation_id);
+  return renew_generation(parts, devices::Tell::Nobody);
+}
+
+uvm::Status go_on(Machine::Parts& parts, const MachineImage& image) {
+  UVMM_CHECK(restore_state(parts, image.state));
+  return renew_generation(parts, devices::Tell::Guest);
+}
+
 /// Pages of a kernel or initrd file are 4 KiB each, and a boot reads all of them: thousands of stage-2 faults
 /// that one call per file saves. A host that cannot do it loses time only.
 void pre_fault_files(Machine::Parts& parts) {
@@ -244,8 +256,7 @@ uvm::Result<std::unique_ptr<Machine::Parts>> build_machine(const MachineConfig& 
   UVMM_CHECK(build_host_devices(*parts, layout));
   UVMM_TRY(const Cpuids cpuids, plan_cpuids(*parts, supported, image));
   UVMM_CHECK(build_vcpus(*parts, cpuids));
-  UVMM_CHECK(image != nullptr ? restore_state(*parts, image->state)
-                              : set_boot_state(parts->vcpus->vcpu(0), plan.load.entry));
+  UVMM_CHECK(image != nullptr ? go_on(*parts, *image) : begin(*parts, plan));
   UVMM_CHECK(build_debugger(*parts));
   UVMM_CHECK(build_pin_socket(*parts));
   UVMM_CHECK(build_control(*parts));

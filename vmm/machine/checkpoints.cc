@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "vmm/machine/generation.h"
 #include "vmm/machine/machine_state.h"
 #include "vmm/machine/parts.h"
 
@@ -30,6 +31,7 @@ uvm::Status Checkpoints::reset(const std::string& name) {
   UVMM_CHECK(restore_state(parts_, found->second.state));
   // Behind the vCPUs: KVM writes the guest's clock pages while their MSRs are set.
   UVMM_CHECK(parts_.memory->reset_to(found->second.memory));
+  UVMM_CHECK(renew_generation(parts_, devices::Tell::Guest));
   ++found->second.resets;
   return uvm::ok();
 }

@@ -32,6 +32,7 @@ inline constexpr std::uint16_t kCmosPort = 0x70;
 inline constexpr std::uint8_t kRtcIrq = 8;
 inline constexpr std::uint16_t kPmBase = 0x600;
 inline constexpr std::uint8_t kSciIrq = 9;
+inline constexpr std::uint8_t kGenerationIdPin = 16;  // the first that no ISA device can have
 inline constexpr std::uint16_t kResetPort = 0xcf9;
 inline constexpr std::uint16_t kDebugExitPort = 0xf4;
 inline constexpr std::uint8_t kIoApicPins = 24;

@@ -60,8 +60,8 @@ class Machine {
   /// run. Errors: Unsupported (a device that can't be taken along), the kernel's.
   [[nodiscard]] uvm::Result<std::vector<std::byte>> save_state();
   /// Makes that the state of this machine, which is paused or has not run, and whose memory is the caller's
-  /// to restore. Errors: Invalid (damaged, foreign, or of a machine of another shape), Unsupported; the
-  /// machine is of no use then.
+  /// to restore; the guest is not told. Errors: Invalid (damaged, foreign, or of a machine of another shape),
+  /// Unsupported; the machine is of no use then.
   [[nodiscard]] uvm::Status restore_state(std::span<const std::byte> state);
 
   /// The machine at this moment, and moments to bring it back to. Any thread but a vCPU's; as long as the

@@ -1,5 +1,7 @@
 #include "vmm/machine/machine_state.h"
 
+#include <algorithm>
+
 #include "vmm/snapshot/section_fields.h"
 #include "vmm/snapshot/vcpu_state.h"
 
@@ -34,6 +36,13 @@ uvm::Status restore_clock(kvm::Vm& vm, const SectionTable& table) {
   return vm.set_clock_ns(clock.ns);
 }
 
+/// A state from before there was one has none, and its guest knows of none.
+uvm::Status restore_generation_id(devices::GenerationId& id, const SectionTable& table) {
+  const bool is_saved =
+      std::ranges::find(table.all(), id.state_name(), &snapshot::Section::name) != table.all().end();
+  return is_saved ? snapshot::restore(table, id) : uvm::ok();
+}
+
 uvm::Status ask_msrs(Machine::Parts& parts) {
   if (!parts.saved_msrs.empty()) return uvm::ok();
   UVMM_TRY(const auto candidates, parts.system.msr_indices());
@@ -49,7 +58,8 @@ uvm::Result<std::vector<snapshot::VcpuState>> read_vcpus(const SectionTable& tab
 }
 
 std::vector<std::string> titles_of(Machine::Parts& parts, std::span<devices::Stateful* const> devices) {
-  std::vector<std::string> titles{"machine", "kvmclock", std::string(parts.interrupts->state_name())};
+  std::vector<std::string> titles{"machine", "kvmclock", std::string(parts.interrupts->state_name()),
+                                  std::string(parts.platform->generation_id().state_name())};
   for (const devices::Stateful* const device : devices) titles.emplace_back(device->state_name());
   for (std::size_t i = 0; i < parts.vcpus->size(); ++i) titles.push_back("vcpu " + std::to_string(i));
   return titles;
@@ -68,6 +78,7 @@ uvm::Result<std::vector<std::byte>> save_state(Machine::Parts& parts) {
   MachineShape shape = shape_of(parts);
   snapshot::save(writer, shape);
   for (devices::Stateful* const device : devices) snapshot::save(writer, *device);
+  snapshot::save(writer, parts.platform->generation_id());
   UVMM_CHECK(parts.interrupts->save(writer));
   for (std::size_t i = 0; i < parts.vcpus->size(); ++i) {
     UVMM_TRY(auto vcpu, snapshot::VcpuState::take(parts.vcpus->vcpu(i), parts.saved_msrs));
@@ -98,7 +109,7 @@ uvm::Status restore_state(Machine::Parts& parts, std::span<const std::byte> stat
   for (std::size_t i = 0; i < vcpus.size(); ++i) UVMM_CHECK(vcpus[i].give(parts.vcpus->vcpu(i)));
   UVMM_CHECK(parts.interrupts->restore(table));
   for (devices::Stateful* const device : devices) UVMM_CHECK(snapshot::restore(table, *device));
-  return uvm::ok();
+  return restore_generation_id(parts.platform->generation_id(), table);
 }
 
 }  // namespace vmm

@@ -8,6 +8,7 @@ Platform::Platform(const Parts& parts)
       rtc_(clock_, parts.memory),
       i8042_(parts.power),
       acpi_pm_(parts.interrupts.line(layout::kSciIrq), clock_, parts.power),
+      generation_id_(parts.interrupts.line(layout::kGenerationIdPin)),
       reset_control_(parts.power),
       debug_exit_(parts.power),
       pci_(&reset_control_),

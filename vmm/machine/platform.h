@@ -7,6 +7,7 @@
 #include "uvm/base/error.h"
 #include "vmm/devices/acpi_pm.h"
 #include "vmm/devices/debug_exit.h"
+#include "vmm/devices/generation_id.h"
 #include "vmm/devices/i8042.h"
 #include "vmm/devices/legacy_ports.h"
 #include "vmm/devices/pci_host.h"
@@ -37,10 +38,11 @@ class Platform {
 
   [[nodiscard]] devices::Serial& serial() { return serial_; }
   [[nodiscard]] devices::AcpiPm& acpi_pm() { return acpi_pm_; }
+  [[nodiscard]] devices::GenerationId& generation_id() { return generation_id_; }
   [[nodiscard]] devices::PciHost& pci() { return pci_; }
   [[nodiscard]] devices::PciWindow& pci_window() { return pci_window_; }
-  /// What has state, in the order it is saved and restored. Errors: Unsupported (a device that can't be taken
-  /// along is named).
+  /// What else has state, in the order it is saved and restored. Errors: Unsupported (a device that can't be
+  /// taken along is named).
   [[nodiscard]] uvm::Result<std::vector<devices::Stateful*>> stateful();
 
  private:
@@ -52,6 +54,7 @@ class Platform {
   devices::Rtc rtc_;
   devices::I8042 i8042_;
   devices::AcpiPm acpi_pm_;
+  devices::GenerationId generation_id_;
   devices::ResetControl reset_control_;
   devices::DebugExit debug_exit_;
   devices::PciHost pci_;

@@ -17,6 +17,9 @@
 // TIME. The guest's TSC and its kvmclock go on from where they were (the time in between did not happen to
 // it); the real-time clock is the host's. All of it is restored with the vCPUs stopped.
 //
+// WHAT MUST NOT BE TWICE. The guest's generation id (devices/generation_id.h) is in the state like everything
+// else, and is the one thing that is made anew behind a restore: fresh bytes, and an interrupt that says so.
+//
 // NOBODY ELSE'S. State holds no host address, no descriptor, no byte that waits on the host's side of a
 // console. Breakpoints of a debugger are not in it: whoever copies memory suspends them (debug/overlay.h).
 //

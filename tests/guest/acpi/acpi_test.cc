@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 
 #include "guest/acpi/table.h"
+#include "guest/byte_writer.h"
 #include "guest/low_memory.h"
 #include "tests/guest/acpi/config.h"
 #include "tests/guest/images.h"
@@ -130,6 +132,40 @@ TEST(AcpiTables, McfgNamesTheEcam) {
   ASSERT_EQ(mcfg.size(), 60u);
   EXPECT_EQ(peek<std::uint64_t>(mcfg, 44), 0xe0000000u);
   EXPECT_EQ(peek<std::uint8_t>(mcfg, 55), 0);
+}
+
+/// Where the bytes `wanted` first are in `bytes`; its size: nowhere.
+std::size_t find(const Bytes& bytes, const Bytes& wanted) {
+  return static_cast<std::size_t>(std::ranges::search(bytes, wanted).begin() - bytes.begin());
+}
+
+TEST(AcpiTables, TheGenerationIdIsWhereTheDsdtSays) {
+  AcpiConfig config = test_config();
+  config.area = *uvm::GpaRange::from_size(Gpa(0x2000000), 0x4000);
+  const AcpiTables tables = build_tables(config).value();
+  ASSERT_TRUE(tables.generation_id.has_value());
+  EXPECT_EQ(tables.generation_id->value() % 8, 0u);
+  const auto named = [](const Segment& segment) { return segment.name == "acpi VMGenID"; };
+  const auto segment = std::ranges::find_if(tables.segments, named);
+  ASSERT_NE(segment, tables.segments.end());
+  EXPECT_EQ(segment->gpa, *tables.generation_id);
+  EXPECT_EQ(segment->bytes, Bytes(16));
+  const Bytes dsdt = follow(tables)["DSDT"];
+  // Name(ADDR, Package(2) {DWord, Zero})
+  ByteWriter address;
+  address.u8(0x08).text("ADDR").u8(0x12).u8(8).u8(2).u8(0x0c).u32(tables.generation_id->value()).u8(0);
+  EXPECT_LT(find(dsdt, address.take()), dsdt.size());
+}
+
+TEST(AcpiTables, WithoutAGenerationIdNothingTellsOfOne) {
+  AcpiConfig config = test_config();
+  config.generation_id.reset();
+  const AcpiTables tables = build_tables(config).value();
+  EXPECT_FALSE(tables.generation_id.has_value());
+  for (const Segment& segment : tables.segments) EXPECT_NE(segment.name, "acpi VMGenID");
+  const Bytes dsdt = follow(tables)["DSDT"];
+  for (const char* part : {"VGEN", "GED0", "ACPI0013"})
+    EXPECT_EQ(find(dsdt, ByteWriter().text(part).take()), dsdt.size()) << part;
 }
 
 TEST(AcpiTables, RefusesNoVcpusAndTooMany) {

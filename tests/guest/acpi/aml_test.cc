@@ -58,6 +58,8 @@ TEST(Aml, ObjectsNest) {
   EXPECT_EQ(aml::package({aml::integer(5), aml::integer(0)}), raw({0x12, 5, 2, 0x0a, 5, 0}));
   EXPECT_EQ(aml::buffer(raw({7, 8})), raw({0x11, 5, 0x0a, 2, 7, 8}));
   EXPECT_EQ(aml::device("D", {}), raw({0x5b, 0x82, 5, 'D', '_', '_', '_'}));
+  EXPECT_EQ(aml::notify("D", 0x80), raw({0x86, 'D', '_', '_', '_', 0x0a, 0x80}));
+  EXPECT_EQ(aml::method("M", raw({0xa3})), raw({0x14, 7, 'M', '_', '_', '_', 9, 0xa3}));
   EXPECT_EQ(aml::scope("S", {}), raw({0x10, 5, 'S', '_', '_', '_'}));
   EXPECT_EQ(aml::string("ab"), raw({0x0d, 'a', 'b', 0}));
 }

@@ -9,6 +9,7 @@
 
 #include "tests/vmm/devices/fakes.h"
 #include "vmm/devices/acpi_pm.h"
+#include "vmm/devices/generation_id.h"
 #include "vmm/devices/i8042.h"
 #include "vmm/devices/ioapic.h"
 #include "vmm/devices/legacy_ports.h"
@@ -134,6 +135,28 @@ TEST(DeviceState, AcpiPmWhoseTimerGoesOn) {
   a.clock.monotonic += 1'000'000;
   b.clock.monotonic += 1'000'000;
   EXPECT_EQ(test::read(one, AcpiPm::kTimerOffset, 4), test::read(other, AcpiPm::kTimerOffset, 4));
+}
+
+TEST(DeviceState, GenerationIdWithItsPlace) {
+  Surroundings a;
+  Surroundings b;
+  GenerationId one(a.line);
+  GenerationId other(b.line);
+  EXPECT_EQ(other.place(), std::nullopt);
+  one.set_place(uvm::Gpa(0xe0080));
+  one.renew({std::byte{1}, std::byte{2}}, Tell::Nobody);
+  EXPECT_EQ(a.line.edges, 0);
+  ASSERT_TRUE(restored(other, saved(one)));
+  EXPECT_EQ(other.place(), uvm::Gpa(0xe0080));
+  EXPECT_EQ(other.bytes(), one.bytes());
+  EXPECT_EQ(b.line.edges, 0);
+  other.renew({}, Tell::Guest);
+  EXPECT_EQ(b.line.edges, 1);
+  EXPECT_FALSE(b.line.up());
+  EXPECT_NE(other.bytes(), one.bytes());
+  // Where no table of ours puts it.
+  one.set_place(uvm::Gpa(0xe0081));
+  EXPECT_THAT(restored(other, saved(one)).error().text(), HasSubstr("its place is impossible"));
 }
 
 TEST(DeviceState, SmallPorts) {
