@@ -225,6 +225,7 @@ uvm::Result<Invocation> parse_fork(Words words) {
   call.config.name.clear();
   parser.add_machine();
   std::string console = "stdio";
+  std::string debugger;
   bool paused = false;
   constexpr std::uint32_t kMostChildren = 1024;
   parser.app.add_option("-n", call.count, "how many (default: 1)")
@@ -234,6 +235,8 @@ uvm::Result<Invocation> parse_fork(Words words) {
       ->type_name("WHERE");
   parser.app.add_option("--control", call.config.control.socket, "the copy's control socket, or none")
       ->type_name("PATH");
+  parser.app.add_option("--gdb", debugger, "where the copy listens for a debugger, as in `uvmm run`")
+      ->type_name("WHERE");
   parser.app.add_option("--name", call.config.name, "the copy's name (default: its parent's)")
       ->type_name("NAME");
   parser.app.add_flag("--paused", paused, "let it wait for `uvmm resume`");
@@ -244,6 +247,11 @@ uvm::Result<Invocation> parse_fork(Words words) {
   if (invocation.remote.count > 1 && !config.control.socket.empty() && config.control.socket != "none") {
     return invalid("several copies can't have one control socket", "leave --control or -n out");
   }
+  if (debugger.empty()) return invocation;
+  if (invocation.remote.count > 1) {
+    return invalid("several copies can't have one debugger's socket", "leave --gdb or -n out");
+  }
+  UVMM_TRY(config.gdb.listen, gdb::parse_listen_address(debugger));
   return invocation;
 }
 

@@ -1,5 +1,7 @@
 #include "vmm/cli/run_command.h"
 
+#include <unistd.h>
+
 #include <csignal>
 #include <string_view>
 
@@ -27,7 +29,7 @@ int fail(const uvm::Error& error, ExitStatus status) {
 MachineConfig with_socket(MachineConfig config) {
   std::string& socket = config.control.socket;
   if (socket.empty()) {
-    const auto usual = control::default_socket(config.name);
+    const auto usual = control::default_socket(config.name, ::getpid());
     if (usual && usual->size() < kLongestSocket) socket = *usual;
   } else if (socket == "none") {
     socket.clear();
@@ -36,7 +38,8 @@ MachineConfig with_socket(MachineConfig config) {
 }
 
 int run_with(const MachineConfig& asked, const MachineImage* image) {
-  const MachineConfig config = with_socket(asked);
+  MachineConfig config = with_socket(asked);
+  config.control.program = "/proc/self/exe";
   // A console or log whose reader has gone is an error of that write, not the end of the guest.
   static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
   // The same for a swap file or log that outgrows a limit.

@@ -12,6 +12,7 @@ struct Options {
   std::string socket;               // path; empty: none
   std::uint32_t parent = 0;         // process of the machine that this one was forked from; 0: of none
   AtStart at_start = AtStart::Run;  // Paused: until somebody says resume at the socket
+  std::string program;              // what `uvmm fork` is here; empty: this machine starts no copies itself
 };
 
 }  // namespace vmm::control

@@ -18,6 +18,7 @@ using uvm::Error;
 using uvm::ErrorKind;
 
 constexpr std::string_view kSuffix = ".sock";
+constexpr std::string_view kDebuggerSuffix = ".gdb";
 
 std::string directory_path() {
   const char* const runtime = std::getenv("XDG_RUNTIME_DIR");
@@ -30,6 +31,14 @@ bool fits(const std::string& file, const std::string& machine) {
   const auto dash = stem.rfind('-');
   if (dash == std::string_view::npos) return stem == machine;
   return stem == machine || stem.substr(0, dash) == machine || stem.substr(dash + 1) == machine;
+}
+
+uvm::Result<std::string> stem_of(const std::string& name, pid_t pid) {
+  UVMM_TRY(const std::string directory, run_directory());
+  std::string plain = name.substr(0, 40);
+  std::ranges::replace_if(
+      plain, [](char c) { return c == '/' || c <= ' ' || c > '~'; }, '_');
+  return directory + "/" + plain + "-" + std::to_string(pid);
 }
 
 }  // namespace
@@ -47,19 +56,21 @@ uvm::Result<std::string> run_directory() {
                "remove it, or say --control PATH");
 }
 
-uvm::Result<std::string> default_socket(const std::string& name) {
-  UVMM_TRY(const std::string directory, run_directory());
-  std::string plain = name.substr(0, 40);
-  std::ranges::replace_if(
-      plain, [](char c) { return c == '/' || c <= ' ' || c > '~'; }, '_');
-  return directory + "/" + plain + "-" + std::to_string(::getpid()) + std::string(kSuffix);
+uvm::Result<std::string> default_socket(const std::string& name, pid_t pid) {
+  UVMM_TRY(const std::string stem, stem_of(name, pid));
+  return stem + std::string(kSuffix);
+}
+
+uvm::Result<std::string> debugger_socket(const std::string& name, unsigned number) {
+  UVMM_TRY(const std::string stem, stem_of(name, ::getpid()));
+  return stem + "." + std::to_string(number) + std::string(kDebuggerSuffix);
 }
 
 std::vector<std::string> known_sockets() {
   std::vector<std::string> found;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(directory_path(), error)) {
-    if (entry.is_socket(error)) found.push_back(entry.path());
+    if (entry.is_socket(error) && entry.path().extension() != kDebuggerSuffix) found.push_back(entry.path());
   }
   std::ranges::sort(found);
   return found;

@@ -1,6 +1,8 @@
 // Where the sockets of running machines are: $XDG_RUNTIME_DIR/uvmm, or /tmp/uvmm-UID where there is none.
 #pragma once
 
+#include <sys/types.h>
+
 #include <string>
 #include <vector>
 
@@ -11,9 +13,11 @@ namespace vmm::control {
 /// Makes it, mode 0700, if it is not there. Errors: Permission (it is somebody else's, or open to others),
 /// System.
 [[nodiscard]] uvm::Result<std::string> run_directory();
-/// NAME-PID.sock in it, for this process.
-[[nodiscard]] uvm::Result<std::string> default_socket(const std::string& name);
-/// All that are there, sorted; somebody may listen or not.
+/// NAME-PID.sock in it.
+[[nodiscard]] uvm::Result<std::string> default_socket(const std::string& name, pid_t pid);
+/// NAME-PID.NUMBER.gdb in it: where a debugger finds copy NUMBER of this process's machine.
+[[nodiscard]] uvm::Result<std::string> debugger_socket(const std::string& name, unsigned number);
+/// All control sockets that are there, sorted; somebody may listen or not.
 [[nodiscard]] std::vector<std::string> known_sockets();
 /// A path as it is; else the one socket whose name begins so (NAME, NAME-PID), or whose process it is.
 /// Errors: NotFound, Invalid (several; they are listed).

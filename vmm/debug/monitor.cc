@@ -38,6 +38,7 @@ constexpr std::array kVerbs{
     MonitorVerb{"core", "FILE", "all of RAM and the registers as an ELF core file", monitor::core},
     MonitorVerb{"checkpoint", "[NAME]", "remember the machine as it is now", monitor::checkpoint},
     MonitorVerb{"reset", "[NAME]", "make it what it was at the checkpoint", monitor::reset},
+    MonitorVerb{"fork", "", "a copy of the machine, a process of its own", monitor::fork},
     MonitorVerb{"kaslr", "", "where the Linux kernel runs", monitor::kaslr},
     MonitorVerb{"debug-caps", "", "which debug facilities this host really has", monitor::capabilities},
 };

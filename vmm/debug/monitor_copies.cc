@@ -30,4 +30,15 @@ uvm::Status reset(MonitorCall& call) {
   return done;
 }
 
+uvm::Status fork(MonitorCall& call) {
+  UVMM_CHECK(need_words(call, 0, "fork"));
+  if (!call.inferior.door().fork) {
+    return uvm::Error(uvm::ErrorKind::Unsupported, "this machine has no control socket to be forked through",
+                      "start it without --control none");
+  }
+  UVMM_TRY(const std::string told, call.inferior.door().fork());
+  call.out(told);
+  return uvm::ok();
+}
+
 }  // namespace vmm::debug::monitor

@@ -29,6 +29,7 @@ uvm::Status core(MonitorCall& call);
 // monitor_copies.cc
 uvm::Status checkpoint(MonitorCall& call);
 uvm::Status reset(MonitorCall& call);
+uvm::Status fork(MonitorCall& call);
 
 /// "0x…" with all 16 digits.
 [[nodiscard]] std::string hex16(std::uint64_t value);

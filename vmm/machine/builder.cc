@@ -156,7 +156,8 @@ uvm::Status build_vcpus(Machine::Parts& parts, const Cpuids& cpuids) {
   parts.checkpoints = std::make_unique<Checkpoints>(parts);
   Checkpoints& checkpoints = *parts.checkpoints;
   parts.inferior->set_door({[&checkpoints](const std::string& name) { return checkpoints.take(name); },
-                            [&checkpoints](const std::string& name) { return checkpoints.reset(name); }});
+                            [&checkpoints](const std::string& name) { return checkpoints.reset(name); },
+                            {}});
   parts.target = std::make_unique<gdb::MachineTarget>(
       *parts.inferior, gdb::MachineTarget::Machine{[&parts] { parts.ending.end(ExitStatus::Ok); }});
   parts.memory->set_vcpus(parts.vcpus.get());
@@ -193,6 +194,23 @@ std::string status_of(const MachineConfig& config) {
          ", \"vcpus\": " + std::to_string(config.vcpus) + ", \"memory\": " + std::to_string(config.memory);
 }
 
+/// What a debugger that asks for a copy is told: where it is, and how to come to it.
+std::string text_of(const control::Child& child) {
+  return "process " + std::to_string(child.pid) + " is a copy of this machine; its control socket is " +
+         child.socket + "\nto debug it: add-inferior -no-connection; inferior 2; target remote " +
+         child.debugger + "\n";
+}
+
+void build_children(Machine::Parts& parts) {
+  parts.children = std::make_unique<control::Children>(parts.config.control, parts.config.name);
+  debug::Inferior::Door door = parts.inferior->door();
+  door.fork = [&children = *parts.children]() -> uvm::Result<std::string> {
+    UVMM_TRY(const control::Child child, children.start());
+    return text_of(child);
+  };
+  parts.inferior->set_door(std::move(door));
+}
+
 uvm::Status build_control(Machine::Parts& parts) {
   const control::Options& options = parts.config.control;
   if (options.socket.empty()) return uvm::ok();
@@ -206,6 +224,7 @@ uvm::Status build_control(Machine::Parts& parts) {
   auto server = control::Server::create(options.socket, std::move(environment));
   if (!server) return blame_option(server.error());
   parts.control = *std::move(server);
+  if (!options.program.empty()) build_children(parts);
   if (options.at_start == control::AtStart::Run) return uvm::ok();
   parts.vcpus->pause();
   parts.control->start_paused();

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "vmm/control/children.h"
 #include "vmm/control/server.h"
 #include "vmm/debug/inferior.h"
 #include "vmm/gdb/machine_target.h"
@@ -71,9 +72,10 @@ struct Machine::Parts {
   std::unique_ptr<SwapTrouble> trouble;
   std::unique_ptr<FaultThread> faults;
   std::unique_ptr<ReclaimThread> reclaim;
-  std::unique_ptr<gdb::Server> debugger;     // null without --gdb
-  std::unique_ptr<PacketServer> pins;        // null without --pin-socket
-  std::unique_ptr<control::Server> control;  // null without a control socket
+  std::unique_ptr<control::Children> children;  // null where none can be started
+  std::unique_ptr<gdb::Server> debugger;        // null without --gdb
+  std::unique_ptr<PacketServer> pins;           // null without --pin-socket
+  std::unique_ptr<control::Server> control;     // null without a control socket
 };
 
 /// Builds the parts of a machine, which boots (null) or goes on where an image says. Errors as
