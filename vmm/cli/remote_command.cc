@@ -17,6 +17,7 @@
 #include "vmm/cli/run_command.h"
 #include "vmm/cli/values.h"
 #include "vmm/control/client.h"
+#include "vmm/control/family.h"
 #include "vmm/control/run_directory.h"
 #include "vmm/machine/machine_shape.h"
 #include "vmm/snapshot/snapshot_files.h"
@@ -113,19 +114,35 @@ int tree() {
   return static_cast<int>(print(text));
 }
 
-/// Runs `count` machines, each in a process of its own; the worst of their statuses.
-int run_children(const RemoteCall& call, const MachineImage& image, const MachineConfig& config) {
+/// A machine of its own, with its place in the family.
+int run_child(MachineConfig config, const MachineImage& image, Fd place) {
+  auto family = control::Family::adopt(std::move(place));
+  if (!family) return fail(family.error());
+  config.control.family = *std::move(family);
+  return run_from_image(config, image);
+}
+
+/// Runs a machine for each place, in a process of its own; the worst of their statuses.
+int run_children(std::vector<Fd> places, const MachineImage& image, const MachineConfig& config) {
   std::vector<pid_t> children;
-  for (std::uint32_t i = 0; i < call.count; ++i) {
+  const std::size_t count = places.size();
+  while (!places.empty()) {
+    Fd place = std::move(places.back());
+    places.pop_back();
     const pid_t child = ::fork();
-    if (child == 0) ::_exit(run_from_image(config, image));
+    if (child == 0) {
+      places.clear();  // they are the others'
+      ::_exit(run_child(config, image, std::move(place)));
+    }
     if (child < 0) {
-      print_error(uvm::Error::from_errno(errno, "starting child " + std::to_string(i + 1)).text());
+      print_error(
+          uvm::Error::from_errno(errno, "starting child " + std::to_string(children.size() + 1)).text());
+      places.clear();
       break;
     }
     children.push_back(child);
   }
-  int worst = children.size() == call.count ? 0 : static_cast<int>(ExitStatus::Internal);
+  int worst = children.size() == count ? 0 : static_cast<int>(ExitStatus::Internal);
   for (const pid_t child : children) {
     int status = 0;
     while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
@@ -135,7 +152,19 @@ int run_children(const RemoteCall& call, const MachineImage& image, const Machin
   return worst;
 }
 
+uvm::Result<std::vector<Fd>> take_places(const std::string& socket, std::uint32_t count) {
+  UVMM_TRY(const auto family, control::fetch_family(socket));
+  std::vector<Fd> places;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    UVMM_TRY(Fd place, family->take_place());
+    places.push_back(std::move(place));
+  }
+  return places;
+}
+
 int fork_machine(const RemoteCall& call, const std::string& socket) {
+  auto places = take_places(socket, call.count);
+  if (!places) return fail(places.error());
   const auto image = control::fetch_image(socket);
   if (!image) return fail(image.error());
   const auto shape = MachineShape::read(image->state);
@@ -148,9 +177,9 @@ int fork_machine(const RemoteCall& call, const std::string& socket) {
   if (!error && values.is_object()) {
     config.control.parent = static_cast<std::uint32_t>(number_in(values.get_object(), "pid"));
   }
-  if (call.count == 1) return run_from_image(config, *image);
+  if (call.count == 1) return run_child(config, *image, std::move(places->front()));
   config.console = ConsoleMode::None;
-  return run_children(call, *image, config);
+  return run_children(*std::move(places), *image, config);
 }
 
 int snapshot_machine(const RemoteCall& call, const std::string& socket) {

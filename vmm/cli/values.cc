@@ -156,6 +156,16 @@ uvm::Result<std::uint32_t> parse_vcpus(std::string_view text) {
   return static_cast<std::uint32_t>(value);
 }
 
+uvm::Result<std::uint32_t> parse_max_children(std::string_view text) {
+  const std::string_view whole = text;
+  std::uint64_t value = 0;
+  if (take_number(text, 10, value) != Digits::Fit || !text.empty() || value > control::kMostChildren) {
+    return invalid(quoted(whole) + " is no number of forks",
+                   "choose 0 to " + std::to_string(control::kMostChildren));
+  }
+  return static_cast<std::uint32_t>(value);
+}
+
 uvm::Result<std::uint64_t> parse_address(std::string_view text) {
   const std::string_view whole = text;
   const bool hexadecimal = text.starts_with("0x") || text.starts_with("0X");

@@ -25,6 +25,9 @@ namespace vmm::cli {
 /// "0x100000" or decimal: a guest-physical address in bytes.
 [[nodiscard]] uvm::Result<std::uint64_t> parse_address(std::string_view text);
 
+/// How many forks of a machine there may be.
+[[nodiscard]] uvm::Result<std::uint32_t> parse_max_children(std::string_view text);
+
 /// The interrupt of device processes' bells.
 [[nodiscard]] uvm::Result<unsigned> parse_pin_irq(std::string_view text);
 

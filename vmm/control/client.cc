@@ -79,6 +79,12 @@ Result<std::string> ask(const std::string& socket, const std::string& verb, cons
   return json::serialize(answer.values);
 }
 
+Result<std::shared_ptr<const Family>> fetch_family(const std::string& socket) {
+  UVMM_TRY(Answer answer, exchange(socket, "family", {}));
+  if (answer.fds.size() != 1) return strange(socket);
+  return Family::adopt(std::move(answer.fds.front()));
+}
+
 Result<MachineImage> fetch_image(const std::string& socket) {
   UVMM_TRY(Answer answer, exchange(socket, "image", {}));
   const json::value* const size = answer.values.if_contains("description");

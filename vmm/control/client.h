@@ -1,9 +1,11 @@
 // The other side of a control socket.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "uvm/base/error.h"
+#include "vmm/control/family.h"
 #include "vmm/machine/machine_image.h"
 
 namespace vmm::control {
@@ -12,6 +14,9 @@ namespace vmm::control {
 /// `socket`, or not to us); what the machine refused, in its words, as Invalid.
 [[nodiscard]] uvm::Result<std::string> ask(const std::string& socket, const std::string& verb,
                                            const std::string& name = {});
+
+/// Where forks of the machine take their places, before they ask for its image. Errors: as ask().
+[[nodiscard]] uvm::Result<std::shared_ptr<const Family>> fetch_family(const std::string& socket);
 
 /// The machine as it is now, checked. It goes on.
 [[nodiscard]] uvm::Result<MachineImage> fetch_image(const std::string& socket);

@@ -1,7 +1,7 @@
 // vmm/control: a running machine's socket, for `uvmm fork`, `snapshot`, `checkpoint`, `reset` and their like.
 //
 // Read in this order: session.h (what can be asked, and what is answered), server.h (who may ask), client.h
-// (the other side), run_directory.h (where the sockets are).
+// (the other side), family.h (how many forks there may be), run_directory.h (where the sockets are).
 //
 // A unix socket that keeps packets whole (SOCK_SEQPACKET), mode 0600, for root and the machine's own user. A
 // request is one JSON object a packet, {"verb": "…", …}, and so is its answer: {"ok": true, …} or {"ok":
@@ -13,6 +13,10 @@
 // business and harms nobody here: `uvmm fork` maps it and runs it as a machine of its own, `uvmm snapshot`
 // writes it into files. So this process writes no files and keeps nothing for those who asked. The one process
 // it starts is `uvmm fork` itself, for a debugger that says `monitor fork` (children.h).
+//
+// A FORK HAS A PLACE: before `uvmm fork` asks for the image it takes a place in the machine's family, which
+// is the first machine and every copy of a copy that runs; one that has no place left is refused, and nothing
+// is paused for it. See family.h.
 //
 // It refuses, in one line: what is no JSON object, unknown verbs, wrong types; images of machines with a
 // device that can't be taken along, or with pins whose owners forbid it.

@@ -2,17 +2,24 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 namespace vmm::control {
+
+class Family;
+
+inline constexpr std::uint32_t kMostChildren = 65536;
 
 enum class AtStart : std::uint8_t { Run, Paused };
 
 struct Options {
   std::string socket;               // path; empty: none
   std::uint32_t parent = 0;         // process of the machine that this one was forked from; 0: of none
-  AtStart at_start = AtStart::Run;  // Paused: until somebody says resume at the socket
-  std::string program;              // what `uvmm fork` is here; empty: this machine starts no copies itself
+  std::uint32_t max_children = 64;  // forks, and forks of theirs, that run at once; of a machine's own family
+  std::shared_ptr<const Family> family;  // that a fork belongs to; null: of its own
+  AtStart at_start = AtStart::Run;       // Paused: until somebody says resume at the socket
+  std::string program;  // what `uvmm fork` is here; empty: this machine starts no copies itself
 };
 
 }  // namespace vmm::control

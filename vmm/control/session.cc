@@ -83,11 +83,16 @@ Status drop(Call& call) {
 }
 
 /// A descriptor of one's own for the message, which closes it.
-Status attach(Call& call, const ept::host::Backing& object) {
-  Fd fd(::fcntl(object.fd(), F_DUPFD_CLOEXEC, 0));
-  if (!fd) return Error::from_errno(errno, "duplicating a descriptor of guest memory");
+Status attach(Call& call, int descriptor) {
+  Fd fd(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0));
+  if (!fd) return Error::from_errno(errno, "duplicating a descriptor for whoever asks");
   call.fds.push_back(std::move(fd));
   return uvm::ok();
+}
+
+Status family(Call& call) {
+  call.answer["max_children"] = call.environment.family->most();
+  return attach(call, call.environment.family->fd());
 }
 
 Status image(Call& call) {
@@ -100,8 +105,8 @@ Status image(Call& call) {
                  "snapshot it and go on from there");
   }
   UVMM_TRY(const auto description, ept::host::FrozenObject::from_bytes("description", encoded.description));
-  UVMM_CHECK(attach(call, *description));
-  for (const auto& object : encoded.objects) UVMM_CHECK(attach(call, *object));
+  UVMM_CHECK(attach(call, description->fd()));
+  for (const auto& object : encoded.objects) UVMM_CHECK(attach(call, object->fd()));
   call.answer["description"] = encoded.description.size();
   call.answer["changed_pages"] = taken.memory.changed_pages();
   return uvm::ok();
@@ -119,7 +124,7 @@ struct Verb {
 
 constexpr std::array kVerbs{Verb{"status", status},         Verb{"pause", pause}, Verb{"resume", resume},
                             Verb{"checkpoint", checkpoint}, Verb{"reset", reset}, Verb{"drop", drop},
-                            Verb{"image", image},           Verb{"quit", quit}};
+                            Verb{"family", family},         Verb{"image", image}, Verb{"quit", quit}};
 
 Status run(Call& call) {
   const json::value* const verb = call.request.if_contains("verb");

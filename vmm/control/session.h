@@ -2,10 +2,12 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "uvm/base/error.h"
+#include "vmm/control/family.h"
 #include "vmm/machine/machine_image.h"
 #include "vmm/pin_client/message.h"
 
@@ -19,6 +21,7 @@ namespace vmm::control {
 struct Environment {
   std::string name;
   Checkpoints& checkpoints;
+  std::shared_ptr<const Family> family;
   std::function<uvm::Result<MachineImage>()> take_image;
   std::function<std::string()> status_json;  // members of an object, `"vcpus": 2, …`
   std::function<void()> pause;
@@ -30,6 +33,7 @@ struct Environment {
 ///   status                  what the machine is
 ///   pause, resume           of the machine, not of the connection: paused twice is paused
 ///   checkpoint, reset, drop {"name": TEXT}, by default ""
+///   family                  how many forks there may be; descriptor: where one takes its place
 ///   image                   the machine as it is; descriptors: the description, then the objects
 ///   quit                    the machine ends as if the console had been left
 class Session {

@@ -214,8 +214,13 @@ void build_children(Machine::Parts& parts) {
 uvm::Status build_control(Machine::Parts& parts) {
   const control::Options& options = parts.config.control;
   if (options.socket.empty()) return uvm::ok();
+  std::shared_ptr<const control::Family> family = options.family;
+  if (!family) {
+    UVMM_TRY(family, control::Family::create(options.max_children));
+  }
   control::Environment environment{parts.config.name,
                                    *parts.checkpoints,
+                                   std::move(family),
                                    [&parts] { return take_image(parts); },
                                    [&parts] { return status_of(parts.config); },
                                    [&parts] { parts.vcpus->pause(); },

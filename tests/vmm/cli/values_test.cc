@@ -68,6 +68,13 @@ TEST(ParseVcpus, TakesTheFormsOfOthers) {
     EXPECT_FALSE(parse_vcpus(text)) << text;
 }
 
+TEST(ParseMaxChildren, TakesWholeNumbers) {
+  EXPECT_EQ(*parse_max_children("0"), 0U);
+  EXPECT_EQ(*parse_max_children("65536"), 65536U);
+  for (const char* text : {"", "many", "-1", "1k", "65537", "18446744073709551616"})
+    EXPECT_FALSE(parse_max_children(text)) << text;
+}
+
 TEST(ParseAddress, TakesDecimalAndHexadecimal) {
   EXPECT_EQ(*parse_address("0x100000"), 0x100000U);
   EXPECT_EQ(*parse_address("1048576"), 0x100000U);
