@@ -179,6 +179,30 @@ TEST_F(ForkCommand, ASnapshotThatIsKilledHarmsNeitherTheGuestNorTheOldOne) {
   EXPECT_EQ(machine->wait(kPatience), 0) << machine->output();
 }
 
+TEST_F(ForkCommand, SnapshotsOnSnapshotsAreRestoredAndShown) {
+  const auto machine = start_memwalk(file("m"));
+  ASSERT_EQ(uvmm({"snapshot", file("m"), file("one")}).status, 0);
+  ASSERT_EQ(uvmm({"snapshot", file("m"), file("two"), "--base", file("one")}).status, 0);
+  ASSERT_EQ(uvmm({"snapshot", file("m"), file("three"), "--base", file("two")}).status, 0);
+  const std::string info = uvmm({"snapshot", "--info", file("three")}).out;
+  EXPECT_THAT(info, ::testing::ContainsRegex("three\n[^\n]*two\n[^\n]*one\n"));
+  // One that was restored from a base builds on it, and what builds on that is whole.
+  const auto again = start(file("again"), {"--restore", file("three")});
+  ASSERT_EQ(uvmm({"snapshot", file("again"), file("four"), "--base", file("three")}).status, 0);
+  EXPECT_EQ(uvmm({"quit", file("again")}).status, 0);
+  EXPECT_EQ(uvmm({"quit", file("m")}).status, 0);
+  for (const char* directory : {"one", "four"}) {
+    const ProcessResult restored =
+        uvmm({"run", "--restore", file(directory), "--resume", "--console", "none"});
+    EXPECT_EQ(restored.status, 0) << directory << ": " << restored.err;
+  }
+  std::filesystem::remove_all(file("two"));
+  const ProcessResult refused = uvmm({"run", "--restore", file("four"), "--resume", "--console", "none"});
+  EXPECT_EQ(refused.status, 2);
+  EXPECT_THAT(refused.err, HasSubstr("builds on " + file("two") + ", and there is no snapshot"));
+  EXPECT_EQ(std::count(refused.err.begin(), refused.err.end(), '\n'), 1) << refused.err;
+}
+
 TEST_F(ForkCommand, ASnapshotWithoutRoomIsRefusedInOneLine) {
   const auto machine = start_memwalk(file("m"));
   ASSERT_EQ(uvmm({"snapshot", file("m"), file("dir")}).status, 0);

@@ -196,8 +196,8 @@ struct RemoteParser {
   explicit RemoteParser(std::string_view verb, const char* what) : app(what, "uvmm " + std::string(verb)) {
     prepare(app);
   }
-  void add_machine() {
-    app.add_option("MACHINE", call.machine, "its control socket, its name or its process's number")
+  CLI::Option* add_machine() {
+    return app.add_option("MACHINE", call.machine, "its control socket, its name or its process's number")
         ->required()
         ->type_name("");
   }
@@ -257,13 +257,30 @@ uvm::Result<Invocation> parse_fork(Words words) {
 
 uvm::Result<Invocation> parse_snapshot(Words words) {
   RemoteParser parser("snapshot", "Writes a running machine into a directory; the machine goes on.");
-  parser.call.verb = RemoteVerb::Snapshot;
-  parser.add_machine();
-  parser.app
-      .add_option("DIR", parser.call.directory, "where; a snapshot that is there is replaced as a whole")
-      ->required()
+  RemoteCall& call = parser.call;
+  call.verb = RemoteVerb::Snapshot;
+  std::string shown;
+  auto* const info = parser.app.add_option("--info", shown,
+                                           "show the snapshot in DIR and those it builds on, and write none");
+  info->type_name("DIR");
+  parser.add_machine()->required(false)->excludes(info);
+  parser.app.add_option("DIR", call.directory, "where; a snapshot that is there is replaced as a whole")
+      ->excludes(info)
       ->type_name("");
-  return parser.finish(words);
+  parser.app
+      .add_option("--base", call.base,
+                  "write only what differs from the snapshot in BASE,\nwhich has to stay there as it is")
+      ->excludes(info)
+      ->type_name("BASE");
+  UVMM_TRY(Invocation invocation, parser.finish(words));
+  if (invocation.verb != Verb::Remote) return invocation;
+  if (!shown.empty()) {
+    invocation.remote.verb = RemoteVerb::SnapshotInfo;
+    invocation.remote.directory = std::move(shown);
+  } else if (invocation.remote.directory.empty()) {
+    return invalid("a snapshot needs a machine and a directory", "write `uvmm snapshot MACHINE DIR`");
+  }
+  return invocation;
 }
 
 /// Verbs of the socket itself.

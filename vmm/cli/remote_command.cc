@@ -1,5 +1,6 @@
 #include "vmm/cli/remote_command.h"
 
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -187,10 +188,33 @@ int snapshot_machine(const RemoteCall& call, const std::string& socket) {
   static_cast<void>(std::signal(SIGXFSZ, SIG_IGN));
   const auto image = control::fetch_image(socket);
   if (!image) return fail(image.error());
-  const auto written = snapshot::write_snapshot(call.directory, image->state, image->memory);
+  const auto written = snapshot::write_snapshot(call.directory, image->state, image->memory, call.base);
   if (!written) return fail(written.error());
   return static_cast<int>(print("snapshot in " + call.directory + ": " + format_size(written->memory) +
                                 " of memory, " + std::to_string(written->state) + " bytes of state\n"));
+}
+
+/// A snapshot and what it builds on, the newest first.
+int snapshot_info(const RemoteCall& call) {
+  const auto levels = snapshot::read_chain(call.directory);
+  if (!levels) return fail(levels.error());
+  const auto shape = MachineShape::read(levels->front().description);
+  if (!shape) return fail(shape.error());
+  std::string text = "machine " + shape->name() + ", " + std::to_string(shape->vcpus()) + " vCPUs, " +
+                     format_size(shape->memory()) + " of memory\nIDENTITY               DISK  DIRECTORY\n";
+  for (const snapshot::Level& level : *levels) {
+    const auto memory = level.file.open(level.directory);
+    if (!memory) return fail(memory.error());
+    struct stat info {};
+    static_cast<void>(::fstat((*memory)->fd(), &info));
+    constexpr std::uint64_t kBlock = 512;
+    const std::uint64_t disk = static_cast<std::uint64_t>(info.st_blocks) * kBlock + level.description.size();
+    std::array<char, 64> line{};
+    std::snprintf(line.data(), line.size(), "%016llx %10s  ", static_cast<unsigned long long>(level.identity),
+                  format_size(disk / uvm::kPageSize * uvm::kPageSize).c_str());
+    text += line.data() + level.directory + "\n";
+  }
+  return static_cast<int>(print(text));
 }
 
 }  // namespace
@@ -198,6 +222,7 @@ int snapshot_machine(const RemoteCall& call, const std::string& socket) {
 int remote_command(const RemoteCall& call) {
   if (call.verb == RemoteVerb::List) return list();
   if (call.verb == RemoteVerb::Tree) return tree();
+  if (call.verb == RemoteVerb::SnapshotInfo) return snapshot_info(call);
   const auto socket = control::find_socket(call.machine);
   if (!socket) return fail(socket.error());
   if (call.verb == RemoteVerb::Fork) return fork_machine(call, *socket);

@@ -8,7 +8,7 @@
 
 namespace vmm::cli {
 
-enum class RemoteVerb : std::uint8_t { Fork, Snapshot, Ask, List, Tree };
+enum class RemoteVerb : std::uint8_t { Fork, Snapshot, SnapshotInfo, Ask, List, Tree };
 
 /// One command line of theirs.
 struct RemoteCall {
@@ -16,7 +16,8 @@ struct RemoteCall {
   std::string machine;      // a path, a name or a process's number
   std::string question;     // Ask: the verb of the socket
   std::string name;         // Ask: of a checkpoint
-  std::string directory;    // Snapshot
+  std::string directory;    // Snapshot, SnapshotInfo
+  std::string base;         // Snapshot: the directory of one to build on; empty: on none
   std::uint32_t count = 1;  // Fork
   MachineConfig config;     // Fork: what is the child's own (console, control socket, log)
 };

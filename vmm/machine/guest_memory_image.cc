@@ -12,6 +12,7 @@
 namespace vmm {
 namespace {
 
+using snapshot::append_run;
 using snapshot::ImageView;
 using snapshot::MemoryImage;
 using snapshot::MemoryObject;
@@ -31,14 +32,6 @@ constexpr std::uint64_t kFewMore = 16;
 
 bool is_zero(std::span<const std::byte> page) {
   return page.front() == std::byte{0} && std::memcmp(page.data(), page.data() + 1, page.size() - 1) == 0;
-}
-
-void append(std::vector<uvm::GpaRange>& runs, uvm::GpaRange next) {
-  if (!runs.empty() && runs.back().end() == next.begin()) {
-    runs.back() = *uvm::GpaRange::from_bounds(runs.back().begin(), next.end());
-  } else {
-    runs.push_back(next);
-  }
 }
 
 /// Calls `use` with the parts of a range, each at most kChunk long.
@@ -69,7 +62,7 @@ class Taking {
                               "private pages of " + uvm::to_string(run) + " went with the end of their file");
           }
           store_.keep(run.pages());
-          append(image_.changed, run);
+          append_run(image_.changed, run);
           return uvm::ok();
         });
   }
@@ -85,7 +78,7 @@ class Taking {
         if (is_zero(page)) continue;
         std::ranges::copy(page, store_.next(1).begin());
         store_.keep(1);
-        append(image_.changed, uvm::GpaRange::page_of(part.begin() + at));
+        append_run(image_.changed, uvm::GpaRange::page_of(part.begin() + at));
       }
       return uvm::ok();
     });
@@ -100,36 +93,14 @@ class Taking {
   MemoryImage image_;
 };
 
-/// `base` where there is nothing of `over`, which is ascending like it.
-std::vector<MemoryRegion> overlaid(const std::vector<MemoryRegion>& base,
-                                   const std::vector<MemoryRegion>& over) {
-  std::vector<MemoryRegion> all;
-  auto next = over.begin();
-  for (const MemoryRegion& region : base) {
-    uvm::GpaRange rest = region.range;
-    while (next != over.end() && next->range.overlaps(rest)) {
-      const uvm::GpaRange common = next->range.intersection(rest);
-      if (const auto low = rest.before(common.begin()); !low.empty()) all.push_back(region.part(low));
-      all.push_back(next->part(common));
-      rest = rest.from(common.end());
-      if (next->range.end() > region.range.end()) break;
-      ++next;
-    }
-    if (!rest.empty()) all.push_back(region.part(rest));
-  }
-  return all;
-}
-
 /// Errors: Invalid (regions that are not just all of RAM, changed pages outside of it).
 uvm::Status check_covers(const std::vector<uvm::GpaRange>& ram, const MemoryImage& image) {
-  std::vector<uvm::GpaRange> covered;
-  for (const MemoryRegion& region : image.regions) append(covered, region.range);
   const auto is_ram = [&ram](const uvm::GpaRange& run) {
     return std::ranges::any_of(ram, [&run](const uvm::GpaRange& range) { return range.contains(run); });
   };
   std::vector<uvm::GpaRange> wanted;
-  for (const uvm::GpaRange& range : ram) append(wanted, range);
-  if (covered == wanted && std::ranges::all_of(image.changed, is_ram)) return uvm::ok();
+  for (const uvm::GpaRange& range : ram) append_run(wanted, range);
+  if (covered_by(image.regions) == wanted && std::ranges::all_of(image.changed, is_ram)) return uvm::ok();
   return uvm::Error(uvm::ErrorKind::Invalid, "machine state: section memory: not the RAM of this machine",
                     "restore it into a machine of the same shape");
 }

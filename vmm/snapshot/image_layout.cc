@@ -57,6 +57,46 @@ ImageLayout ImageLayout::of_file(const MemoryImage& image) {
   return layout;
 }
 
+ImageLayout ImageLayout::of_delta(const MemoryImage& image, const std::vector<uvm::GpaRange>& own) {
+  ImageLayout layout;
+  layout.objects_ = kDeltaObjects;
+  const auto add = [&layout](uvm::GpaRange range, std::uint64_t object) {
+    const std::uint64_t begin = range.begin().value();
+    if (!range.empty()) layout.regions_.push_back({begin, range.size(), begin, object});
+  };
+  auto next = own.begin();
+  for (uvm::GpaRange rest : covered_by(image.regions)) {
+    for (; next != own.end() && next->overlaps(rest); ++next) {
+      add(rest.before(next->begin()), 2);
+      add(*next, 1);
+      rest = rest.from(next->end());
+    }
+    add(rest, 2);
+  }
+  return layout;
+}
+
+uvm::Result<std::vector<MemoryRegion>> ImageLayout::own_regions(const MemoryObject& file,
+                                                                const std::vector<uvm::GpaRange>& ram) const {
+  std::vector<MemoryRegion> own;
+  std::vector<uvm::GpaRange> covered;
+  uvm::Gpa behind(0);
+  for (const Region& region : regions_) {
+    const auto range = range_behind(behind, region.begin, region.bytes);
+    const bool is_own = region.object == 1;
+    const bool fits = !is_own || (region.offset % uvm::kPageSize == 0 && region.offset <= file->size() &&
+                                  region.bytes <= file->size() - region.offset);
+    if (!range || !fits || region.object == 0 || region.object > kDeltaObjects) {
+      return wrong("region " + uvm::hex(region.begin) + " is impossible");
+    }
+    append_run(covered, *range);
+    if (is_own) own.push_back({*range, file, region.offset});
+    behind = range->end();
+  }
+  if (covered != ram || !changed_.empty()) return wrong("not the RAM of what it builds on");
+  return own;
+}
+
 void ImageLayout::state(devices::StateFields& fields) {
   fields.field(objects_);
   list(fields, regions_, kMostRanges, "regions");

@@ -24,6 +24,17 @@ class ImageLayout final : public devices::Stateful {
   /// The image's RAM in one object, at its guest-physical addresses.
   [[nodiscard]] static ImageLayout of_file(const MemoryImage& image);
 
+  /// The image's RAM in two: the pages `own` in an object at their guest-physical addresses, all others in
+  /// what it builds on.
+  [[nodiscard]] static ImageLayout of_delta(const MemoryImage& image, const std::vector<uvm::GpaRange>& own);
+
+  /// Whether it is one of of_delta().
+  [[nodiscard]] bool is_delta() const { return objects_ == kDeltaObjects; }
+  /// Of a delta whose object is `file`, over what covers `ram`: the regions that are its own. Errors:
+  /// Invalid, as resolve(); regions of other RAM.
+  [[nodiscard]] uvm::Result<std::vector<MemoryRegion>> own_regions(
+      const MemoryObject& file, const std::vector<uvm::GpaRange>& ram) const;
+
   /// Errors: Invalid (ranges that overlap, are not whole pages, or lie outside of their object).
   [[nodiscard]] uvm::Result<MemoryImage> resolve(std::span<const MemoryObject> objects) const;
   [[nodiscard]] std::uint32_t objects() const { return objects_; }
@@ -32,6 +43,8 @@ class ImageLayout final : public devices::Stateful {
   void state(devices::StateFields& fields) override;
 
  private:
+  static constexpr std::uint32_t kDeltaObjects = 2;  // its own, and what it builds on
+
   struct Region {
     std::uint64_t begin;  // GPA
     std::uint64_t bytes;

@@ -68,6 +68,19 @@ void read_chunk(const ImageView& view, std::uint64_t at, std::span<std::byte> ch
   }
 }
 
+/// Pages that are the same in both become holes, the others are told of.
+void keep_own(std::span<std::byte> chunk, std::span<const std::byte> base, std::uint64_t at,
+              std::vector<uvm::GpaRange>& own) {
+  for (std::size_t i = 0; i < chunk.size(); i += uvm::kPageSize) {
+    const auto page = chunk.subspan(i, uvm::kPageSize);
+    if (std::memcmp(page.data(), base.data() + i, page.size()) != 0) {
+      append_run(own, uvm::GpaRange::page_of(uvm::Gpa(at + i)));
+    } else {
+      std::ranges::fill(page, std::byte{0});
+    }
+  }
+}
+
 /// Whether there is anything but a hole.
 bool has_data(int fd, std::uint64_t at, std::uint64_t bytes) {
   const off_t data = ::lseek(fd, static_cast<off_t>(at), SEEK_DATA);
@@ -87,18 +100,25 @@ void MemoryFile::state(devices::StateFields& fields) {
   fields.require(sums_.size() == chunks_in(bytes_), "number of sums");
 }
 
-Result<std::uint64_t> MemoryFile::write(const std::string& path, const ImageView& view) {
+Result<MemoryFile::Written> MemoryFile::write(const std::string& path, const ImageView& view,
+                                              const ImageView* base) {
   UVMM_TRY(const Fd fd, create_file(path));
   if (::ftruncate(fd.get(), static_cast<off_t>(bytes_)) != 0) return file_error(path, "writing");
   std::vector<std::byte> buffer(kChunk);
-  std::uint64_t written = 0;
+  std::vector<std::byte> base_buffer(base != nullptr ? kChunk : 0);
+  Written written;
   for (std::uint64_t at = 0; at < bytes_; at += kChunk) {
     const auto chunk = std::span(buffer).first(std::min(kChunk, bytes_ - at));
     read_chunk(view, at, chunk);
+    if (base != nullptr) {
+      const auto there = std::span(base_buffer).first(chunk.size());
+      read_chunk(*base, at, there);
+      keep_own(chunk, there, at, written.own);
+    }
     sums_.push_back(sum_of(chunk));
     if (sums_.back() == 0) continue;
     UVMM_TRY(const std::uint64_t bytes, write_chunk(fd, path, chunk, at));
-    written += bytes;
+    written.bytes += bytes;
   }
   UVMM_CHECK(sync(fd, path));
   return written;

@@ -27,9 +27,14 @@ class MemoryFile final : public devices::Stateful {
   MemoryFile(std::uint64_t number, std::uint64_t bytes)
       : name_(std::string(kMemoryPrefix) + std::to_string(number)), bytes_(bytes) {}
 
-  /// Makes the file `path`, writes the image and learns its sums. Returns the bytes that are no hole. Errors:
-  /// System, Permission; the file is named.
-  [[nodiscard]] uvm::Result<std::uint64_t> write(const std::string& path, const ImageView& view);
+  struct Written {
+    std::uint64_t bytes = 0;         // that are no hole
+    std::vector<uvm::GpaRange> own;  // pages that are not what they are in the base
+  };
+  /// Makes the file `path`, writes the image and learns its sums. With a base, of the same RAM, only pages
+  /// that differ are written. Errors: System, Permission; the file is named.
+  [[nodiscard]] uvm::Result<Written> write(const std::string& path, const ImageView& view,
+                                           const ImageView* base);
 
   /// The file, which has the right size. Errors: NotFound, Permission, Invalid.
   [[nodiscard]] uvm::Result<std::shared_ptr<ept::host::FileObject>> open(const std::string& directory) const;

@@ -20,6 +20,39 @@ std::uint64_t MemoryImage::changed_pages() const {
   return pages_in_all;
 }
 
+std::vector<MemoryRegion> overlaid(const std::vector<MemoryRegion>& base,
+                                   const std::vector<MemoryRegion>& over) {
+  std::vector<MemoryRegion> all;
+  auto next = over.begin();
+  for (const MemoryRegion& region : base) {
+    uvm::GpaRange rest = region.range;
+    while (next != over.end() && next->range.overlaps(rest)) {
+      const uvm::GpaRange common = next->range.intersection(rest);
+      if (const auto low = rest.before(common.begin()); !low.empty()) all.push_back(region.part(low));
+      all.push_back(next->part(common));
+      rest = rest.from(common.end());
+      if (next->range.end() > region.range.end()) break;
+      ++next;
+    }
+    if (!rest.empty()) all.push_back(region.part(rest));
+  }
+  return all;
+}
+
+void append_run(std::vector<uvm::GpaRange>& runs, uvm::GpaRange next) {
+  if (!runs.empty() && runs.back().end() == next.begin()) {
+    runs.back() = *uvm::GpaRange::from_bounds(runs.back().begin(), next.end());
+  } else {
+    runs.push_back(next);
+  }
+}
+
+std::vector<uvm::GpaRange> covered_by(const std::vector<MemoryRegion>& regions) {
+  std::vector<uvm::GpaRange> covered;
+  for (const MemoryRegion& region : regions) append_run(covered, region.range);
+  return covered;
+}
+
 uvm::Status ImageView::map(const MemoryObject& object) {
   if (!object || views_.contains(object.get())) return uvm::ok();
   using ept::host::SharedView;

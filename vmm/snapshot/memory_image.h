@@ -46,6 +46,16 @@ struct MemoryImage {
   [[nodiscard]] std::uint64_t changed_pages() const;
 };
 
+/// `base` where there is nothing of `over`, which is ascending like it and lies within it.
+[[nodiscard]] std::vector<MemoryRegion> overlaid(const std::vector<MemoryRegion>& base,
+                                                 const std::vector<MemoryRegion>& over);
+
+/// Behind the last run, or as its end.
+void append_run(std::vector<uvm::GpaRange>& runs, uvm::GpaRange next);
+
+/// What regions cover, in as few ranges as possible.
+[[nodiscard]] std::vector<uvm::GpaRange> covered_by(const std::vector<MemoryRegion>& regions);
+
 /// The same, mapped for reading. Immutable, any thread.
 class ImageView {
  public:

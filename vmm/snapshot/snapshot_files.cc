@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <optional>
 #include <utility>
 
 #include "vmm/snapshot/disk_file.h"
@@ -17,8 +18,6 @@ namespace fs = std::filesystem;
 using uvm::Result;
 using uvm::Status;
 
-constexpr std::uint64_t kMostState = std::uint64_t{1} << 30;
-constexpr const char* kStateFile = "state";
 /// A state that has not taken its place yet.
 constexpr const char* kFreshState = "state.new";
 
@@ -26,18 +25,39 @@ std::string path_in(const std::string& directory, std::string_view name) {
   return directory + "/" + std::string(name);
 }
 
-/// The state with where the memory is; RAM lies in the file at its guest-physical addresses.
-std::vector<std::byte> describe(std::span<const std::byte> state, const MemoryImage& memory,
-                                MemoryFile& file) {
+/// A base that a snapshot is written against.
+struct Base {
+  ImageView memory;
+  BaseLink link;
+};
+
+Result<Base> open_base(const std::string& base, const std::string& directory, const MemoryImage& memory) {
+  UVMM_TRY(const auto levels, read_chain(base));
+  UVMM_TRY(BaseLink link, link_to(levels, directory));
+  UVMM_TRY(const MemoryImage image, memory_of(levels, Verify::State));
+  if (covered_by(image.regions) != covered_by(memory.regions)) {
+    return uvm::Error(uvm::ErrorKind::Invalid, "snapshot " + base + " is of a machine with other memory",
+                      "leave --base out");
+  }
+  UVMM_TRY(ImageView view, ImageView::create(image));
+  return Base{std::move(view), std::move(link)};
+}
+
+/// The state with where the memory is.
+std::vector<std::byte> describe(std::span<const std::byte> state, ImageLayout layout, MemoryFile& file,
+                                BaseLink* base) {
   SectionWriter writer;
-  ImageLayout layout = ImageLayout::of_file(memory);
   if (const auto table = SectionTable::read(state)) {
     for (const Section& section : table->all()) {
-      if (section.name != layout.state_name() && section.name != file.state_name()) writer.add(section);
+      if (section.name != layout.state_name() && section.name != file.state_name() &&
+          section.name != BaseLink().state_name()) {
+        writer.add(section);
+      }
     }
   }
   save(writer, layout, 0, Unknown::Skip);
   save(writer, file, 0, Unknown::Skip);
+  if (base != nullptr) save(writer, *base, 0, Unknown::Skip);
   return std::move(writer).finish();
 }
 
@@ -70,45 +90,36 @@ void remove_others(const std::string& directory, const std::string& keep) {
   }
 }
 
-Status read_sections(std::span<const std::byte> description, MemoryFile& file, ImageLayout& layout) {
-  UVMM_TRY(const auto table, SectionTable::read(description));
-  UVMM_CHECK(restore(table, file));
-  return restore(table, layout);
-}
-
 }  // namespace
 
 Result<WrittenBytes> write_snapshot(const std::string& directory, std::span<const std::byte> state,
-                                    const MemoryImage& memory) {
+                                    const MemoryImage& memory, const std::string& base) {
   UVMM_TRY(const WriterLock lock, WriterLock::take(directory));
   UVMM_TRY(const ImageView view, ImageView::create(memory));
+  std::optional<Base> parent;
+  if (!base.empty()) {
+    UVMM_TRY(parent, open_base(base, directory, memory));
+  }
   MemoryFile file(fresh_number(directory),
                   memory.regions.empty() ? 0 : memory.regions.back().range.end().value());
   const std::string path = path_in(directory, file.name());
   Unfinished unfinished(path);
-  WrittenBytes written;
-  UVMM_TRY(written.memory, file.write(path, view));
-  const auto description = describe(state, memory, file);
+  UVMM_TRY(const auto written, file.write(path, view, parent ? &parent->memory : nullptr));
+  const auto description =
+      parent ? describe(state, ImageLayout::of_delta(memory, written.own), file, &parent->link)
+             : describe(state, ImageLayout::of_file(memory), file, nullptr);
   UVMM_CHECK(replace_state(directory, description));
   unfinished.keep();
   UVMM_CHECK(lock.sync());
   remove_others(directory, file.name());
-  written.state = description.size();
-  return written;
+  return WrittenBytes{written.bytes, description.size()};
 }
 
-Result<SavedImage> read_snapshot(const std::string& directory) {
+Result<SavedImage> read_snapshot(const std::string& directory, Verify verify) {
+  UVMM_TRY(auto levels, read_chain(directory));
   SavedImage saved;
-  UVMM_TRY(saved.description, read_file(path_in(directory, kStateFile), kMostState));
-  MemoryFile file;
-  ImageLayout layout;
-  if (auto read = read_sections(saved.description, file, layout); !read) {
-    return std::move(read).error().with_context("snapshot " + directory);
-  }
-  UVMM_TRY(const auto object, file.open(directory));
-  UVMM_CHECK(file.check_sums(*object));
-  const std::vector<MemoryObject> objects{object};
-  UVMM_TRY(saved.memory, layout.resolve(objects));
+  UVMM_TRY(saved.memory, memory_of(levels, verify));
+  saved.description = std::move(levels.front().description);
   return saved;
 }
 

@@ -1,4 +1,5 @@
-// A machine's image in a directory: DIR/state, the sections, and DIR/memory-N, all of RAM, sparse.
+// A machine's image in a directory: DIR/state, the sections, and DIR/memory-N, all of RAM, sparse; or of RAM
+// what differs from another snapshot, the base.
 //
 // "state" names the file of the memory that belongs to it, its size and a sum of each MiB. A new snapshot is
 // written beside the old one and takes its place by the renaming of "state": whatever ends the writer, the
@@ -12,28 +13,33 @@
 
 #include "uvm/base/error.h"
 #include "vmm/snapshot/memory_image.h"
+#include "vmm/snapshot/snapshot_chain.h"
 
 namespace vmm::snapshot {
 
 /// What a directory holds.
 struct SavedImage {
-  std::vector<std::byte> description;  // the state's sections, and "memory", "memory-file"
-  MemoryImage memory;                  // in one file, to be mapped copy-on-write
+  std::vector<std::byte> description;  // the state's sections, and "memory", "memory-file", "base"
+  MemoryImage memory;                  // in its file and its base's, to be mapped copy-on-write
 };
 
 struct WrittenBytes {
-  std::uint64_t memory = 0;  // that are not zeros
+  std::uint64_t memory = 0;  // that are not zeros, nor the base's
   std::uint64_t state = 0;
 };
 
 /// `state`: the sections of a machine's state. Makes the directory. Nothing of an older snapshot there is
-/// touched before this one is on the disk. Errors: System, Permission, NotFound; the file is named.
+/// touched before this one is on the disk. With a base, another snapshot's directory, all of both memories is
+/// compared (a second for some GiB), and what is the same is not written. Errors: System, Permission,
+/// NotFound, Busy (somebody else writes there); the file is named. Invalid (see link_to(); a base with other
+/// RAM).
 [[nodiscard]] uvm::Result<WrittenBytes> write_snapshot(const std::string& directory,
                                                        std::span<const std::byte> state,
-                                                       const MemoryImage& memory);
+                                                       const MemoryImage& memory,
+                                                       const std::string& base = {});
 
-/// Reads all of the memory to hold it against its sums. Errors: NotFound, Permission, Invalid (damaged, cut,
-/// of another snapshot), in one line.
-[[nodiscard]] uvm::Result<SavedImage> read_snapshot(const std::string& directory);
+/// Errors: NotFound, Permission, Invalid (damaged, cut, of another snapshot; its base is), in one line.
+[[nodiscard]] uvm::Result<SavedImage> read_snapshot(const std::string& directory,
+                                                    Verify verify = Verify::All);
 
 }  // namespace vmm::snapshot

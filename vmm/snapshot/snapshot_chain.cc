@@ -1,0 +1,171 @@
+#include "vmm/snapshot/snapshot_chain.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <filesystem>
+#include <span>
+#include <utility>
+
+#include "vmm/snapshot/disk_file.h"
+#include "vmm/snapshot/page_store.h"
+#include "vmm/snapshot/section_fields.h"
+#include "vmm/snapshot/snapshot_files.h"
+#include "vmm/text.h"
+
+namespace vmm::snapshot {
+namespace {
+
+namespace fs = std::filesystem;
+using uvm::Error;
+using uvm::ErrorKind;
+using uvm::Result;
+using uvm::Status;
+
+constexpr std::uint64_t kMostState = std::uint64_t{1} << 30;
+constexpr std::size_t kLongestPath = 4095;
+
+/// From so many pages on a run is mapped from its file, and so many mappings a machine can have.
+constexpr std::uint64_t kMapFrom = 16;
+constexpr std::size_t kMostRegions = 2048;
+
+constexpr const char* kWholeChain = "bring it back as it was, or restore a snapshot that has no base";
+
+Status read_sections(Level& level) {
+  UVMM_TRY(const auto table, SectionTable::read(level.description));
+  UVMM_CHECK(restore(table, level.file));
+  UVMM_CHECK(restore(table, level.layout));
+  if (!level.layout.is_delta()) return uvm::ok();
+  return restore(table, level.base);
+}
+
+Result<Level> read_level(const std::string& directory) {
+  Level level;
+  level.directory = directory;
+  UVMM_TRY(level.description, read_file(directory + "/" + kStateFile, kMostState));
+  level.identity = XXH3_64bits(level.description.data(), level.description.size());
+  if (auto read = read_sections(level); !read) {
+    return std::move(read).error().with_context("snapshot " + directory);
+  }
+  return level;
+}
+
+/// The level that another one builds on.
+Result<Level> read_base(const Level& of) {
+  std::error_code error;
+  const fs::path from = fs::weakly_canonical(of.directory, error);
+  const std::string path = (from / of.base.path()).lexically_normal();
+  auto level = read_level(path);
+  const std::string whose = "snapshot " + of.directory + " builds on " + path;
+  if (!level && level.error().kind() == ErrorKind::NotFound) {
+    return Error(ErrorKind::NotFound, whose + ", and there is no snapshot", kWholeChain);
+  }
+  if (!level) return std::move(level).error().with_context(whose);
+  if (level->identity == of.base.identity()) return level;
+  return Error(ErrorKind::Invalid,
+               whose + " as it was with identity " + uvm::hex(of.base.identity()) + ", and it is " +
+                   uvm::hex(level->identity) + " now",
+               kWholeChain);
+}
+
+Result<MemoryObject> open_memory(const Level& level, Verify verify) {
+  UVMM_TRY(auto object, level.file.open(level.directory));
+  if (verify == Verify::All) UVMM_CHECK(level.file.check_sums(*object));
+  return MemoryObject(std::move(object));
+}
+
+/// `pieces`, as regions over those of the lowest level and copies of what is short.
+Result<MemoryImage> settled(const std::vector<MemoryRegion>& lowest,
+                            const std::vector<MemoryRegion>& pieces) {
+  std::vector<MemoryRegion> mapped;
+  std::vector<MemoryRegion> copied;
+  std::uint64_t pages = 0;
+  for (const MemoryRegion& piece : pieces) {
+    if (piece.object == lowest.front().object) continue;
+    const bool is_long = piece.range.pages() >= kMapFrom && mapped.size() < kMostRegions;
+    (is_long ? mapped : copied).push_back(piece);
+    if (!is_long) pages += piece.range.pages();
+  }
+  MemoryImage image;
+  image.regions = overlaid(lowest, mapped);
+  if (copied.empty()) return image;
+  UVMM_TRY(auto store, PageStore::create(pages));
+  for (const MemoryRegion& piece : copied) {
+    const auto bytes = store.next(piece.range.pages());
+    UVMM_CHECK(read_all(piece.object->fd(), std::string(piece.object->name()), bytes, piece.offset));
+    store.keep(piece.range.pages());
+    append_run(image.changed, piece.range);
+  }
+  UVMM_TRY(image.pages, std::move(store).freeze());
+  return image;
+}
+
+}  // namespace
+
+void BaseLink::state(devices::StateFields& fields) {
+  const auto text = std::as_bytes(std::span(path_));
+  std::vector<std::byte> raw(text.begin(), text.end());
+  fields.blob(raw, kLongestPath);
+  path_.assign(reinterpret_cast<const char*>(raw.data()), raw.size());
+  fields.require(!path_.empty() && one_line(path_) == path_, "path");
+  fields.field(identity_);
+}
+
+Result<std::vector<Level>> read_chain(const std::string& directory) {
+  std::vector<Level> levels;
+  UVMM_TRY(Level first, read_level(directory));
+  levels.push_back(std::move(first));
+  while (!levels.back().base.path().empty()) {
+    if (levels.size() == kMostLevels) {
+      return Error(ErrorKind::Invalid, "snapshot " + directory + " builds on " + std::to_string(kMostLevels) +
+                                           " others, and on more");
+    }
+    UVMM_TRY(Level base, read_base(levels.back()));
+    levels.push_back(std::move(base));
+  }
+  return levels;
+}
+
+Result<MemoryImage> memory_of(const std::vector<Level>& levels, Verify verify) {
+  const Level& lowest = levels.back();
+  UVMM_TRY(const MemoryObject object, open_memory(lowest, verify));
+  auto image = lowest.layout.resolve(std::span(&object, 1));
+  if (!image) return std::move(image).error().with_context("snapshot " + lowest.directory);
+  if (levels.size() == 1) return image;
+  const auto ram = covered_by(image->regions);
+  if (ram.empty() || !image->changed.empty()) {
+    return Error(ErrorKind::Invalid, "snapshot " + lowest.directory + " is none that others can build on");
+  }
+  std::vector<MemoryRegion> pieces = image->regions;
+  for (auto level = levels.rbegin() + 1; level != levels.rend(); ++level) {
+    UVMM_TRY(const MemoryObject file, open_memory(*level, verify));
+    auto own = level->layout.own_regions(file, ram);
+    if (!own) return std::move(own).error().with_context("snapshot " + level->directory);
+    pieces = overlaid(pieces, *own);
+  }
+  return settled(image->regions, pieces);
+}
+
+Result<BaseLink> link_to(const std::vector<Level>& base, const std::string& directory) {
+  std::error_code error;
+  for (const Level& level : base) {
+    if (!fs::equivalent(level.directory, directory, error)) continue;
+    return Error(ErrorKind::Invalid, "snapshot: " + directory + " is what the new one would build on",
+                 "write it into another directory");
+  }
+  if (base.size() + 1 > kMostLevels) {
+    return Error(ErrorKind::Invalid,
+                 "snapshot " + base.front().directory + " builds on " + std::to_string(base.size() - 1) +
+                     " others, which is the most",
+                 "write one without --base");
+  }
+  const std::string path =
+      fs::relative(fs::canonical(base.front().directory, error), fs::canonical(directory, error), error);
+  if (!path.empty() && one_line(path) == path && path.size() <= kLongestPath) {
+    return BaseLink(path, base.front().identity);
+  }
+  return Error(ErrorKind::Invalid, "snapshot: no path leads from " + directory + " to its base",
+               "name directories by printable text");
+}
+
+}  // namespace vmm::snapshot
