@@ -38,11 +38,14 @@ namespace {
 namespace snapshot = vmm::snapshot;
 namespace test = vmm::devices::test;
 
-constexpr std::array<std::string_view, 16> kSections{
-    "memory-file", "memory", "machine",       "vcpu",   "kvmclock", "serial", "rtc", "i8042",
-    "acpi-pm",     "ioapic", "reset-control", "port-a", "port-b",   "post",   "pci", "unknown"};
+constexpr std::array<std::string_view, 17> kSections{
+    "memory-file", "memory",        "machine", "vcpu",   "kvmclock", "serial", "rtc",     "i8042", "acpi-pm",
+    "ioapic",      "reset-control", "port-a",  "port-b", "post",     "pci",    "unknown", "base"};
+constexpr std::uint8_t kBaseSection = kSections.size() - 1;
 constexpr std::uint8_t kState = 0xff;
 constexpr std::uint8_t kMemory = 0xfe;
+constexpr std::uint8_t kLink = 0xfd;  // a section "base" that leads to one
+constexpr std::uint64_t kBaseBytes = 16 * uvm::kPageSize;
 
 void require(bool holds) {
   if (!holds) std::abort();
@@ -68,13 +71,24 @@ struct Directory {
   std::string path;
 };
 
+/// What inputs build on. Returns its identity.
+std::uint64_t write_base(const std::string& directory) {
+  snapshot::MemoryImage image;
+  image.regions = {{*uvm::GpaRange::from_size(uvm::Gpa(0), kBaseBytes), nullptr, 0}};
+  snapshot::SectionWriter writer;
+  require(snapshot::write_snapshot(directory, std::move(writer).finish(), image).has_value());
+  const auto levels = snapshot::read_chain(directory);
+  require(levels.has_value());
+  return levels->front().identity;
+}
+
 /// The two files that an input comes to.
 struct Files {
   std::vector<std::byte> state;
   std::span<const std::byte> memory;
 };
 
-Files files_of(std::span<const std::byte> input) {
+Files files_of(std::span<const std::byte> input, snapshot::BaseLink base) {
   constexpr std::size_t kHeader = 3;
   Files files;
   std::optional<std::span<const std::byte>> whole;
@@ -90,6 +104,8 @@ Files files_of(std::span<const std::byte> input) {
       whole = content;
     } else if (kind == kMemory) {
       files.memory = content;
+    } else if (kind == kLink) {
+      if (there.insert(kBaseSection).second) snapshot::save(writer, base, 0, snapshot::Unknown::Skip);
     } else if (const std::uint8_t which = kind % kSections.size(); there.insert(which).second) {
       writer.add({std::string(kSections[which]), 0, 1, snapshot::Unknown::Skip, content});
     }
@@ -164,15 +180,18 @@ void read_state(std::span<const std::byte> state) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const Directory directory;
-  const Files files = files_of(std::as_bytes(std::span(data, size)));
+  static const std::uint64_t base = write_base(directory.path + "/base");
+  const Files files = files_of(std::as_bytes(std::span(data, size)), {"base", base});
   read_state(files.state);
   directory.put("state", files.state);
   directory.put("memory-1", files.memory);
-  const auto saved = snapshot::read_snapshot(directory.path);
-  if (saved) {
-    use_image(saved->memory);
-  } else {
-    require_one_line(saved.error());
+  for (const auto verify : {snapshot::Verify::State, snapshot::Verify::All}) {
+    const auto saved = snapshot::read_snapshot(directory.path, verify);
+    if (saved) {
+      use_image(saved->memory);
+    } else {
+      require_one_line(saved.error());
+    }
   }
   return 0;
 }
