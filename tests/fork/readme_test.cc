@@ -48,7 +48,7 @@ TEST(ForkReadme, ItsCommandsDoWhatItSays) {
   std::filesystem::create_directory(runtime);
   ASSERT_EQ(::setenv("XDG_RUNTIME_DIR", runtime.c_str(), 1), 0);
   const auto all = commands();
-  ASSERT_EQ(all.size(), 11U);
+  ASSERT_EQ(all.size(), 13U);
   std::vector<std::unique_ptr<test::BackgroundProcess>> guests;
   std::vector<std::string> shown;
   for (const std::string& command : all) {
@@ -71,10 +71,15 @@ TEST(ForkReadme, ItsCommandsDoWhatItSays) {
   EXPECT_THAT(shown.front(), HasSubstr("\nfirst "));
   EXPECT_THAT(shown.front(), HasSubstr("\n  second "));
   EXPECT_THAT(shown.front(), HasSubstr("\n    third "));
+  EXPECT_TRUE(std::ranges::any_of(shown, [](const std::string& text) {
+    return text.find("/tmp/uvmm-readme.later\n") < text.find("/tmp/uvmm-readme.snapshot\n");
+  }));
   EXPECT_EQ(guests.front()->wait(kPatience), 0) << guests.front()->output();
   EXPECT_EQ(machines(), 3);
   guests.clear();
-  std::filesystem::remove_all("/tmp/uvmm-readme.snapshot");
+  for (const char* directory : {"/tmp/uvmm-readme.snapshot", "/tmp/uvmm-readme.later"}) {
+    std::filesystem::remove_all(directory);
+  }
   std::filesystem::remove_all(runtime);
 }
 

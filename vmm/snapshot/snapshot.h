@@ -2,7 +2,9 @@
 //
 // Read in this order: section_file.h (the format: named, versioned, checked sections), section_fields.h (how
 // a device's fields get into one and out), vcpu_state.h (a virtual processor); then
-// vmm/machine/machine_state.h, where a whole machine is saved and restored.
+// vmm/machine/machine_state.h, where a whole machine is saved and restored. On disk: snapshot_files.h (a
+// directory, and how it is replaced), memory_file.h (sparse memory with its sums), snapshot_chain.h
+// (snapshots that build on others).
 //
 // THE FORMAT is a list of sections, each with name, instance, version, length and checksum. A section is read
 // by exactly the list of fields that wrote it (devices::Stateful::state), so there is one description of it.
