@@ -49,7 +49,7 @@ class GdbFollow : public testing::Test {
     std::string script =
         "export XDG_RUNTIME_DIR=" + directory_ +
         " U=" UVMM_BUILD_DIR
-        "/uvmm\ns=$XDG_RUNTIME_DIR/door\n"
+        "/uvmm\nexport s=$XDG_RUNTIME_DIR/door\n"
         "$U run --builtin debugee -c 2 -S --console none --gdb unix:$s & export p=$!\n"
         "while [ ! -S $s ] && kill -0 $p; do sleep 0.05; done\n"
         "export d=$XDG_RUNTIME_DIR/uvmm/uvmm-$p.1.gdb\n"
@@ -83,6 +83,36 @@ TEST_F(GdbFollow, AForkThatCannotBeIsOneLineAndTheMachineGoesOn) {
   const std::string all = say({"shell rm $XDG_RUNTIME_DIR/uvmm/uvmm-$p.sock", "monitor fork", "continue"});
   EXPECT_THAT(all, HasSubstr("ended at once; see what uvmm has printed"));
   EXPECT_THAT(all, HasSubstr("Breakpoint 1, 0x0000000000100200"));
+}
+
+TEST_F(GdbFollow, ADebuggerThatDoesNotFollowLetsTheCopyRunAtOnce) {
+  const std::string all = say({"disconnect", "set remote fork-event-feature-packet off", "target remote $s",
+                               "monitor fork", "shell sleep 0.3", "add-inferior -no-connection", "inferior 2",
+                               "target remote $d", "output *(long*)0x100028 > 20", "echo \\n"});
+  EXPECT_THAT(all, HasSubstr("\n1\n")) << "the copy has stood still";
+  EXPECT_THAT(all, HasSubstr("ended=0"));
+}
+
+TEST_F(GdbFollow, CatchForkStopsTheRunningMachineAndTheCopyIsLetGo) {
+  const std::string all =
+      say({"catch fork", "delete 1", "shell (sleep 0.3; exec $U fork $p --console none) >/dev/null 2>&1 &",
+           "continue", "info inferiors", "break *0x100200", "continue", "shell $U list"});
+  EXPECT_THAT(all, ContainsRegex("hit Catchpoint 2 .forked process [0-9]+."));
+  EXPECT_THAT(all, HasSubstr("* 1    process 1 "));
+  EXPECT_THAT(all, HasSubstr("[Detaching after fork from child process"));
+  EXPECT_THAT(all, HasSubstr("hit Breakpoint 3, 0x0000000000100200"));
+  EXPECT_THAT(all, ContainsRegex("MEMORY STATE   SOCKET\nuvmm .* running .*\nuvmm .* running "));
+  EXPECT_THAT(all, HasSubstr("ended=0"));
+}
+
+TEST_F(GdbFollow, WhoeverComesInByTheCopysOwnDoorHasIt) {
+  const std::string all =
+      say({"output/x \\$rip", "echo \\n", "monitor fork", "add-inferior -no-connection", "inferior 2",
+           "target remote $d", "output/x \\$rip", "echo \\n", "inferior 1", "continue"});
+  EXPECT_THAT(all, HasSubstr("\n0x100200\nprocess ")) << all;
+  EXPECT_THAT(all, HasSubstr("\n0x100200\n[Switching to inferior 1")) << "the copy did not wait";
+  EXPECT_THAT(all, HasSubstr("is not followed: the copy has ended, or has another debugger"));
+  EXPECT_THAT(all, HasSubstr("ended=0"));
 }
 
 }  // namespace

@@ -86,7 +86,7 @@ uvm::Result<StopEvent> FakeDebugTarget::attach(StopListener& listener) {
   listener_ = &listener;
   state_ = State::Stopped;
   flags_ = StepFlags::Default;
-  return StopEvent{StopReason::Signal, {}, 5, 0, 0, {}};
+  return StopEvent{StopReason::Signal, {}, 5, 0, 0, {}, {}};
 }
 
 void FakeDebugTarget::detach(AfterDetach after) {
@@ -132,7 +132,7 @@ std::optional<StopEvent> FakeDebugTarget::run_ahead() {
     RegisterFile& file = registers_[action.thread.tid - 1];
     if (action.kind == ThreadAction::Kind::Continue) continue;
     file.rip = action.kind == ThreadAction::Kind::Step ? file.rip + 1 : std::max(file.rip + 1, action.end);
-    return StopEvent{StopReason::Step, action.thread, 5, 0, 0, {}};
+    return StopEvent{StopReason::Step, action.thread, 5, 0, 0, {}, {}};
   }
   for (const ThreadAction& action : actions_) {
     RegisterFile& file = registers_[action.thread.tid - 1];
@@ -146,6 +146,7 @@ std::optional<StopEvent> FakeDebugTarget::run_ahead() {
                        5,
                        0,
                        0,
+                       {},
                        {}};
     }
   }
@@ -159,7 +160,7 @@ void FakeDebugTarget::interrupt() {
     note("interrupt");
     if (!actions_.empty()) thread = actions_.front().thread;
   }
-  stop({StopReason::Interrupted, thread, 2, 0, 0, {}});
+  stop({StopReason::Interrupted, thread, 2, 0, 0, {}, {}});
 }
 
 void FakeDebugTarget::set_step_flags(StepFlags flags) {

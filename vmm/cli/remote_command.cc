@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "vmm/cli/output.h"
@@ -115,25 +116,36 @@ int tree() {
   return static_cast<int>(print(text));
 }
 
-/// A machine of its own, with its place in the family.
-int run_child(MachineConfig config, const MachineImage& image, Fd place) {
+/// A machine of its own, with its place in the family and its debugger, if there is one.
+int run_child(MachineConfig config, const MachineImage& image, Fd place, std::optional<Fd> debugger) {
   auto family = control::Family::adopt(std::move(place));
   if (!family) return fail(family.error());
   config.control.family = *std::move(family);
+  if (debugger) config.gdb.inherited = debugger->release();
   return run_from_image(config, image);
 }
 
+/// The last of what may be empty.
+std::optional<Fd> take_last(std::vector<Fd>& fds) {
+  if (fds.empty()) return std::nullopt;
+  Fd last = std::move(fds.back());
+  fds.pop_back();
+  return last;
+}
+
 /// Runs a machine for each place, in a process of its own; the worst of their statuses.
-int run_children(std::vector<Fd> places, const MachineImage& image, const MachineConfig& config) {
+int run_children(std::vector<Fd> places, control::ForkedImage forked, const MachineConfig& config) {
   std::vector<pid_t> children;
   const std::size_t count = places.size();
   while (!places.empty()) {
     Fd place = std::move(places.back());
     places.pop_back();
+    std::optional<Fd> debugger = take_last(forked.debuggers);
     const pid_t child = ::fork();
     if (child == 0) {
-      places.clear();  // they are the others'
-      ::_exit(run_child(config, image, std::move(place)));
+      places.clear();  // they are the others', and so are these
+      forked.debuggers.clear();
+      ::_exit(run_child(config, forked.image, std::move(place), std::move(debugger)));
     }
     if (child < 0) {
       print_error(
@@ -143,6 +155,7 @@ int run_children(std::vector<Fd> places, const MachineImage& image, const Machin
     }
     children.push_back(child);
   }
+  forked.debuggers.clear();
   int worst = children.size() == count ? 0 : static_cast<int>(ExitStatus::Internal);
   for (const pid_t child : children) {
     int status = 0;
@@ -166,9 +179,9 @@ uvm::Result<std::vector<Fd>> take_places(const std::string& socket, std::uint32_
 int fork_machine(const RemoteCall& call, const std::string& socket) {
   auto places = take_places(socket, call.count);
   if (!places) return fail(places.error());
-  const auto image = control::fetch_image(socket);
-  if (!image) return fail(image.error());
-  const auto shape = MachineShape::read(image->state);
+  auto forked = control::fetch_fork(socket, call.count);
+  if (!forked) return fail(forked.error());
+  const auto shape = MachineShape::read(forked->image.state);
   if (!shape) return fail(shape.error());
   MachineConfig config = shape->applied_to(call.config);
   if (config.name.empty()) config.name = shape->name();
@@ -178,9 +191,11 @@ int fork_machine(const RemoteCall& call, const std::string& socket) {
   if (!error && values.is_object()) {
     config.control.parent = static_cast<std::uint32_t>(number_in(values.get_object(), "pid"));
   }
-  if (call.count == 1) return run_child(config, *image, std::move(places->front()));
+  if (call.count == 1) {
+    return run_child(config, forked->image, std::move(places->front()), take_last(forked->debuggers));
+  }
   config.console = ConsoleMode::None;
-  return run_children(*std::move(places), *image, config);
+  return run_children(*std::move(places), *std::move(forked), config);
 }
 
 int snapshot_machine(const RemoteCall& call, const std::string& socket) {

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <boost/json.hpp>
+#include <iterator>
 #include <utility>
 
 #include "ept/host/file_object.h"
@@ -30,10 +31,8 @@ Error strange(const std::string& socket) {
   return {ErrorKind::Invalid, socket + ": the answer is not one of a machine's"};
 }
 
-Result<Answer> exchange(const std::string& socket, const std::string& verb, const std::string& name) {
+Result<Answer> converse(const std::string& socket, const json::object& request) {
   UVMM_TRY(const Fd connection, pins::connect_to(socket));
-  json::object request{{"verb", verb}};
-  if (!name.empty()) request["name"] = name;
   pins::Message message;
   message.put_text(json::serialize(request));
   UVMM_CHECK(pins::send(connection.get(), message));
@@ -72,21 +71,7 @@ Result<std::vector<std::byte>> read_description(const Fd& fd, std::uint64_t size
   return bytes;
 }
 
-}  // namespace
-
-Result<std::string> ask(const std::string& socket, const std::string& verb, const std::string& name) {
-  UVMM_TRY(const Answer answer, exchange(socket, verb, name));
-  return json::serialize(answer.values);
-}
-
-Result<std::shared_ptr<const Family>> fetch_family(const std::string& socket) {
-  UVMM_TRY(Answer answer, exchange(socket, "family", {}));
-  if (answer.fds.size() != 1) return strange(socket);
-  return Family::adopt(std::move(answer.fds.front()));
-}
-
-Result<MachineImage> fetch_image(const std::string& socket) {
-  UVMM_TRY(Answer answer, exchange(socket, "image", {}));
+Result<MachineImage> image_in(const std::string& socket, Answer& answer) {
   const json::value* const size = answer.values.if_contains("description");
   json::error_code error;
   const std::uint64_t bytes = size != nullptr ? size->to_number<std::uint64_t>(error) : kMostDescription;
@@ -98,6 +83,40 @@ Result<MachineImage> fetch_image(const std::string& socket) {
     objects.push_back(std::move(object));
   }
   return decode(description, objects);
+}
+
+}  // namespace
+
+Result<std::string> ask(const std::string& socket, const std::string& verb, const std::string& name) {
+  json::object request{{"verb", verb}};
+  if (!name.empty()) request["name"] = name;
+  UVMM_TRY(const Answer answer, converse(socket, request));
+  return json::serialize(answer.values);
+}
+
+Result<std::shared_ptr<const Family>> fetch_family(const std::string& socket) {
+  UVMM_TRY(Answer answer, converse(socket, {{"verb", "family"}}));
+  if (answer.fds.size() != 1) return strange(socket);
+  return Family::adopt(std::move(answer.fds.front()));
+}
+
+Result<MachineImage> fetch_image(const std::string& socket) {
+  UVMM_TRY(Answer answer, converse(socket, {{"verb", "image"}}));
+  return image_in(socket, answer);
+}
+
+Result<ForkedImage> fetch_fork(const std::string& socket, std::uint32_t copies) {
+  UVMM_TRY(Answer answer, converse(socket, {{"verb", "fork"}, {"copies", copies}}));
+  const json::value* const followed = answer.values.if_contains("debuggers");
+  const bool all = followed != nullptr && *followed == json::value(copies) && answer.fds.size() > copies;
+  ForkedImage forked;
+  if (all) {
+    const auto first = answer.fds.end() - static_cast<std::ptrdiff_t>(copies);
+    std::move(first, answer.fds.end(), std::back_inserter(forked.debuggers));
+    answer.fds.erase(first, answer.fds.end());
+  }
+  UVMM_TRY(forked.image, image_in(socket, answer));
+  return forked;
 }
 
 }  // namespace vmm::control

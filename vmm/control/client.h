@@ -1,11 +1,13 @@
 // The other side of a control socket.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
 #include "uvm/base/error.h"
 #include "vmm/control/family.h"
+#include "vmm/control/session.h"
 #include "vmm/machine/machine_image.h"
 
 namespace vmm::control {
@@ -20,5 +22,7 @@ namespace vmm::control {
 
 /// The machine as it is now, checked. It goes on.
 [[nodiscard]] uvm::Result<MachineImage> fetch_image(const std::string& socket);
+/// The same for copies that are to run at once; a debugger that follows them gets to know.
+[[nodiscard]] uvm::Result<ForkedImage> fetch_fork(const std::string& socket, std::uint32_t copies);
 
 }  // namespace vmm::control

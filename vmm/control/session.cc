@@ -95,8 +95,7 @@ Status family(Call& call) {
   return attach(call, call.environment.family->fd());
 }
 
-Status image(Call& call) {
-  UVMM_TRY(const MachineImage taken, call.environment.take_image());
+Status answer_with(Call& call, const MachineImage& taken) {
   const EncodedImage encoded = encode(taken);
   if (encoded.objects.size() + 1 > pins::kMostFds) {
     return Error(ErrorKind::Unsupported,
@@ -112,6 +111,25 @@ Status image(Call& call) {
   return uvm::ok();
 }
 
+Status image(Call& call) {
+  UVMM_TRY(const MachineImage taken, call.environment.take_image());
+  return answer_with(call, taken);
+}
+
+Status fork(Call& call) {
+  const json::value* const value = call.request.if_contains("copies");
+  json::error_code error;
+  const auto copies = value != nullptr ? value->to_number<std::uint32_t>(error) : 1;
+  if (error || copies == 0) return Error(ErrorKind::Invalid, "\"copies\" is a number from 1 on");
+  UVMM_TRY(ForkedImage forked, call.environment.fork(copies));
+  UVMM_CHECK(answer_with(call, forked.image));
+  // More than fit go without a debugger: their doors close, and they run.
+  if (call.fds.size() + forked.debuggers.size() > pins::kMostFds) forked.debuggers.clear();
+  call.answer["debuggers"] = forked.debuggers.size();
+  for (Fd& door : forked.debuggers) call.fds.push_back(std::move(door));
+  return uvm::ok();
+}
+
 Status quit(Call& call) {
   call.environment.quit();
   return uvm::ok();
@@ -122,9 +140,10 @@ struct Verb {
   Status (*run)(Call& call);
 };
 
-constexpr std::array kVerbs{Verb{"status", status},         Verb{"pause", pause}, Verb{"resume", resume},
-                            Verb{"checkpoint", checkpoint}, Verb{"reset", reset}, Verb{"drop", drop},
-                            Verb{"family", family},         Verb{"image", image}, Verb{"quit", quit}};
+constexpr std::array kVerbs{
+    Verb{"status", status}, Verb{"pause", pause}, Verb{"resume", resume}, Verb{"checkpoint", checkpoint},
+    Verb{"reset", reset},   Verb{"drop", drop},   Verb{"family", family}, Verb{"image", image},
+    Verb{"fork", fork},     Verb{"quit", quit}};
 
 Status run(Call& call) {
   const json::value* const verb = call.request.if_contains("verb");

@@ -5,9 +5,11 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "uvm/base/error.h"
 #include "vmm/control/family.h"
+#include "vmm/kvm/fd.h"
 #include "vmm/machine/machine_image.h"
 #include "vmm/pin_client/message.h"
 
@@ -17,12 +19,20 @@ class Checkpoints;
 
 namespace vmm::control {
 
+/// The machine as it is now, for copies that are to run at once.
+struct ForkedImage {
+  MachineImage image;
+  /// Options::inherited of each copy's gdb server; empty when no debugger follows.
+  std::vector<Fd> debuggers;
+};
+
 /// What a session may do with the machine. Outlives it; the functions are called on the server's thread.
 struct Environment {
   std::string name;
   Checkpoints& checkpoints;
   std::shared_ptr<const Family> family;
   std::function<uvm::Result<MachineImage>()> take_image;
+  std::function<uvm::Result<ForkedImage>(std::uint32_t copies)> fork;
   std::function<std::string()> status_json;  // members of an object, `"vcpus": 2, …`
   std::function<void()> pause;
   std::function<void()> resume;
@@ -35,6 +45,8 @@ struct Environment {
 ///   checkpoint, reset, drop {"name": TEXT}, by default ""
 ///   family                  how many forks there may be; descriptor: where one takes its place
 ///   image                   the machine as it is; descriptors: the description, then the objects
+///   fork                    {"copies": N}: the same; the debugger that is there is told of N copies, and the
+///                           last "debuggers" descriptors (N or 0) are where each of them meets it
 ///   quit                    the machine ends as if the console had been left
 class Session {
  public:

@@ -55,6 +55,8 @@ class RunControl : public ExitHandler {
   RunControl(ExitHandler& machine, TrapFinder& finder, LinearMemory& memory)
       : machine_(machine), finder_(finder), memory_(memory) {}
   void set_group(VcpuGroup& group);
+  /// Whose events these are (gdb::ThreadId). Before anything runs.
+  void set_pid(std::uint32_t pid) { pid_ = pid; }
 
   /// Any phase → Stopped. Waits until the last vCPU has parked; Busy when one takes longer than seconds, and
   /// then everything runs as before.
@@ -130,7 +132,7 @@ class RunControl : public ExitHandler {
   TrapFinder& finder_;
   LinearMemory& memory_;
   VcpuGroup* group_ = nullptr;
-  const std::uint32_t pid_ = 1;
+  std::uint32_t pid_ = 1;
   std::vector<PerVcpu> vcpus_;
 
   // Written while everything is parked, read by vCPU threads.

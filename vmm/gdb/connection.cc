@@ -65,6 +65,7 @@ void Connection::read() {
   if (error == asio::error::would_block || error == asio::error::interrupted) return carry_on();
   if (error) return close();
   session_->receive({channel_->buffer.data(), got});
+  follows_forks_ = session_->follows_forks();
   carry_on();
 }
 
@@ -157,6 +158,19 @@ void Connection::stopped(const StopEvent& event) {
     self->session_->stopped(event);
     self->carry_on();
   });
+}
+
+bool Connection::forked(Fd door) {
+  if (!follows_forks_) return false;
+  asio::post(environment_.io, [weak = weak_from_this(), door = std::move(door)]() mutable {
+    const auto self = weak.lock();
+    if (self != nullptr && self->session_ != nullptr) self->session_->forked(std::move(door));
+  });
+  return true;
+}
+
+bool Connection::is_idle() const {
+  return session_ != nullptr && session_->is_idle();
 }
 
 void Connection::finish(int status) {

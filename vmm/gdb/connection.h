@@ -27,7 +27,7 @@ namespace vmm::gdb {
 
 class Session;
 
-/// Thread: the one that runs `io`, but for stopped().
+/// Thread: the one that runs `io`, but for stopped() and forked().
 class Connection final : public Wire, public StopListener, public std::enable_shared_from_this<Connection> {
  public:
   static constexpr std::size_t kSoftLimit = std::size_t{256} << 10U;  // bytes
@@ -50,6 +50,10 @@ class Connection final : public Wire, public StopListener, public std::enable_sh
   void start();
   /// True once the peer has left. Reads first what it said before that and nobody has looked at yet.
   [[nodiscard]] bool has_ended();
+  /// Nobody has said a packet yet.
+  [[nodiscard]] bool is_idle() const;
+  /// Closes at once, as if the peer had.
+  void close();
   /// The machine ends with `status`: tells the debugger, waits a moment for it to take the news, closes.
   void finish(int status);
 
@@ -59,6 +63,7 @@ class Connection final : public Wire, public StopListener, public std::enable_sh
   [[nodiscard]] bool cancelled() override;
   // StopListener
   void stopped(const StopEvent& event) override;
+  [[nodiscard]] bool forked(Fd door) override;
 
  private:
   struct Channel;
@@ -73,13 +78,13 @@ class Connection final : public Wire, public StopListener, public std::enable_sh
   void drain(std::size_t most, std::chrono::milliseconds limit);
   /// Decides what to wait for next, or closes.
   void carry_on();
-  void close();
 
   Environment environment_;
   std::unique_ptr<Channel> channel_;
   std::unique_ptr<Session> session_;
   std::string output_;
-  bool broken_ = false;  // the socket failed: nothing will be sent any more
+  bool broken_ = false;                     // the socket failed: nothing will be sent any more
+  std::atomic<bool> follows_forks_{false};  // what the session says, for forked()
   bool reading_ = false;
   bool writing_ = false;
 };

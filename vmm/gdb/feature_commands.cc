@@ -19,11 +19,13 @@ Reply supported(SessionContext& context, std::string_view arguments) {
     if (feature == "multiprocess+") context.client.multiprocess = true;
     if (feature == "swbreak+") context.client.software_breakpoints = true;
     if (feature == "hwbreak+") context.client.hardware_breakpoints = true;
+    if (feature == "fork-events+") context.client.fork_events = true;
     if (feature == "error-message+") context.errors = ErrorStyle::Text;
   }
+  context.client.announced = std::string(arguments);
   return "PacketSize=" + hex_number(kPacketSize) +
          ";QStartNoAckMode+;multiprocess+;vContSupported+;swbreak+;hwbreak+;binary-upload+;"
-         "qXfer:features:read+;qXfer:threads:read+";
+         "fork-events+;qXfer:features:read+;qXfer:threads:read+";
 }
 
 /// lldb's way to ask for error texts.

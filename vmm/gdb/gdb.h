@@ -13,7 +13,8 @@
 //   packet.
 //
 // Invariants
-//   1. Everything but StopListener::stopped() runs on the server's thread; so no lock is needed here.
+//   1. Everything but StopListener::stopped() and forked() runs on the server's thread; so no lock is needed
+//   here.
 //   2. A stop reply answers `?` or a resume and nothing else.
 //   3. A connection leaves nothing behind: whatever byte it ends at, Target::detach() removes its breakpoints
 //      and the guest goes on, or does as --gdb-on-disconnect says. At the machine's own end it stays stopped.
@@ -23,14 +24,19 @@
 //   for
 //      memory that can't be read. Only what is unknown to uvmm is answered with an empty reply.
 //
+// Copies
+//   `uvmm fork` asks the control socket for an image; with it come sockets, one a copy, whose other ends the
+//   session here has (StopListener::forked, CopyDoor). A copy's server finds its end open
+//   (Options::inherited) and holds the machine until its debugger lets it go, or closes.
+//
 // Dialects
 //   gdb 12 and later, lldb 14 and later. Error texts go to who announced error-message+ (gdb 15), or has sent
 //   QEnableErrorStrings (lldb); others get a number, and the text as console output where that is allowed.
 //   `x` is gdb's form of it. QEMU's packets for stepping and physical memory have QEMU's names.
 //
 // What it refuses
-//   More than one debugger at a time; non-stop mode; a second process until machines can be cloned;
-//   conditions evaluated here; read watchpoints (x86 has none, debuggers then use access watchpoints); a
-//   memory map (gdb would apply one of physical memory to linear addresses); RLE in replies (it is undone
-//   before escapes are). A first byte that is not the protocol's, as from a browser, ends the connection.
+//   More than one debugger at a time; non-stop mode; conditions evaluated here; read watchpoints (x86 has
+//   none, debuggers then use access watchpoints); a memory map (gdb would apply one of physical memory to
+//   linear addresses); RLE in replies (it is undone before escapes are). A first byte that is not the
+//   protocol's, as from a browser, ends the connection.
 #pragma once

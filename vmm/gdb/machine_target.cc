@@ -61,13 +61,31 @@ std::string_view activity(const kvm::Vcpu& vcpu) {
 
 Result<StopEvent> MachineTarget::attach(StopListener& listener) {
   UVMM_CHECK(inferior_.attach([&listener](const StopEvent& event) { listener.stopped(event); }));
+  {
+    const uvm::MutexLock lock(mutex_);
+    listener_ = &listener;
+  }
   StopEvent event;
   event.reason = StopReason::Signal;
+  event.thread.pid = machine_.pid;
   return event;
 }
 
 void MachineTarget::detach(AfterDetach after) {
+  {
+    const uvm::MutexLock lock(mutex_);
+    listener_ = nullptr;
+  }
   inferior_.detach(after);
+}
+
+bool MachineTarget::forked(Fd door) {
+  {
+    const uvm::MutexLock lock(mutex_);
+    if (listener_ == nullptr || !listener_->forked(std::move(door))) return false;
+  }
+  inferior_.run().interrupt();
+  return true;
 }
 
 Status MachineTarget::resume(std::span<const ThreadAction> actions) {
@@ -82,7 +100,7 @@ Status MachineTarget::resume(std::span<const ThreadAction> actions) {
 std::vector<ThreadInfo> MachineTarget::threads() {
   std::vector<ThreadInfo> threads;
   for (std::uint32_t i = 0; i < inferior_.vcpus(); ++i) {
-    threads.push_back({{kPid, i + 1}, "vcpu" + std::to_string(i)});
+    threads.push_back({{machine_.pid, i + 1}, "vcpu" + std::to_string(i)});
   }
   return threads;
 }
@@ -168,7 +186,7 @@ std::optional<std::uint64_t> MachineTarget::kernel_text() {
 }
 
 Result<std::size_t> MachineTarget::find(ThreadId thread) const {
-  if (thread.pid == kPid && thread.tid >= 1 && thread.tid <= inferior_.vcpus()) {
+  if (thread.pid == machine_.pid && thread.tid >= 1 && thread.tid <= inferior_.vcpus()) {
     return std::size_t{thread.tid} - 1;
   }
   return Error(ErrorKind::NotFound,

@@ -6,23 +6,32 @@
 #include <string>
 #include <vector>
 
+#include "uvm/base/lock.h"
 #include "vmm/debug/inferior.h"
 #include "vmm/gdb/target.h"
 
 namespace vmm::gdb {
 
-/// Has one inferior, pid 1, until forks bring more: everything that names a thread goes through find().
+/// Has one inferior: everything that names a thread goes through find().
 class MachineTarget : public Target {
  public:
   struct Machine {
     std::function<void()> end;  // as leaving the console does; any thread
+    std::uint32_t pid = ThreadId{}.pid;
   };
-  /// `inferior` outlives it.
+  /// `inferior` outlives it, and has not run yet.
   MachineTarget(debug::Inferior& inferior, Machine machine)
-      : inferior_(inferior), machine_(std::move(machine)) {}
+      : inferior_(inferior), machine_(std::move(machine)) {
+    inferior_.run().set_pid(machine_.pid);
+  }
+
+  /// As StopListener::forked(), told to the debugger that is there; then the machine stops for it, if it
+  /// runs. Call it with the machine paused, so that it stops where it was copied. Any thread.
+  [[nodiscard]] bool forked(Fd door) EXCLUDES(mutex_);
 
   [[nodiscard]] uvm::Result<StopEvent> attach(StopListener& listener) override;
   void detach(AfterDetach after) override;
+  [[nodiscard]] std::uint32_t pid() const override { return machine_.pid; }
   void kill() override { machine_.end(); }
 
   [[nodiscard]] uvm::Status resume(std::span<const ThreadAction> actions) override;
@@ -50,9 +59,10 @@ class MachineTarget : public Target {
   [[nodiscard]] uvm::Result<std::size_t> find(ThreadId thread) const;
   [[nodiscard]] uvm::Result<debug::Place> place(AddressSpace space, std::uint64_t address) const;
 
-  static constexpr std::uint32_t kPid = 1;
   debug::Inferior& inferior_;
   const Machine machine_;
+  uvm::Mutex mutex_{uvm::LockRank::Leaf};
+  StopListener* listener_ GUARDED_BY(mutex_) = nullptr;
 };
 
 }  // namespace vmm::gdb

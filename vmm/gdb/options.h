@@ -45,6 +45,9 @@ struct Options {
   AtStart at_start = AtStart::Run;
   OnKill on_kill = OnKill::Detach;
   OnDisconnect on_disconnect = OnDisconnect::Resume;
+  /// A connected socket of this process: the debugger of the machine that this one is a copy of waits at its
+  /// other end and finds the copy stopped. -1: none. The server closes it.
+  int inherited = -1;
 };
 
 }  // namespace vmm::gdb

@@ -9,6 +9,8 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <chrono>
+#include <functional>
+#include <optional>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -44,34 +46,49 @@ void serve(asio::io_context& io) {
 }  // namespace
 
 struct Server::Parts {
-  Parts(const Options& its_options, Target& its_target, ListeningSocket its_socket)
+  Parts(const Options& its_options, Target& its_target, std::optional<ListeningSocket> its_socket)
       : options(its_options),
         target(its_target),
         listening(std::move(its_socket)),
-        acceptor(io, listening.fd(), "debugger could not be let in", [this](Fd socket, int family) {
-          if (!ending) take(std::move(socket), family);
-        }) {}
+        address(listening ? listening->address() : ListenAddress{}),
+        inherited(its_options.inherited) {
+    if (!listening) return;
+    acceptor.emplace(io, listening->fd(), "debugger could not be let in", [this](Fd socket, int family) {
+      if (!ending) take(std::move(socket), family);
+    });
+  }
   Parts(const Parts&) = delete;
   Parts& operator=(const Parts&) = delete;
 
   void take(Fd socket, int family);
+  /// The debugger of the machine that this one is a copy of.
+  void take_inherited();
+  void open(Fd socket, int family, std::function<void()> closed);
   void finish(int status);
 
   const Options options;
   Target& target;
   asio::io_context io{1};
-  ListeningSocket listening;
+  std::optional<ListeningSocket> listening;
+  const ListenAddress address;
+  Fd inherited;
+  bool is_inherited = false;  // the connection is the inherited debugger's
+  bool gives_way = false;     // the inherited debugger is closed for another one's sake
   std::atomic<bool> ending{false};
   std::shared_ptr<Connection> connection;  // the server's thread only
-  Acceptor acceptor;
+  std::optional<Acceptor> acceptor;
   std::thread thread;
 };
 
 void Server::Parts::take(Fd socket, int family) {
+  if (const std::shared_ptr<Connection> silent = connection; silent != nullptr && silent->is_idle()) {
+    gives_way = is_inherited;
+    if (gives_way) silent->close();
+    gives_way = false;
+  }
   // Whoever comes in may be the one that has just left, before the end of its last visit was noticed.
   if (const std::shared_ptr<Connection> last = connection; last != nullptr && !last->has_ended()) {
-    log::event(log::Level::Warning, "a second debugger was refused",
-               {{"address", to_string(listening.address())}});
+    log::event(log::Level::Warning, "a second debugger was refused", {{"address", to_string(address)}});
     return;
   }
   if (family == AF_INET || family == AF_INET6) {
@@ -79,11 +96,24 @@ void Server::Parts::take(Fd socket, int family) {
     ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     ::setsockopt(socket.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
   }
-  log::event(log::Level::Info, "debugger connected", {{"address", to_string(listening.address())}});
+  log::event(log::Level::Info, "debugger connected", {{"address", to_string(address)}});
+  open(std::move(socket), family, [] { log::event(log::Level::Info, "debugger has gone"); });
+}
+
+void Server::Parts::take_inherited() {
+  is_inherited = true;
+  open(std::move(inherited), AF_UNIX, [this] {
+    is_inherited = false;
+    // It may have gone without having let the machine run, or without having looked at it.
+    if (!gives_way && !ending) target.detach(AfterDetach::Run);
+  });
+}
+
+void Server::Parts::open(Fd socket, int family, std::function<void()> closed) {
   connection = Connection::create({io, target, options.on_kill, options.on_disconnect, ending,
-                                   [this] {
-                                     log::event(log::Level::Info, "debugger has gone");
+                                   [this, closed = std::move(closed)] {
                                      connection.reset();
+                                     closed();
                                    }},
                                   std::move(socket), family);
   // A copy: the connection may close itself, and be let go, before start() returns.
@@ -94,13 +124,19 @@ void Server::Parts::take(Fd socket, int family) {
 void Server::Parts::finish(int status) {
   if (const std::shared_ptr<Connection> last = connection) last->finish(status);
   // Before the descriptor is closed, which is the listening socket's.
-  acceptor.stop();
-  listening.close();
+  if (acceptor) acceptor->stop();
+  if (listening) listening->close();
 }
 
 uvm::Result<std::unique_ptr<Server>> Server::create(const Options& options, Target& target) {
-  if (!options.listen) return uvm::Error(uvm::ErrorKind::Invalid, "gdb server: no address", "give --gdb");
-  UVMM_TRY(auto socket, ListeningSocket::open(*options.listen));
+  if (!options.listen && options.inherited < 0) {
+    return uvm::Error(uvm::ErrorKind::Invalid, "gdb server: no address", "give --gdb");
+  }
+  std::optional<ListeningSocket> socket;
+  if (options.listen) {
+    UVMM_TRY(auto opened, ListeningSocket::open(*options.listen));
+    socket.emplace(std::move(opened));
+  }
   return std::unique_ptr<Server>(new Server(std::make_unique<Parts>(options, target, std::move(socket))));
 }
 
@@ -112,13 +148,14 @@ Server::~Server() {
 
 uvm::Status Server::start() {
   Parts& parts = *parts_;
-  parts.acceptor.start();
+  if (parts.acceptor) parts.acceptor->start();
+  if (parts.inherited) asio::post(parts.io, [&parts] { parts.take_inherited(); });
   try {
     parts.thread = std::thread([&parts] { serve(parts.io); });
   } catch (const std::system_error& failure) {
     return uvm::Error::from_errno(failure.code().value(), "gdb server: thread");
   }
-  log::event(log::Level::Info, "gdb server listens", {{"address", to_string(parts.listening.address())}});
+  log::event(log::Level::Info, "gdb server listens", {{"address", to_string(parts.address)}});
   return uvm::ok();
 }
 
@@ -131,7 +168,7 @@ void Server::finish(int status) {
 }
 
 const ListenAddress& Server::address() const {
-  return parts_->listening.address();
+  return parts_->address;
 }
 
 }  // namespace vmm::gdb

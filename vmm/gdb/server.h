@@ -10,13 +10,15 @@
 namespace vmm::gdb {
 
 /// A debugger may come, go and come again at any time, and leave at any byte: the guest then goes on without
-/// a trace of it. A second one at the same time is refused with a line in the log.
+/// a trace of it. A second one at the same time is refused with a line in the log; an inherited one that has
+/// not said anything yet gives way.
 /// Thread: create, start, finish and destruction on the machine's I/O thread; the target is called on the
 /// server's own.
 class Server {
  public:
-  /// Listens from here on; answers from start() on. `target` must outlive the server. Errors as
-  /// ListeningSocket::open; Invalid when `options` name no address.
+  /// Listens from here on, if `options` name an address; answers from start() on. `target` must outlive the
+  /// server; with an inherited debugger it is started stopped, and runs when that one goes. Errors as
+  /// ListeningSocket::open; Invalid when `options` name neither.
   [[nodiscard]] static uvm::Result<std::unique_ptr<Server>> create(const Options& options, Target& target);
   /// As finish(0), if that has not been called.
   ~Server();
@@ -29,7 +31,7 @@ class Server {
   /// and not called any more. Waits for what the target is doing, and no longer. Idempotent.
   void finish(int status);
 
-  /// Where it listens, with the real port.
+  /// Where it listens, with the real port; the default address when it has only an inherited debugger.
   [[nodiscard]] const ListenAddress& address() const;
 
  private:

@@ -62,7 +62,9 @@ void Session::on_event(PacketEvent event) {
       on_packet(std::move(event.payload));
       break;
     case PacketEvent::Kind::Interrupt:
-      if (state_ == State::Running) context_.target.interrupt();
+      if (state_ != State::Running) break;
+      interrupted_ = true;
+      context_.target.interrupt();
       break;
     case PacketEvent::Kind::Ack:
       context_.out.acknowledged();
@@ -97,6 +99,7 @@ void Session::on_packet(std::string packet) {
 }
 
 void Session::answer(std::string_view packet) {
+  if (CopyDoor* const copy = copy_for(packet)) return pass_on(*copy, packet);
   if (control(packet)) return;
   const Command* command = find_command(packet);
   if (command == nullptr) return context_.out.send({});
@@ -154,14 +157,14 @@ void Session::attach_again(std::string_view packet) {
   Scanner scanner(packet.substr(packet_name(packet).size()));
   const auto pid = scanner.take(';') ? scanner.number() : std::nullopt;
   if (!pid || !scanner.at_end()) return context_.out.send(malformed(context_, "vAttach wants a process"));
-  if (*pid != ThreadId{}.pid)
+  if (*pid != context_.target.pid())
     return context_.out.send(error_reply(context_, {uvm::ErrorKind::NotFound, "no machine has this number"}));
   if (state_ == State::Detached) attach();
   if (!over_) report(context_.last_stop);
 }
 
 void Session::let_go(std::string_view packet) {
-  if (packet != "D" && packet != "D;" + hex_number(ThreadId{}.pid))
+  if (packet != "D" && packet != "D;" + hex_number(context_.target.pid()))
     return context_.out.send(error_reply(context_, not_attached()));
   detach(AfterDetach::Run);
   context_.out.send("OK");
@@ -169,6 +172,7 @@ void Session::let_go(std::string_view packet) {
 
 void Session::detach(AfterDetach after) {
   if (is_attached()) context_.target.detach(after);
+  untold_.clear();
   if (state_ != State::Idle) state_ = State::Detached;
 }
 
@@ -179,6 +183,11 @@ void Session::kill() {
 
 void Session::resume(std::string_view packet) {
   if (state_ != State::Stopped) return context_.out.send(error_reply(context_, not_attached()));
+  if (tell_of_copy()) return;
+  if (std::exchange(owes_interrupt_, false)) {
+    context_.last_stop.reason = StopReason::Interrupted;
+    return report(context_.last_stop);
+  }
   const auto threads = context_.target.threads();
   const std::string_view name = packet_name(packet);
   auto plan = name == "vCont" ? plan_resume(packet.substr(name.size()), threads)
@@ -186,6 +195,8 @@ void Session::resume(std::string_view packet) {
   auto done = plan ? context_.target.resume(*plan) : uvm::Status(std::move(plan).error());
   if (done) {
     state_ = State::Running;
+    interrupted_ = false;
+    last_plan_ = *std::move(plan);
     return;
   }
   // A debugger that takes no text would only say that something failed.
@@ -200,7 +211,16 @@ void Session::stopped(const StopEvent& event) {
   state_ = State::Stopped;
   context_.last_stop = event;
   context_.thread = event.thread;
-  report(event);
+  if (event.reason != StopReason::Interrupted || untold_.empty()) {
+    report(event);
+  } else if (tell_of_copy()) {
+    owes_interrupt_ = interrupted_;
+  } else if (!interrupted_ && context_.target.resume(last_plan_)) {
+    // The copy did not come to life: nothing has happened.
+    state_ = State::Running;
+  } else {
+    report(event);
+  }
   pump();
 }
 
@@ -214,6 +234,79 @@ void Session::machine_ended(int status) {
   context_.last_stop.status = status;
   if (awaited) report(context_.last_stop);
   pump();
+}
+
+void Session::forked(Fd door) {
+  if (follows_forks()) untold_.emplace_back(std::move(door));
+}
+
+bool Session::tell_of_copy() {
+  while (!untold_.empty()) {
+    CopyDoor door = std::move(untold_.front());
+    untold_.pop_front();
+    const auto thread = door.greet(context_.client.announced);
+    if (!thread) {
+      send_console(context_, "A copy of the machine is not followed: " + thread.error().text() + "\n");
+      continue;
+    }
+    copies_.insert_or_assign(thread->pid, std::move(door));
+    context_.last_stop.reason = StopReason::Forked;
+    context_.last_stop.child = *thread;
+    context_.thread = context_.last_stop.thread;
+    report(context_.last_stop);
+    return true;
+  }
+  return false;
+}
+
+CopyDoor* Session::copy_named(std::int64_t pid) {
+  const auto found = pid > 0 ? copies_.find(static_cast<std::uint32_t>(pid)) : copies_.end();
+  return found == copies_.end() ? nullptr : &found->second;
+}
+
+CopyDoor* Session::copy_for(std::string_view packet) {
+  if (copies_.empty() || state_ == State::Idle) return nullptr;
+  const std::string_view name = packet_name(packet);
+  Scanner scanner(packet.substr(name.size()));
+  if (name == "H" || name == "T" || name == "qThreadExtraInfo") {
+    if (name == "H") static_cast<void>(scanner.take('g') || scanner.take('c'));
+    if (name == "qThreadExtraInfo") static_cast<void>(scanner.take(','));
+    const auto selector = scan_thread(scanner);
+    return selector ? copy_named(selector->pid) : nullptr;
+  }
+  if (name == "D" || name == "vKill" || name == "qAttached") {
+    static_cast<void>(scanner.take(';') || scanner.take(':'));
+    const auto pid = scanner.number();
+    return pid ? copy_named(static_cast<std::int64_t>(*pid)) : nullptr;
+  }
+  const Command* const command = find_command(packet);
+  const bool lists_threads =
+      name == "qfThreadInfo" || name == "qsThreadInfo" || packet.starts_with("qXfer:threads");
+  if (command == nullptr || command->needs == Needs::Nothing || lists_threads) return nullptr;
+  return copy_named(context_.thread.pid);
+}
+
+void Session::pass_on(CopyDoor& copy, std::string_view packet) {
+  const std::string_view name = packet_name(packet);
+  const ThreadId first = copy.first_thread();
+  if (name == "D" || name == "vKill") return let_copy_go(first.pid);
+  const auto reply = copy.ask(packet, [this](std::string_view output) { context_.out.send(output); });
+  if (!reply) return context_.out.send(error_reply(context_, reply.error()));
+  if (packet.starts_with("Hg") && *reply == "OK") {
+    Scanner scanner(packet.substr(2));
+    const auto selector = scan_thread(scanner);
+    context_.thread = {first.pid,
+                       selector && selector->names_one() ? static_cast<std::uint32_t>(selector->tid) : 1};
+  }
+  context_.out.send(*reply);
+}
+
+void Session::let_copy_go(std::uint32_t pid) {
+  // Closed without a word it would go on too; the answer tells that it does.
+  static_cast<void>(copies_.at(pid).ask("D;" + hex_number(pid), [](std::string_view) {}));
+  copies_.erase(pid);
+  if (context_.thread.pid == pid) context_.thread = context_.last_stop.thread;
+  context_.out.send("OK");
 }
 
 void Session::report(const StopEvent& event) {

@@ -9,18 +9,25 @@
 // most kMostDeferred of them; then they are answered in order. So any pipelined sequence means what it would
 // mean packet by packet.
 //
+// Copies. When the machine is forked, a debugger that has announced fork-events+ hears of it as the answer to
+// a resume: at once if the machine runs, else to the next one. The copy is a process of its own with a
+// session of its own; packets that name it, or that come while one of its threads is selected, are passed on
+// to it as they are (copy_door.h), until it is let go.
+//
 // What it refuses: bytes that cannot be the protocol's before the first packet (a browser's POST to the port
 // contains packets, too), more than that many packets while the machine runs. Both end the connection.
 //
-// Thread: all on the server's. Nothing here does I/O.
+// Thread: all on the server's. Nothing here does I/O but what CopyDoor does, which waits.
 #pragma once
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "vmm/gdb/copy_door.h"
 #include "vmm/gdb/options.h"
 #include "vmm/gdb/packet_reader.h"
 #include "vmm/gdb/session_context.h"
@@ -49,11 +56,21 @@ class Session {
   void go_on();
   /// The target's event.
   void stopped(const StopEvent& event);
+  /// There is a copy, which waits for its debugger at `door` (StopListener::forked).
+  void forked(Fd door);
+  /// Whether forked() is of use: the client has asked for it, and needs no acknowledgements (a copy's answers
+  /// go through as they are).
+  [[nodiscard]] bool follows_forks() const {
+    return is_attached() && context_.client.fork_events && context_.client.multiprocess &&
+           !context_.out.acknowledges();
+  }
   /// The machine is about to end with `status`: says so to a debugger that waits, and leaves it stopped.
   void machine_ended(int status);
 
   /// The conversation is over; close the connection when all has been sent.
   [[nodiscard]] bool is_over() const { return over_; }
+  /// Nobody has said a packet yet.
+  [[nodiscard]] bool is_idle() const { return state_ == State::Idle; }
   /// Bytes wait inside: don't read more.
   [[nodiscard]] bool has_input() const { return !input_.empty(); }
 
@@ -76,6 +93,17 @@ class Session {
   void report(const StopEvent& event);
   void refuse(std::string_view why);
 
+  /// Tells of the next copy that lives, in place of what a resume or an interrupt would have led to. False:
+  /// there is none.
+  [[nodiscard]] bool tell_of_copy();
+  /// The copy that a packet is meant for: the one it names, else the one that is selected. Null: none.
+  [[nodiscard]] CopyDoor* copy_for(std::string_view packet);
+  [[nodiscard]] CopyDoor* copy_named(std::int64_t pid);
+  /// Has the copy answer.
+  void pass_on(CopyDoor& copy, std::string_view packet);
+  /// D;PID and vKill;PID of a copy, which lives on without a debugger.
+  void let_copy_go(std::uint32_t pid);
+
   [[nodiscard]] bool is_attached() const { return state_ == State::Stopped || state_ == State::Running; }
 
   SessionContext context_;
@@ -88,6 +116,12 @@ class Session {
   bool over_ = false;
   std::string input_;                 // received, not yet looked at
   std::deque<std::string> deferred_;  // whole packets that wait for a stop
+
+  std::deque<CopyDoor> untold_;               // copies that the debugger has not been told of
+  std::map<std::uint32_t, CopyDoor> copies_;  // those that it has, by process
+  std::vector<ThreadAction> last_plan_;
+  bool interrupted_ = false;     // by the debugger, in this run
+  bool owes_interrupt_ = false;  // it got a copy's news instead
 };
 
 }  // namespace vmm::gdb

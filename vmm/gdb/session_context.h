@@ -26,6 +26,8 @@ struct ClientFeatures {
   bool software_breakpoints = false;  // understands swbreak in a stop reply
   bool hardware_breakpoints = false;  // hwbreak
   bool extended = false;              // `!`: stays connected without a machine
+  bool fork_events = false;           // wants to be told of copies
+  std::string announced;              // all of it, as qSupported had it
 };
 
 struct SessionContext {

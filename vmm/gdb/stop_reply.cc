@@ -34,6 +34,8 @@ std::string reason_of(const SessionContext& context, const StopEvent& event) {
       return "watch:" + hex_number(event.address) + ";";
     case StopReason::AccessWatch:
       return "awatch:" + hex_number(event.address) + ";";
+    case StopReason::Forked:
+      return "fork:" + format_thread(event.child, ThreadForm::Multiprocess) + ";";
     case StopReason::Interrupted:
     case StopReason::Step:
     case StopReason::Signal:

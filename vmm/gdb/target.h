@@ -29,11 +29,13 @@
 
 #include "uvm/base/error.h"
 #include "vmm/gdb/register_file.h"
+#include "vmm/kvm/fd.h"
 
 namespace vmm::gdb {
 
-/// A vCPU in the protocol's words. `pid` is the machine's number (1 for the first, clones count on), `tid`
-/// the vCPU's index + 1. Both are at least 1: 0 and -1 have meanings of their own in packets.
+/// A vCPU in the protocol's words. `pid` is the machine's number (1; of a copy that a debugger has followed
+/// the process's number in the system, so that no two are alike), `tid` the vCPU's index + 1. Both are at
+/// least 1: 0 and -1 have meanings of their own in packets.
 struct ThreadId {
   std::uint32_t pid = 1;
   std::uint32_t tid = 1;
@@ -89,7 +91,8 @@ enum class StopReason : std::uint8_t {
   WriteWatch,          // `address` was written; rip is behind the instruction. SIGTRAP, watch
   AccessWatch,         // SIGTRAP, awatch
   Signal,              // anything else: `signal` in gdb's numbering (4 SIGILL, 5 SIGTRAP, 11 SIGSEGV)
-  Exited,              // the machine has ended: `status`. The target stays usable as an empty shell
+  Forked,  // the machine goes on as before; `child` is the first thread of its copy. SIGTRAP, fork
+  Exited,  // the machine has ended: `status`. The target stays usable as an empty shell
 };
 
 /// Why everything has stopped. `thread` was among the resumed ones (also for Interrupted).
@@ -99,6 +102,7 @@ struct StopEvent {
   std::uint8_t signal = 5;    // Signal only
   std::uint64_t address = 0;  // WriteWatch, AccessWatch: the first byte of the watched range that was hit
   int status = 0;             // Exited only: what `uvmm run` will end with
+  ThreadId child;             // Forked only; the session makes these events, not the target
   std::string note;           // shown once on the debugger's console when not empty ("breakpoint re-planted")
 };
 
@@ -109,6 +113,13 @@ class StopListener {
   /// Any thread, without locks. Only hands the event over and returns at once; the session's answer
   /// comes later on the server's thread. Exited may come in any state, once, also without a resume().
   virtual void stopped(const StopEvent& event) = 0;
+  /// There is a copy of the machine, and whoever speaks the protocol at `door` is its debugger; the copy is
+  /// stopped until then. Any thread; returns at once. False: the debugger here does not care for copies, and
+  /// `door` is closed. Then, and whenever it is closed, the copy runs.
+  [[nodiscard]] virtual bool forked(Fd door) {
+    door.reset();
+    return false;
+  }
 };
 
 /// Where a Linux kernel's `_text` is linked to: CONFIG_PHYSICAL_START of 16 MiB above __START_KERNEL_map.
@@ -161,7 +172,9 @@ class Target {
 
   // --- looking and changing, Stopped only -----------------------------------------------------------------
 
-  /// At least one; sorted; constant while attached but for clones and hot plug.
+  /// The process that all threads are of. The same for the target's whole life. Any state.
+  [[nodiscard]] virtual std::uint32_t pid() const { return ThreadId{}.pid; }
+  /// At least one; sorted; constant while attached but for hot plug.
   [[nodiscard]] virtual std::vector<ThreadInfo> threads() = 0;
   /// One short line for `info threads`: "halted, CPL 0", "waiting for SIPI". Costs system calls, where
   /// threads() does not: that one is asked with every other packet.

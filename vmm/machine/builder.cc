@@ -1,7 +1,10 @@
 // Configuration to machine: refuse first, then create.
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <utility>
 
 #include "vmm/kvm/abi.h"
@@ -158,8 +161,11 @@ uvm::Status build_vcpus(Machine::Parts& parts, const Cpuids& cpuids) {
   parts.inferior->set_door({[&checkpoints](const std::string& name) { return checkpoints.take(name); },
                             [&checkpoints](const std::string& name) { return checkpoints.reset(name); },
                             {}});
+  // A debugger that follows a copy has others too, and knows them by their processes.
+  const bool followed = parts.config.gdb.inherited >= 0;
+  const std::uint32_t pid = followed ? static_cast<std::uint32_t>(::getpid()) : gdb::ThreadId{}.pid;
   parts.target = std::make_unique<gdb::MachineTarget>(
-      *parts.inferior, gdb::MachineTarget::Machine{[&parts] { parts.ending.end(ExitStatus::Ok); }});
+      *parts.inferior, gdb::MachineTarget::Machine{[&parts] { parts.ending.end(ExitStatus::Ok); }, pid});
   parts.memory->set_vcpus(parts.vcpus.get());
   parts.trouble = std::make_unique<SwapTrouble>(parts.config.overcommit, *parts.vcpus, parts.ending);
   return uvm::ok();
@@ -167,11 +173,12 @@ uvm::Status build_vcpus(Machine::Parts& parts, const Cpuids& cpuids) {
 
 uvm::Status build_debugger(Machine::Parts& parts) {
   const gdb::Options& options = parts.config.gdb;
-  if (!options.listen) return uvm::ok();
+  const bool followed = options.inherited >= 0;
+  if (!options.listen && !followed) return uvm::ok();
   auto server = gdb::Server::create(options, *parts.target);
   if (!server) return blame_option(server.error());
   parts.debugger = *std::move(server);
-  if (options.at_start == gdb::AtStart::Wait) parts.inferior->run().start_paused();
+  if (options.at_start == gdb::AtStart::Wait || followed) parts.inferior->run().start_paused();
   return uvm::ok();
 }
 
@@ -201,6 +208,24 @@ std::string text_of(const control::Child& child) {
          child.debugger + "\n";
 }
 
+/// The debugger stops where the copies begin: the pause ends when it has been told.
+uvm::Result<control::ForkedImage> fork(Machine::Parts& parts, std::uint32_t copies) {
+  const VcpuPause pause(*parts.vcpus);
+  control::ForkedImage forked;
+  UVMM_TRY(forked.image, take_image(parts));
+  for (std::uint32_t i = 0; i < copies && i < pins::kMostFds; ++i) {
+    std::array<int, 2> ends{};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+      return uvm::Error::from_errno(errno, "a socket between debugger and copy");
+    }
+    Fd here(ends[0]);
+    Fd there(ends[1]);
+    if (!parts.target->forked(std::move(here))) return forked;
+    forked.debuggers.push_back(std::move(there));
+  }
+  return forked;
+}
+
 void build_children(Machine::Parts& parts) {
   parts.children = std::make_unique<control::Children>(parts.config.control, parts.config.name);
   debug::Inferior::Door door = parts.inferior->door();
@@ -222,6 +247,7 @@ uvm::Status build_control(Machine::Parts& parts) {
                                    *parts.checkpoints,
                                    std::move(family),
                                    [&parts] { return take_image(parts); },
+                                   [&parts](std::uint32_t copies) { return fork(parts, copies); },
                                    [&parts] { return status_of(parts.config); },
                                    [&parts] { parts.vcpus->pause(); },
                                    [&parts] { parts.vcpus->resume(); },

@@ -101,7 +101,7 @@ TEST(RunControl, AnswersAResumeWhenTheMachineStops) {
   EXPECT_THAT(with.say("vCont;c"), IsEmpty());
   EXPECT_EQ(with.target.state(), FakeDebugTarget::State::Resumed);
   with.target.registers(2).rip = 0x1234;
-  with.target.stop({StopReason::Signal, {1, 2}, 11, 0, 0, {}});
+  with.target.stop({StopReason::Signal, {1, 2}, 11, 0, 0, {}, {}});
   with.deliver();
   EXPECT_THAT(with.take(), ElementsAre("T0b06:0000000000000000;07:0000000000000000;10:3412000000000000;"
                                        "thread:p1.2;core:1;"));
@@ -199,7 +199,7 @@ TEST(RunControl, ShowsATargetsNoteBeforeTheStop) {
   Conversation with;
   with.greet();
   EXPECT_THAT(with.say("c"), IsEmpty());
-  with.target.stop({StopReason::Step, {1, 1}, 5, 0, 0, "planted again"});
+  with.target.stop({StopReason::Step, {1, 1}, 5, 0, 0, {}, "planted again"});
   with.deliver();
   EXPECT_THAT(with.take(), ElementsAre("O" + vmm::gdb::hex_text("planted again\n"), StartsWith("T05")));
 }
