@@ -74,6 +74,10 @@ struct Steady {
   friend bool operator==(const Steady&, const Steady&) = default;
 };
 
+/// Pages of an object, from `first_page` of its file on.
+using FoundObjectPages =
+    std::function<void(const host::Backing& object, std::uint64_t first_page, std::uint64_t pages)>;
+
 /// The window of one space, the userfaultfd that watches it, and the stash: a second area of the same size
 /// where private pages wait that the window does not show (their translation was removed, or other frames
 /// were entered over them). Not thread-safe; the pmap's lock covers it.
@@ -155,6 +159,8 @@ class Loader {
   /// right to write. Errors: NoMapping, NoMemory (it could not leave the window).
   [[nodiscard]] uvm::Status write_private(uvm::Gpa at, std::span<const std::byte> from);
   [[nodiscard]] uvm::Residency residency(uvm::GpaRange range) const;
+  /// See Pmap::resident.
+  [[nodiscard]] uvm::Result<std::uint64_t> resident(const FoundObjectPages& found) const;
 
   void wake(uvm::GpaRange range) const;
   /// Accesses to the page, those that sleep on an event included, are errors (EFAULT, SIGSEGV) and no events,

@@ -184,4 +184,23 @@ uvm::Residency Loader::residency(uvm::GpaRange range) const {
   return sum;
 }
 
+uvm::Result<std::uint64_t> Loader::resident(const FoundObjectPages& found) const {
+  std::uint64_t own = 0;
+  for (const Run& piece : runs_.in(window_->covered())) {
+    if (piece.value.guard == Guard::Armed) continue;
+    const uvm::HvaRange shown = hva(piece.range);
+    UVMM_CHECK(host::scan_pages(shown, [&](const host::PageRun& run) {
+      if (run.swapped || run.zero_page) return;
+      if (!run.of_file || piece.value.backing == nullptr) {
+        own += run.range.size();
+        return;
+      }
+      const std::uint64_t ahead = (run.range.begin() - shown.begin()) >> uvm::kPageShift;
+      found(*piece.value.backing, piece.value.first_page + ahead, run.range.size() >> uvm::kPageShift);
+    }));
+  }
+  for (const uvm::GpaRange run : stashed(window_->covered())) own += run.size();
+  return own;
+}
+
 }  // namespace ept

@@ -519,6 +519,11 @@ uvm::Residency Pmap::residency(uvm::GpaRange range) const {
   return loader_.residency(mine);
 }
 
+uvm::Result<std::uint64_t> Pmap::resident(const FoundObjectPages& found) const {
+  uvm::MutexLock lock(mutex_);
+  return loader_.resident(found);
+}
+
 std::uint64_t Pmap::metadata_bytes() const {
   uvm::MutexLock lock(mutex_);
   const std::uint64_t reverse = own_pv_list_ == nullptr ? 0 : own_pv_list_->bytes();

@@ -104,6 +104,11 @@ class Pmap final : public uvm::Pmap {
   enum class Done : std::uint8_t { No, Yes };
   [[nodiscard]] Done copy_in_open(uvm::GpaRange to, std::span<const std::byte> from);
 
+  /// What of the space is in memory right now, measured at the host: calls `found` for the pages of objects,
+  /// run by run, and returns the bytes of private pages, in view or not. `found` calls nothing of this space.
+  /// Errors: System.
+  [[nodiscard]] uvm::Result<std::uint64_t> resident(const FoundObjectPages& found) const;
+
   /// Host mappings the window is cut into, of config.window.max_runs.
   [[nodiscard]] std::uint64_t run_count() const;
   /// Copies a private in-place page of this space. For promotions in another space. Errors: NoMapping.

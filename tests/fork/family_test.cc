@@ -153,12 +153,13 @@ TEST_F(MaxChildren, RefuseBeforeTheMachineIsAskedForAnImage) {
   ASSERT_TRUE(machine.wait_for_work());
   std::atomic<int> images = 0;
   const auto serve = [&](const std::string& name, std::uint32_t most) {
-    return vmm::control::Server::create(file(name), {name, machine->checkpoints(), *Family::create(most),
-                                                     [&] {
-                                                       ++images;
-                                                       return machine->take_image();
-                                                     },
-                                                     [] { return std::string(); }, [] {}, [] {}, [] {}});
+    return vmm::control::Server::create(
+        file(name), {name, machine->checkpoints(), *Family::create(most),
+                     [&] {
+                       ++images;
+                       return machine->take_image();
+                     },
+                     [] { return vmm::ResidentPages(); }, [] { return std::string(); }, [] {}, [] {}, [] {}});
   };
   auto none = serve("none", 0);
   auto one = serve("one", 1);

@@ -22,7 +22,10 @@
 #include "vmm/control/family.h"
 #include "vmm/control/run_directory.h"
 #include "vmm/machine/machine_shape.h"
+#include "vmm/machine/memory_map.h"
+#include "vmm/machine/memory_shares.h"
 #include "vmm/snapshot/snapshot_files.h"
+#include "vmm/text.h"
 
 namespace vmm::cli {
 namespace {
@@ -43,12 +46,40 @@ struct Listed {
   std::uint64_t vcpus = 0;
   std::uint64_t memory = 0;
   bool paused = false;
+  std::string checkpoints;  // each with what it holds
+  MemoryShare share;
 };
 
 std::uint64_t number_in(const json::object& values, std::string_view key) {
   const json::value* const value = values.if_contains(key);
   json::error_code error;
   return value != nullptr ? value->to_number<std::uint64_t>(error) : 0;
+}
+
+/// "before=12M after=4K"
+std::string checkpoints_in(const json::object& values) {
+  const json::value* const list = values.if_contains("checkpoints");
+  std::string text;
+  if (list == nullptr || !list->is_array()) return text;
+  for (const json::value& each : list->get_array()) {
+    if (!each.is_object()) continue;
+    const json::value* const name = each.get_object().if_contains("name");
+    text += text.empty() ? "" : " ";
+    if (name != nullptr && name->is_string()) text += one_line(name->get_string());
+    text += "=" + human_bytes(number_in(each.get_object(), "held"));
+  }
+  return text;
+}
+
+/// What each has in host memory, and with whom; nothing of one that does not tell.
+void count_shares(std::vector<Listed>& machines) {
+  std::vector<ResidentPages> resident;
+  for (const Listed& machine : machines) {
+    auto pages = control::fetch_resident_pages(machine.socket);
+    resident.push_back(pages ? *std::move(pages) : ResidentPages());
+  }
+  const std::vector<MemoryShare> shares = shares_of(resident);
+  for (std::size_t i = 0; i < machines.size(); ++i) machines[i].share = shares[i];
 }
 
 /// Those that answer; sockets whose machine has gone are not told of.
@@ -63,23 +94,34 @@ std::vector<Listed> running() {
     const json::object& values = value.get_object();
     const json::value* const name = values.if_contains("name");
     const json::value* const paused = values.if_contains("paused");
-    all.push_back({socket, name != nullptr && name->is_string() ? std::string(name->get_string()) : "?",
-                   number_in(values, "pid"), number_in(values, "parent"), number_in(values, "vcpus"),
-                   number_in(values, "memory"), paused != nullptr && *paused == json::value(true)});
+    all.push_back({socket,
+                   name != nullptr && name->is_string() ? std::string(name->get_string()) : "?",
+                   number_in(values, "pid"),
+                   number_in(values, "parent"),
+                   number_in(values, "vcpus"),
+                   number_in(values, "memory"),
+                   paused != nullptr && *paused == json::value(true),
+                   checkpoints_in(values),
+                   {}});
   }
+  count_shares(all);
   return all;
 }
 
 std::string line_of(const Listed& machine, std::size_t indent) {
-  std::array<char, 160> line{};
-  std::snprintf(line.data(), line.size(), "%*s%-*s %8llu %6llu %8s %-8s", static_cast<int>(indent), "",
-                static_cast<int>(20 - std::min<std::size_t>(indent, 19)), machine.name.c_str(),
-                static_cast<unsigned long long>(machine.pid), static_cast<unsigned long long>(machine.vcpus),
-                format_size(machine.memory).c_str(), machine.paused ? "paused" : "running");
-  return line.data() + machine.socket + "\n";
+  std::array<char, 200> line{};
+  std::snprintf(line.data(), line.size(), "%*s%-*s %8llu %6llu %8s %8s %8s %8s %-8s",
+                static_cast<int>(indent), "", static_cast<int>(20 - std::min<std::size_t>(indent, 19)),
+                machine.name.c_str(), static_cast<unsigned long long>(machine.pid),
+                static_cast<unsigned long long>(machine.vcpus), format_size(machine.memory).c_str(),
+                human_bytes(machine.share.unique).c_str(), human_bytes(machine.share.shared).c_str(),
+                human_bytes(machine.share.proportional).c_str(), machine.paused ? "paused" : "running");
+  const std::string checkpoints = machine.checkpoints.empty() ? "" : "  " + machine.checkpoints;
+  return line.data() + machine.socket + checkpoints + "\n";
 }
 
-constexpr const char* kHeading = "NAME                      PID  VCPUS   MEMORY STATE   SOCKET\n";
+constexpr const char* kHeading =
+    "NAME                      PID  VCPUS   MEMORY   UNIQUE   SHARED      PSS STATE   SOCKET  CHECKPOINTS\n";
 
 int list() {
   std::string text = kHeading;

@@ -71,12 +71,17 @@ Result<std::vector<std::byte>> read_description(const Fd& fd, std::uint64_t size
   return bytes;
 }
 
-Result<MachineImage> image_in(const std::string& socket, Answer& answer) {
+/// What the first descriptor of an answer holds.
+Result<std::vector<std::byte>> description_in(const Answer& answer, const std::string& socket) {
   const json::value* const size = answer.values.if_contains("description");
   json::error_code error;
   const std::uint64_t bytes = size != nullptr ? size->to_number<std::uint64_t>(error) : kMostDescription;
   if (error || answer.fds.empty() || bytes >= kMostDescription) return strange(socket);
-  UVMM_TRY(const auto description, read_description(answer.fds.front(), bytes));
+  return read_description(answer.fds.front(), bytes);
+}
+
+Result<MachineImage> image_in(const std::string& socket, Answer& answer) {
+  UVMM_TRY(const auto description, description_in(answer, socket));
   std::vector<snapshot::MemoryObject> objects;
   for (std::size_t i = 1; i < answer.fds.size(); ++i) {
     UVMM_TRY(auto object, adopt(std::move(answer.fds[i]), i));
@@ -98,6 +103,12 @@ Result<std::shared_ptr<const Family>> fetch_family(const std::string& socket) {
   UVMM_TRY(Answer answer, converse(socket, {{"verb", "family"}}));
   if (answer.fds.size() != 1) return strange(socket);
   return Family::adopt(std::move(answer.fds.front()));
+}
+
+Result<ResidentPages> fetch_resident_pages(const std::string& socket) {
+  UVMM_TRY(const Answer answer, converse(socket, {{"verb", "memory"}}));
+  UVMM_TRY(const auto description, description_in(answer, socket));
+  return ResidentPages::decode(description);
 }
 
 Result<MachineImage> fetch_image(const std::string& socket) {

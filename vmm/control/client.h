@@ -9,6 +9,7 @@
 #include "vmm/control/family.h"
 #include "vmm/control/session.h"
 #include "vmm/machine/machine_image.h"
+#include "vmm/machine/resident_pages.h"
 
 namespace vmm::control {
 
@@ -19,6 +20,9 @@ namespace vmm::control {
 
 /// Where forks of the machine take their places, before they ask for its image. Errors: as ask().
 [[nodiscard]] uvm::Result<std::shared_ptr<const Family>> fetch_family(const std::string& socket);
+
+/// What of the machine is in host memory now. Errors: as ask(); Invalid.
+[[nodiscard]] uvm::Result<ResidentPages> fetch_resident_pages(const std::string& socket);
 
 /// The machine as it is now, checked. It goes on.
 [[nodiscard]] uvm::Result<MachineImage> fetch_image(const std::string& socket);

@@ -18,6 +18,9 @@
 // is the first machine and every copy of a copy that runs; one that has no place left is refused, and nothing
 // is paused for it. See family.h.
 //
+// WHAT A GUEST COSTS: each tells which pages of which objects it has in memory, and whoever asks all of them
+// knows what is shared with whom. See vmm/machine/memory_shares.h.
+//
 // It refuses, in one line: what is no JSON object, unknown verbs, wrong types; images of machines with a
 // device that can't be taken along, or with pins whose owners forbid it.
 #pragma once

@@ -50,8 +50,8 @@ Status status(Call& call) {
   call.answer["paused"] = call.paused;
   json::array checkpoints;
   for (const CheckpointInfo& info : call.environment.checkpoints.list()) {
-    checkpoints.push_back(
-        json::object{{"name", info.name}, {"copied", info.copied}, {"resets", info.resets}});
+    checkpoints.push_back(json::object{
+        {"name", info.name}, {"copied", info.copied}, {"held", info.held}, {"resets", info.resets}});
   }
   call.answer["checkpoints"] = std::move(checkpoints);
   return uvm::ok();
@@ -93,6 +93,14 @@ Status attach(Call& call, int descriptor) {
 Status family(Call& call) {
   call.answer["max_children"] = call.environment.family->most();
   return attach(call, call.environment.family->fd());
+}
+
+Status memory(Call& call) {
+  UVMM_TRY(const ResidentPages pages, call.environment.resident_pages());
+  const std::vector<std::byte> bytes = pages.encode();
+  UVMM_TRY(const auto description, ept::host::FrozenObject::from_bytes("resident pages", bytes));
+  call.answer["description"] = bytes.size();
+  return attach(call, description->fd());
 }
 
 Status answer_with(Call& call, const MachineImage& taken) {
@@ -142,8 +150,8 @@ struct Verb {
 
 constexpr std::array kVerbs{
     Verb{"status", status}, Verb{"pause", pause}, Verb{"resume", resume}, Verb{"checkpoint", checkpoint},
-    Verb{"reset", reset},   Verb{"drop", drop},   Verb{"family", family}, Verb{"image", image},
-    Verb{"fork", fork},     Verb{"quit", quit}};
+    Verb{"reset", reset},   Verb{"drop", drop},   Verb{"family", family}, Verb{"memory", memory},
+    Verb{"image", image},   Verb{"fork", fork},   Verb{"quit", quit}};
 
 Status run(Call& call) {
   const json::value* const verb = call.request.if_contains("verb");

@@ -11,6 +11,7 @@
 #include "vmm/control/family.h"
 #include "vmm/kvm/fd.h"
 #include "vmm/machine/machine_image.h"
+#include "vmm/machine/resident_pages.h"
 #include "vmm/pin_client/message.h"
 
 namespace vmm {
@@ -33,6 +34,7 @@ struct Environment {
   std::shared_ptr<const Family> family;
   std::function<uvm::Result<MachineImage>()> take_image;
   std::function<uvm::Result<ForkedImage>(std::uint32_t copies)> fork;
+  std::function<uvm::Result<ResidentPages>()> resident_pages;
   std::function<std::string()> status_json;  // members of an object, `"vcpus": 2, …`
   std::function<void()> pause;
   std::function<void()> resume;
@@ -44,6 +46,7 @@ struct Environment {
 ///   pause, resume           of the machine, not of the connection: paused twice is paused
 ///   checkpoint, reset, drop {"name": TEXT}, by default ""
 ///   family                  how many forks there may be; descriptor: where one takes its place
+///   memory                  which pages are in host memory; descriptor: see ResidentPages::decode()
 ///   image                   the machine as it is; descriptors: the description, then the objects
 ///   fork                    {"copies": N}: the same; the debugger that is there is told of N copies, and the
 ///                           last "debuggers" descriptors (N or 0) are where each of them meets it

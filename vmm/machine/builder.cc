@@ -248,6 +248,7 @@ uvm::Status build_control(Machine::Parts& parts) {
                                    std::move(family),
                                    [&parts] { return take_image(parts); },
                                    [&parts](std::uint32_t copies) { return fork(parts, copies); },
+                                   [&parts] { return ResidentPages::of(parts.memory->pmap()); },
                                    [&parts] { return status_of(parts.config); },
                                    [&parts] { parts.vcpus->pause(); },
                                    [&parts] { parts.vcpus->resume(); },

@@ -16,7 +16,8 @@ namespace vmm {
 /// What a checkpoint costs, as listings show it.
 struct CheckpointInfo {
   std::string name;
-  std::uint64_t copied = 0;  // bytes of memory it keeps alive for itself
+  std::uint64_t copied = 0;  // bytes of memory it has copies of
+  std::uint64_t held = 0;  // bytes of host memory it keeps alive for itself: the copies, and room beside them
   std::uint64_t resets = 0;
 };
 
