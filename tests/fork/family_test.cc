@@ -159,6 +159,11 @@ TEST_F(MaxChildren, RefuseBeforeTheMachineIsAskedForAnImage) {
                        ++images;
                        return machine->take_image();
                      },
+                     [&](std::uint32_t) -> uvm::Result<vmm::control::ForkedImage> {
+                       ++images;
+                       UVMM_TRY(auto image, machine->take_image());
+                       return vmm::control::ForkedImage{std::move(image), {}};
+                     },
                      [] { return vmm::ResidentPages(); }, [] { return std::string(); }, [] {}, [] {}, [] {}});
   };
   auto none = serve("none", 0);

@@ -129,7 +129,7 @@ TEST(RunControl, NamesTheReason) {
   with.greet();
   for (const Case& each : kCases) {
     EXPECT_THAT(with.say("vCont;c"), IsEmpty());
-    with.target.stop({each.reason, {1, 1}, each.signal, each.address, 0, {}});
+    with.target.stop({each.reason, {1, 1}, each.signal, each.address, 0, {}, {}});
     with.deliver();
     const auto replies = with.take();
     ASSERT_THAT(replies, SizeIs(1));

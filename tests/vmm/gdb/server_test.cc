@@ -135,7 +135,7 @@ TEST(GdbServer, BringsStopsFromOtherThreads) {
   for (int i = 0; i < 200; ++i) {
     ASSERT_TRUE(client.send(framed("c")));
     ASSERT_TRUE(eventually([&] { return served.target.state() == FakeDebugTarget::State::Resumed; }));
-    served.target.stop({vmm::gdb::StopReason::Step, {1, 2}, 5, 0, 0, {}});
+    served.target.stop({vmm::gdb::StopReason::Step, {1, 2}, 5, 0, 0, {}, {}});
     EXPECT_THAT(client.receive(), testing::Optional(HasSubstr("thread:2;")));
   }
 }
