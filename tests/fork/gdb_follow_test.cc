@@ -58,8 +58,9 @@ class GdbFollow : public testing::Test {
     for (const std::string& command : commands) script += command + "\n";
     script +=
         "END\ngdb -batch -nx -x $s.gdb 2>&1\n"
+        "while [ ! -S $XDG_RUNTIME_DIR/uvmm/uvmm-$p.sock ] && kill -0 $p; do sleep 0.05; done\n"
         "for m in $XDG_RUNTIME_DIR/uvmm/*.sock; do $U quit $m; done\n"
-        "kill $p; wait $p; echo ended=$?\n";
+        "(sleep 20; kill $p) >/dev/null 2>&1 &\nwait $p; echo ended=$?\n";
     const auto done = test::run_process({"/bin/bash", "-c", script}, {std::chrono::seconds(120), {}});
     return done.out + done.err;
   }
@@ -80,9 +81,12 @@ TEST_F(GdbFollow, ACopyRunsWithoutTheBreakpointAndHasADoorOfItsOwn) {
 }
 
 TEST_F(GdbFollow, AForkThatCannotBeIsOneLineAndTheMachineGoesOn) {
-  const std::string all = say({"shell rm $XDG_RUNTIME_DIR/uvmm/uvmm-$p.sock", "monitor fork", "continue"});
+  const std::string socket = "$XDG_RUNTIME_DIR/uvmm/uvmm-$p.sock";
+  const std::string all =
+      say({"shell mv " + socket + " $s.away", "shell (sleep 1; mv $s.away " + socket + ") >/dev/null 2>&1 &",
+           "monitor fork"});
   EXPECT_THAT(all, HasSubstr("ended at once; see what uvmm has printed"));
-  EXPECT_THAT(all, HasSubstr("Breakpoint 1, 0x0000000000100200"));
+  EXPECT_THAT(all, HasSubstr("ended=0"));
 }
 
 TEST_F(GdbFollow, ADebuggerThatDoesNotFollowLetsTheCopyRunAtOnce) {
@@ -112,6 +116,60 @@ TEST_F(GdbFollow, WhoeverComesInByTheCopysOwnDoorHasIt) {
   EXPECT_THAT(all, HasSubstr("\n0x100200\nprocess ")) << all;
   EXPECT_THAT(all, HasSubstr("\n0x100200\n[Switching to inferior 1")) << "the copy did not wait";
   EXPECT_THAT(all, HasSubstr("is not followed: the copy has ended, or has another debugger"));
+  EXPECT_THAT(all, HasSubstr("ended=0"));
+}
+
+/// For gdb's `shell`: a moment from now, every machine but the parent quits.
+constexpr const char* kCopiesQuit =
+    "shell (sleep 0.3; for m in $XDG_RUNTIME_DIR/uvmm/*.sock; do "
+    "[ \\$m = $XDG_RUNTIME_DIR/uvmm/uvmm-$p.sock ] || $U quit \\$m; done) >/dev/null 2>&1 &";
+
+TEST_F(GdbFollow, FollowForkModeChildGoesOnWithTheCopy) {
+  const std::string all = say({"set follow-fork-mode child", "monitor fork", "continue", "info threads",
+                               "stepi", "delete", "shell (sleep 0.3; kill -INT \\$PPID) &", "continue",
+                               "info inferiors", "shell $U list", kCopiesQuit, "continue"});
+  EXPECT_THAT(all, ContainsRegex("hit Breakpoint 1, 0x0000000000100200 in .*\nprocess "));
+  EXPECT_THAT(all, HasSubstr("[Inferior 1 (process 1) detached]"));
+  EXPECT_THAT(all, ContainsRegex("Thread 2.[12] .* hit Breakpoint 1, 0x0000000000100200"));
+  EXPECT_THAT(all, ContainsRegex("\n. 2.2 +Thread [0-9]+.2 .vcpu1. .running, CPL 0."));
+  EXPECT_THAT(all, HasSubstr("\n0x0000000000100208 in ")) << "stepi";
+  EXPECT_THAT(all, ContainsRegex("Thread 2.[12] .* received signal SIGINT"));
+  EXPECT_THAT(all, ContainsRegex("\n  1    <null> .*\n. 2    process [0-9]+ "));
+  EXPECT_THAT(all, ContainsRegex("MEMORY STATE   SOCKET\nuvmm .* running .*\nuvmm .* running "));
+  EXPECT_THAT(all, ContainsRegex("Inferior 2 .process [0-9]+. exited normally"));
+  EXPECT_THAT(all, HasSubstr("ended=0"));
+}
+
+TEST_F(GdbFollow, WithDetachOnForkOffBothAreHeld) {
+  const std::string all = say({"set detach-on-fork off",
+                               "monitor fork",
+                               "continue",
+                               "info threads",
+                               "set {long}0x100028 = 7",
+                               "inferior 2",
+                               "output *(long*)0x100028 != 7",
+                               "echo \\n",
+                               "continue",
+                               "delete",
+                               "output/x *(char*)0x100200",
+                               "echo \\n",
+                               "set schedule-multiple on",
+                               "continue",
+                               "set schedule-multiple off",
+                               "detach inferior 2",
+                               "inferior 1",
+                               "info inferiors",
+                               "output *(long*)0x100028",
+                               "echo \\n"});
+  EXPECT_THAT(all, ContainsRegex("Thread 1.[12] .* hit Breakpoint 1.1, 0x0000000000100200"));
+  EXPECT_THAT(all, ContainsRegex("1.1 +Thread 1.1 .*1.2 +Thread 1.2 .*2.1 +Thread [0-9]+.1 .*2.2 +Thread "));
+  EXPECT_THAT(all, HasSubstr("\n1\n")) << "a write to the parent has reached the copy";
+  EXPECT_THAT(all, ContainsRegex("Thread 2.[12] .* hit Breakpoint 1.2, 0x0000000000100200"));
+  EXPECT_THAT(all, HasSubstr("\n0xf0\n"));
+  EXPECT_THAT(all, HasSubstr("One of machine and copies runs at a time; set schedule-multiple off"));
+  EXPECT_THAT(all, ContainsRegex("Inferior 2 .process [0-9]+. detached"));
+  EXPECT_THAT(all, HasSubstr("* 1    process 1 "));
+  EXPECT_THAT(all, HasSubstr("\n7\n"));
   EXPECT_THAT(all, HasSubstr("ended=0"));
 }
 

@@ -31,6 +31,9 @@ struct Command {
 
 /// The command for `packet`, or null: then the reply is empty.
 [[nodiscard]] const Command* find_command(std::string_view packet);
+/// qXfer: the piece of `document` that "offset,length" asks for, `l` at its end, `m` before.
+[[nodiscard]] Reply document_piece(const SessionContext& context, std::string_view document,
+                                   std::string_view range);
 /// A packet's name as Command::name has it.
 [[nodiscard]] std::string_view packet_name(std::string_view packet);
 

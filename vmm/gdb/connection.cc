@@ -1,5 +1,6 @@
 #include "vmm/gdb/connection.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -7,10 +8,12 @@
 #include <array>
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 #include <cerrno>
+#include <optional>
 #include <utility>
 
 #include "vmm/gdb/session.h"
@@ -26,6 +29,7 @@ struct Connection::Channel {
       : socket(io, asio::generic::stream_protocol(family, 0), fd.release()), farewell(io) {}
 
   Socket socket;
+  std::optional<asio::posix::stream_descriptor> copy;
   asio::steady_timer farewell;
   std::array<char, std::size_t{128} << 10U> buffer{};
 };
@@ -90,8 +94,27 @@ void Connection::wait_for_room() {
   });
 }
 
+void Connection::wait_for_copy(int socket) {
+  if (std::exchange(awaits_copy_, true)) return;
+  // A descriptor of its own: the session closes the copy's when it likes.
+  Fd own(::fcntl(socket, F_DUPFD_CLOEXEC, 0));
+  if (!own) {
+    broken_ = true;
+    return;
+  }
+  channel_->copy.emplace(environment_.io, own.release());
+  channel_->copy->async_wait(asio::posix::stream_descriptor::wait_read,
+                             [self = shared_from_this()](const SocketError& error) {
+                               self->awaits_copy_ = false;
+                               if (self->session_ == nullptr || error) return;
+                               self->session_->copy_spoke();
+                               self->carry_on();
+                             });
+}
+
 void Connection::carry_on() {
   if (session_ == nullptr) return;
+  if (const int socket = session_->copy_socket(); socket >= 0) wait_for_copy(socket);
   if (broken_ || (session_->is_over() && output_.empty())) return close();
   if (!output_.empty()) wait_for_room();
   if (session_->is_over()) {
@@ -187,6 +210,7 @@ void Connection::close() {
   session_.reset();
   SocketError ignored;
   channel_->farewell.cancel();
+  channel_->copy.reset();
   channel_->socket.close(ignored);
   if (environment_.closed) environment_.closed();
 }

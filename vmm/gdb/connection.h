@@ -72,6 +72,8 @@ class Connection final : public Wire, public StopListener, public std::enable_sh
   void wait_for_input();
   void read();
   void wait_for_room();
+  /// Until the copy that runs says something at `socket`.
+  void wait_for_copy(int socket);
   /// Sends what the socket takes now.
   void flush();
   /// Waits up to `limit` until `most` bytes or fewer are left to send.
@@ -87,6 +89,7 @@ class Connection final : public Wire, public StopListener, public std::enable_sh
   std::atomic<bool> follows_forks_{false};  // what the session says, for forked()
   bool reading_ = false;
   bool writing_ = false;
+  bool awaits_copy_ = false;
 };
 
 }  // namespace vmm::gdb

@@ -39,7 +39,12 @@ std::optional<std::string> take_packet(std::string& bytes) {
 Result<ThreadId> CopyDoor::greet(std::string_view announced) {
   const Output none = [](std::string_view) {};
   UVMM_TRY(const std::string quiet, ask("QStartNoAckMode", none));
-  UVMM_TRY(const std::string features, ask("qSupported" + std::string(announced), none));
+  // Copies of the copy go their own way: their sockets would be in another process than the debugger's.
+  constexpr std::string_view kForks = "fork-events+";
+  std::string features(announced);
+  if (const std::size_t at = features.find(kForks); at != std::string::npos)
+    features.erase(at, kForks.size());
+  UVMM_TRY(const std::string known, ask("qSupported" + features, none));
   UVMM_TRY(const std::string current, ask("qC", none));
   Scanner scanner(current);
   const auto selector = scanner.take("QC") ? scan_thread(scanner) : std::nullopt;
@@ -59,6 +64,22 @@ Result<std::string> CopyDoor::ask(std::string_view packet, const Output& output)
     const bool is_output = payload.size() > 1 && payload.front() == 'O' && payload != "OK";
     if (!is_output) return payload;
     output(payload);
+  }
+}
+
+uvm::Status CopyDoor::resume(std::string_view packet) {
+  return send(framed(packet));
+}
+
+Result<std::optional<std::string>> CopyDoor::poll() {
+  std::array<char, 4096> buffer{};
+  for (;;) {
+    if (auto payload = take_packet(bytes_)) return payload;
+    const ssize_t got = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return std::optional<std::string>();
+    if (got <= 0) return gone();
+    bytes_.append(buffer.data(), static_cast<std::size_t>(got));
   }
 }
 

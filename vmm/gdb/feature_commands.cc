@@ -34,30 +34,14 @@ Reply error_strings(SessionContext& context, std::string_view /*arguments*/) {
   return "OK";
 }
 
-/// The piece of `document` that "offset,length" asks for: `l` at its end, `m` before.
-Reply piece(const SessionContext& context, std::string_view document, std::string_view range) {
-  Scanner scanner(range);
-  const auto offset = scanner.number();
-  if (!offset || !scanner.take(',')) return malformed(context, "qXfer wants offset,length");
-  const auto length = scanner.number();
-  if (!length || !scanner.at_end()) return malformed(context, "qXfer wants offset,length");
-  if (*offset > document.size()) return malformed(context, "qXfer's offset is behind the document's end");
-  const auto at = static_cast<std::size_t>(*offset);
-  const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(*length, document.size() - at));
-  Reply reply = "m";
-  const std::size_t taken = append_escaped(reply, bytes_of(document.substr(at, wanted)), kPacketSize - 5);
-  if (at + taken == document.size()) reply.front() = 'l';
-  return reply;
-}
-
 Reply transfer(SessionContext& context, std::string_view arguments) {
   Scanner scanner(arguments);
   if (scanner.take(":features:read:")) {
     const std::string_view annex = scanner.until(':');
     if (annex != "target.xml") return malformed(context, "target.xml is the only description");
-    return piece(context, context.description, scanner.rest());
+    return document_piece(context, context.description, scanner.rest());
   }
-  if (scanner.take(":threads:read::")) return piece(context, threads_xml(context), scanner.rest());
+  if (scanner.take(":threads:read::")) return document_piece(context, threads_xml(context), scanner.rest());
   return {};
 }
 
@@ -98,6 +82,21 @@ constexpr std::array kCommands = {
 };
 
 }  // namespace
+
+Reply document_piece(const SessionContext& context, std::string_view document, std::string_view range) {
+  Scanner scanner(range);
+  const auto offset = scanner.number();
+  if (!offset || !scanner.take(',')) return malformed(context, "qXfer wants offset,length");
+  const auto length = scanner.number();
+  if (!length || !scanner.at_end()) return malformed(context, "qXfer wants offset,length");
+  if (*offset > document.size()) return malformed(context, "qXfer's offset is behind the document's end");
+  const auto at = static_cast<std::size_t>(*offset);
+  const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(*length, document.size() - at));
+  Reply reply = "m";
+  const std::size_t taken = append_escaped(reply, bytes_of(document.substr(at, wanted)), kPacketSize - 5);
+  if (at + taken == document.size()) reply.front() = 'l';
+  return reply;
+}
 
 std::span<const Command> feature_commands() {
   return kCommands;

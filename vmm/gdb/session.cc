@@ -8,10 +8,24 @@
 #include "vmm/gdb/resume_plan.h"
 #include "vmm/gdb/stop_reply.h"
 #include "vmm/gdb/target_xml.h"
+#include "vmm/gdb/threads_xml.h"
 #include "vmm/log.h"
 
 namespace vmm::gdb {
 namespace {
+
+/// What stands between a document's first and last line.
+std::string_view inside(std::string_view document) {
+  constexpr std::string_view kBegin = "<threads>\n";
+  const std::size_t begin = document.find(kBegin);
+  const std::size_t end = document.rfind("</threads>");
+  if (begin == std::string_view::npos || end == std::string_view::npos) return {};
+  return document.substr(begin + kBegin.size(), end - begin - kBegin.size());
+}
+
+bool lists_threads(std::string_view packet) {
+  return packet == "qfThreadInfo" || packet.starts_with("qXfer:threads:read::");
+}
 
 uvm::Error not_attached() {
   return {uvm::ErrorKind::NotFound, "no machine is attached", "attach 1"};
@@ -40,7 +54,7 @@ void Session::go_on() {
 void Session::pump() {
   std::string_view rest = input_;
   while (!over_ && !context_.wire.congested()) {
-    if (state_ != State::Running && !deferred_.empty()) {
+    if (!is_waiting() && !deferred_.empty()) {
       const std::string packet = std::move(deferred_.front());
       deferred_.pop_front();
       answer(packet);
@@ -62,6 +76,7 @@ void Session::on_event(PacketEvent event) {
       on_packet(std::move(event.payload));
       break;
     case PacketEvent::Kind::Interrupt:
+      if (CopyDoor* const copy = copy_named(running_copy_)) copy->interrupt();
       if (state_ != State::Running) break;
       interrupted_ = true;
       context_.target.interrupt();
@@ -93,13 +108,15 @@ void Session::on_event(PacketEvent event) {
 void Session::on_packet(std::string packet) {
   if (state_ == State::Idle) attach();
   if (over_) return;
-  if (state_ != State::Running) return answer(packet);
+  if (!is_waiting()) return answer(packet);
   if (deferred_.size() == kMostDeferred) return refuse("too many packets while the machine runs");
   deferred_.push_back(std::move(packet));
 }
 
 void Session::answer(std::string_view packet) {
+  if (CopyDoor* const copy = copy_to_run(packet)) return run_copy(*copy, packet);
   if (CopyDoor* const copy = copy_for(packet)) return pass_on(*copy, packet);
+  if (!copies_.empty() && lists_threads(packet)) return context_.out.send(list_threads(packet));
   if (control(packet)) return;
   const Command* command = find_command(packet);
   if (command == nullptr) return context_.out.send({});
@@ -183,6 +200,12 @@ void Session::kill() {
 
 void Session::resume(std::string_view packet) {
   if (state_ != State::Stopped) return context_.out.send(error_reply(context_, not_attached()));
+  if (names_copies(packet)) {
+    // A stop, and no error: gdb would ask again for ever.
+    send_console(context_, "One of machine and copies runs at a time; set schedule-multiple off\n");
+    context_.last_stop.reason = StopReason::Interrupted;
+    return report(context_.last_stop);
+  }
   if (tell_of_copy()) return;
   if (std::exchange(owes_interrupt_, false)) {
     context_.last_stop.reason = StopReason::Interrupted;
@@ -280,9 +303,10 @@ CopyDoor* Session::copy_for(std::string_view packet) {
     return pid ? copy_named(static_cast<std::int64_t>(*pid)) : nullptr;
   }
   const Command* const command = find_command(packet);
-  const bool lists_threads =
-      name == "qfThreadInfo" || name == "qsThreadInfo" || packet.starts_with("qXfer:threads");
-  if (command == nullptr || command->needs == Needs::Nothing || lists_threads) return nullptr;
+  if (command == nullptr || command->needs == Needs::Nothing || name == "qsThreadInfo" ||
+      lists_threads(packet)) {
+    return nullptr;
+  }
   return copy_named(context_.thread.pid);
 }
 
@@ -293,12 +317,109 @@ void Session::pass_on(CopyDoor& copy, std::string_view packet) {
   const auto reply = copy.ask(packet, [this](std::string_view output) { context_.out.send(output); });
   if (!reply) return context_.out.send(error_reply(context_, reply.error()));
   if (packet.starts_with("Hg") && *reply == "OK") {
+    copy.list();
     Scanner scanner(packet.substr(2));
     const auto selector = scan_thread(scanner);
     context_.thread = {first.pid,
                        selector && selector->names_one() ? static_cast<std::uint32_t>(selector->tid) : 1};
   }
   context_.out.send(*reply);
+}
+
+/// Calls `see` with the selector of each action of a vCont, nothing for one that names nobody.
+template <class See>
+void each_action(std::string_view packet, See see) {
+  constexpr std::string_view kName = "vCont;";
+  if (!packet.starts_with(kName)) return;
+  Scanner all(packet.substr(kName.size()));
+  while (!all.at_end()) {
+    Scanner action(all.until(';'));
+    static_cast<void>(action.until(':'));
+    see(scan_thread(action));
+  }
+}
+
+CopyDoor* Session::copy_to_run(std::string_view packet) {
+  CopyDoor* found = nullptr;
+  bool same = !copies_.empty();
+  each_action(packet, [&](const std::optional<ThreadSelector>& who) {
+    CopyDoor* const copy = who ? copy_named(who->pid) : nullptr;
+    same = same && copy != nullptr && (found == nullptr || found == copy);
+    found = copy;
+  });
+  return same ? found : nullptr;
+}
+
+bool Session::names_copies(std::string_view packet) {
+  bool any = false;
+  each_action(packet, [&](const std::optional<ThreadSelector>& who) {
+    any = any || !who || who->pid <= 0 || copy_named(who->pid) != nullptr;
+  });
+  return any && !copies_.empty();
+}
+
+void Session::run_copy(CopyDoor& copy, std::string_view packet) {
+  if (const auto done = copy.resume(packet); !done) {
+    return context_.out.send(error_reply(context_, done.error()));
+  }
+  running_copy_ = copy.first_thread().pid;
+}
+
+int Session::copy_socket() const {
+  const auto running = copies_.find(running_copy_);
+  return running == copies_.end() ? -1 : running->second.fd();
+}
+
+void Session::copy_spoke() {
+  while (CopyDoor* const copy = copy_named(running_copy_)) {
+    const auto payload = copy->poll();
+    if (payload && !*payload) return;
+    const bool is_output = payload && (*payload)->starts_with('O');
+    if (is_output) {
+      context_.out.send(**payload);
+    } else {
+      constexpr std::string_view kKilled = "X09;process:";
+      copy_stopped(payload ? **payload : std::string(kKilled) + hex_number(running_copy_));
+    }
+  }
+}
+
+void Session::copy_stopped(std::string_view reply) {
+  const std::uint32_t pid = std::exchange(running_copy_, 0);
+  if (reply.starts_with("W") || reply.starts_with("X")) copies_.erase(pid);
+  constexpr std::string_view kThread = "thread:";
+  const std::size_t at = reply.find(kThread);
+  if (reply.starts_with("T") && at != std::string_view::npos) {
+    Scanner scanner(reply.substr(at + kThread.size()));
+    const auto who = scan_thread(scanner);
+    if (who && who->names_one()) context_.thread = {pid, static_cast<std::uint32_t>(who->tid)};
+  }
+  context_.out.send(reply);
+  pump();
+}
+
+Reply Session::list_threads(std::string_view packet) {
+  constexpr std::string_view kWhole = "qXfer:threads:read::0,10000";
+  const bool is_document = packet != "qfThreadInfo";
+  Reply ours;
+  if (state_ == State::Stopped) {
+    for (const ThreadInfo& each : is_document ? std::vector<ThreadInfo>() : context_.target.threads())
+      ours += (ours.empty() ? "m" : ",") + format_thread(each.id, context_.thread_form());
+    if (is_document) ours = inside(threads_xml(context_));
+  }
+  for (auto& [pid, copy] : copies_) {
+    if (!copy.is_listed()) continue;
+    const auto theirs = copy.ask(is_document ? kWhole : packet, [](std::string_view) {});
+    if (!theirs || theirs->empty()) continue;
+    if (is_document) {
+      ours += inside(*theirs);
+    } else {
+      ours += (ours.empty() ? "m" : ",") + theirs->substr(1);
+    }
+  }
+  if (!is_document) return ours;
+  const std::string document = "<?xml version=\"1.0\"?>\n<threads>\n" + ours + "</threads>\n";
+  return document_piece(context_, document, packet.substr(std::string_view("qXfer:threads:read::").size()));
 }
 
 void Session::let_copy_go(std::uint32_t pid) {

@@ -12,7 +12,8 @@
 // Copies. When the machine is forked, a debugger that has announced fork-events+ hears of it as the answer to
 // a resume: at once if the machine runs, else to the next one. The copy is a process of its own with a
 // session of its own; packets that name it, or that come while one of its threads is selected, are passed on
-// to it as they are (copy_door.h), until it is let go.
+// to it as they are (copy_door.h), until it is let go. One of them runs at a time, the machine or a copy. A
+// debugger that has let the machine go keeps its copies, by way of this process.
 //
 // What it refuses: bytes that cannot be the protocol's before the first packet (a browser's POST to the port
 // contains packets, too), more than that many packets while the machine runs. Both end the connection.
@@ -58,6 +59,9 @@ class Session {
   void stopped(const StopEvent& event);
   /// There is a copy, which waits for its debugger at `door` (StopListener::forked).
   void forked(Fd door);
+  /// The socket to wait for while a copy runs, and what to call when it can be read. -1: no copy runs.
+  [[nodiscard]] int copy_socket() const;
+  void copy_spoke();
   /// Whether forked() is of use: the client has asked for it, and needs no acknowledgements (a copy's answers
   /// go through as they are).
   [[nodiscard]] bool follows_forks() const {
@@ -101,6 +105,17 @@ class Session {
   [[nodiscard]] CopyDoor* copy_named(std::int64_t pid);
   /// Has the copy answer.
   void pass_on(CopyDoor& copy, std::string_view packet);
+  /// Whose threads alone a vCont names; null: it is not one copy's.
+  [[nodiscard]] CopyDoor* copy_to_run(std::string_view packet);
+  /// Whether a vCont means copies among others. One machine runs at a time.
+  [[nodiscard]] bool names_copies(std::string_view packet);
+  void run_copy(CopyDoor& copy, std::string_view packet);
+  /// What a copy that ran has come to.
+  void copy_stopped(std::string_view reply);
+  /// The threads of all, the machine's (if it is still here) and the copies'; for any of the three lists.
+  [[nodiscard]] Reply list_threads(std::string_view packet);
+  /// Packets wait until somebody has stopped.
+  [[nodiscard]] bool is_waiting() const { return state_ == State::Running || running_copy_ != 0; }
   /// D;PID and vKill;PID of a copy, which lives on without a debugger.
   void let_copy_go(std::uint32_t pid);
 
@@ -119,6 +134,7 @@ class Session {
 
   std::deque<CopyDoor> untold_;               // copies that the debugger has not been told of
   std::map<std::uint32_t, CopyDoor> copies_;  // those that it has, by process
+  std::uint32_t running_copy_ = 0;            // in place of the machine; 0: none
   std::vector<ThreadAction> last_plan_;
   bool interrupted_ = false;     // by the debugger, in this run
   bool owes_interrupt_ = false;  // it got a copy's news instead
