@@ -73,6 +73,7 @@ Result<Wiring> Wiring::create(const FaultContext& context, std::span<const GpaRa
   };
   UVMM_CHECK(each_part(ranges, found, make_zeros, [](const Found&) { return ok(); }));
   if (made) found = look(context, ranges, access);
+  wiring.runs_.reserve(found.size());
   UVMM_CHECK(each_part(
       ranges, found, [&](GpaRange absent) { return wiring.wire_pages(context, absent, access); },
       [&](const Found& part) { return wiring.take(context, part); }));
@@ -85,6 +86,7 @@ Result<Wiring> Wiring::create(const FaultContext& context, std::span<const GpaRa
 std::vector<Wiring::Found> Wiring::look(const FaultContext& context, std::span<const GpaRange> ranges,
                                         AccessKind access) {
   std::vector<Found> found;
+  found.reserve(ranges.size());
   const SharedLock lock(context.map.lock());
   while (!ranges.empty()) {
     const Entry* const entry = context.map.find(ranges.front().begin());
