@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <memory>
 #include <vector>
@@ -66,6 +67,28 @@ void use(kvm::Vcpu& vcpu) {
   const std::vector<kvm_msr_entry> msrs{
       {0x174, 0, 0x10}, {0x175, 0, 0xffff'8000'1111'0000}, {0xc000'0102, 0, 0xffff'8000'2222'0000}};
   ASSERT_TRUE(vcpu.set_msrs(msrs));
+}
+
+TEST(VcpuStateOnKvm, TimeStampsThatWerePutForward) {
+  UVMM_REQUIRE_KVM();
+  const auto system = kvm::System::open();
+  ASSERT_TRUE(system);
+  Processor one(*system);
+  Processor other(*system);
+  constexpr std::array<std::uint32_t, 1> kTsc{0x10};
+  constexpr std::uint64_t kTicks = std::uint64_t{1} << 50;
+  std::array<kvm_msr_entry, 1> found{};
+  found[0].index = kTsc[0];
+  found[0].data = kTicks;
+  ASSERT_TRUE(one.vcpu->set_msrs(found));
+  ASSERT_TRUE(one.vcpu->msrs(found));
+  if (found[0].data < kTicks) GTEST_SKIP() << "this KVM gives its guests the host's own time stamps";
+  auto state = VcpuState::take(*one.vcpu, kTsc).value();
+  state.advance_tsc(kTicks);
+  ASSERT_TRUE(state.give(*other.vcpu));
+  ASSERT_TRUE(other.vcpu->msrs(found));
+  EXPECT_GE(found[0].data, 2 * kTicks);
+  EXPECT_LT(found[0].data, 3 * kTicks);
 }
 
 TEST(VcpuStateOnKvm, ComesOverWhole) {

@@ -226,6 +226,7 @@ uvm::Result<Invocation> parse_fork(Words words) {
   parser.add_machine();
   std::string console = "stdio";
   std::string debugger;
+  std::string clock = "continue";
   bool paused = false;
   constexpr std::uint32_t kMostChildren = 1024;
   parser.app.add_option("-n", call.count, "how many (default: 1)")
@@ -233,6 +234,8 @@ uvm::Result<Invocation> parse_fork(Words words) {
       ->type_name("N");
   parser.app.add_option("--console", console, "stdio or none (default: stdio; none for several)")
       ->type_name("WHERE");
+  parser.app.add_option("--clock", clock, "continue or host: as of a restored guest (default: continue)")
+      ->type_name("POLICY");
   parser.app.add_option("--control", call.config.control.socket, "the copy's control socket, or none")
       ->type_name("PATH");
   parser.app.add_option("--gdb", debugger, "where the copy listens for a debugger, as in `uvmm run`")
@@ -243,6 +246,7 @@ uvm::Result<Invocation> parse_fork(Words words) {
   UVMM_TRY(Invocation invocation, parser.finish(words));
   MachineConfig& config = invocation.remote.config;
   UVMM_TRY(config.console, parse_console(console));
+  UVMM_TRY(config.clock, parse_clock(clock));
   if (paused) config.control.at_start = control::AtStart::Paused;
   if (invocation.remote.count > 1 && !config.control.socket.empty() && config.control.socket != "none") {
     return invalid("several copies can't have one control socket", "leave --control or -n out");

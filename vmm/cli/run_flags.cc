@@ -215,6 +215,11 @@ constexpr std::array kFlags = {
             "is given",
             set_restore},
     RunFlag{"--resume", "--resume", kControl, "", "let a restored machine run at once", set_resume},
+    RunFlag{
+        "--clock", "--clock", kControl, "POLICY",
+        "continue or host: a restored guest's clocks go on from where\nthey were, or have gone on with the "
+        "host's (default: continue)",
+        set_parsed<&Config::clock, parse_clock>},
     RunFlag{"--control", "--control", kControl, "PATH",
             "the machine's control socket, or none (default:\nNAME-PID.sock in $XDG_RUNTIME_DIR/uvmm)",
             set_text_in<&Config::control, &Control::socket>},

@@ -74,6 +74,10 @@ uvm::Status check_restore(const MachineConfig& config) {
 uvm::Status check_boot(const MachineConfig& config) {
   if (!config.restore.empty()) return check_restore(config);
   const BootSource& boot = config.boot;
+  if (config.clock != ClockPolicy::Continue) {
+    return invalid("--clock is for guests that go on, and this one boots",
+                   "leave it out, or give --restore DIR");
+  }
   if (boot.kernel.empty() && boot.builtin.empty()) {
     return invalid("no kernel is given",
                    "name one with --kernel FILE, or a built-in guest with --builtin NAME");

@@ -23,6 +23,7 @@ constexpr std::array<std::string_view, 3> kDebugExits = {"auto", "qemu", "plain"
 constexpr std::array<std::string_view, 2> kSwapErrors = {"pause", "stop"};
 constexpr std::array<std::string_view, 2> kConsoles = {"stdio", "none"};
 constexpr std::array<std::string_view, 2> kShowMaps = {"on-signal", "at-exit"};
+constexpr std::array<std::string_view, 2> kClocks = {"continue", "host"};
 constexpr std::array<std::string_view, 2> kOnKills = {"detach", "kill"};
 constexpr std::array<std::string_view, 3> kOnDisconnects = {"resume", "stay", "kill"};
 constexpr std::array<std::string_view, 2> kAtStarts = {"run", "wait"};
@@ -199,6 +200,9 @@ uvm::Result<ConsoleMode> parse_console(std::string_view name) {
 }
 uvm::Result<ShowMap> parse_show_map(std::string_view name) {
   return parse_enum<ShowMap>(name, kShowMaps);
+}
+uvm::Result<ClockPolicy> parse_clock(std::string_view name) {
+  return parse_enum<ClockPolicy>(name, kClocks);
 }
 
 uvm::Result<gdb::OnKill> parse_on_kill(std::string_view name) {

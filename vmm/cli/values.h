@@ -43,6 +43,7 @@ namespace vmm::cli {
 [[nodiscard]] uvm::Result<SwapError> parse_swap_error(std::string_view name);
 [[nodiscard]] uvm::Result<ConsoleMode> parse_console(std::string_view name);
 [[nodiscard]] uvm::Result<ShowMap> parse_show_map(std::string_view name);
+[[nodiscard]] uvm::Result<ClockPolicy> parse_clock(std::string_view name);
 [[nodiscard]] uvm::Result<gdb::OnKill> parse_on_kill(std::string_view name);
 [[nodiscard]] uvm::Result<gdb::OnDisconnect> parse_on_disconnect(std::string_view name);
 [[nodiscard]] uvm::Result<gdb::AtStart> parse_at_start(std::string_view name);

@@ -98,6 +98,11 @@ void AcpiPm::state(StateFields& fields) {
   sci_.set_level(sci_level_);
 }
 
+void AcpiPm::advance(std::uint64_t ns) {
+  const uvm::MutexLock lock(mutex_);
+  ahead_ns_ += ns;
+}
+
 void AcpiPm::reset() {
   uvm::MutexLock lock(mutex_);
   status_ = enable_ = control_ = 0;

@@ -33,6 +33,8 @@ class AcpiPm final : public BusDevice, public Stateful {
   void read(std::uint64_t offset, std::span<std::byte> data) override;
   void write(std::uint64_t offset, std::span<const std::byte> data) override;
   void reset();
+  /// The timer, as if that much more time had passed.
+  void advance(std::uint64_t ns);
   /// The timer goes on from where it was, on whatever host.
   [[nodiscard]] std::string_view state_name() const override { return "acpi-pm"; }
   void state(StateFields& fields) override;

@@ -84,6 +84,10 @@ class Vcpu {
   /// others as the kernel says; what was mapped by then stays.
   uvm::Status pre_fault(uvm::GpaRange range);
   uvm::Status inject_nmi();
+  /// Lets the guest know, through its kvmclock, that it stood still: its watchdogs don't count that time. A
+  /// guest without kvmclock (EINVAL), and a host without the call, have nothing to be told. The vCPU is not
+  /// in the guest.
+  void tell_stood_still();
   /// Delivers `vector` without an in-kernel irqchip (KVM_INTERRUPT).
   uvm::Status inject_interrupt(std::uint32_t vector);
   [[nodiscard]] uvm::Result<std::uint64_t> tsc_khz() const;

@@ -156,6 +156,10 @@ Status Vcpu::pre_fault(uvm::GpaRange range) {
   return uvm::ok();
 }
 
+void Vcpu::tell_stood_still() {
+  static_cast<void>(call(fd_.get(), KVM_KVMCLOCK_CTRL, 0));
+}
+
 Status Vcpu::inject_nmi() {
   if (call(fd_.get(), KVM_NMI, 0) < 0) return error("KVM_NMI");
   return uvm::ok();

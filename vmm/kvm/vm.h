@@ -45,6 +45,12 @@ struct Routing {
   std::vector<PinRoute> pins;
   std::vector<MsiRoute> messages;
 };
+/// kvmclock at one moment, in nanoseconds.
+struct GuestClock {
+  std::uint64_t guest_ns;
+  std::optional<std::uint64_t>
+      wall_ns;  // since 1970, at the same moment, where the host can tell both at once
+};
 /// A guest write to `address` that signals an eventfd instead of leaving to user space. `bytes` is 1, 2, 4,
 /// 8, or 0 for any width (Mmio only); `match` restricts it to one value.
 struct DoorbellSpec {
@@ -102,8 +108,8 @@ class Vm {
 
   // What a copy of the machine takes along; vm_state.cc.
 
-  /// Nanoseconds of the guest's kvmclock; it goes on from where it is set.
-  [[nodiscard]] uvm::Result<std::uint64_t> clock_ns() const;
+  /// The guest's kvmclock; it goes on from where it is set.
+  [[nodiscard]] uvm::Result<GuestClock> clock() const;
   uvm::Status set_clock_ns(std::uint64_t ns);
   /// Chip KVM_IRQCHIP_PIC_MASTER, _PIC_SLAVE or _IOAPIC of a full irqchip.
   [[nodiscard]] uvm::Result<kvm_irqchip> irqchip(std::uint32_t chip) const;

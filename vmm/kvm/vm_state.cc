@@ -10,10 +10,12 @@ using uvm::Error;
 using uvm::Result;
 using uvm::Status;
 
-Result<std::uint64_t> Vm::clock_ns() const {
+Result<GuestClock> Vm::clock() const {
   kvm_clock_data data{};
   if (call(fd_.get(), KVM_GET_CLOCK, &data) < 0) return Error::from_errno(errno, "KVM_GET_CLOCK");
-  return data.clock;
+  GuestClock clock{data.clock, {}};
+  if ((data.flags & KVM_CLOCK_REALTIME) != 0) clock.wall_ns = data.realtime;
+  return clock;
 }
 
 Status Vm::set_clock_ns(std::uint64_t ns) {

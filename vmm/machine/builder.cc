@@ -270,7 +270,8 @@ uvm::Status begin(Machine::Parts& parts, const BootPlan& plan) {
 }
 
 uvm::Status go_on(Machine::Parts& parts, const MachineImage& image) {
-  UVMM_CHECK(restore_state(parts, image.state));
+  UVMM_CHECK(restore_state(parts, image.state, parts.config.clock));
+  for (std::size_t i = 0; i < parts.vcpus->size(); ++i) parts.vcpus->vcpu(i).tell_stood_still();
   return renew_generation(parts, devices::Tell::Guest);
 }
 

@@ -41,7 +41,7 @@ uvm::Status Checkpoints::reset(const std::string& name) {
   if (found == checkpoints_.end()) return unknown(name);
   const VcpuPause pause(*parts_.vcpus);
   UVMM_TRY(const auto no_traps, parts_.inferior->suspend_traps());
-  UVMM_CHECK(restore_state(parts_, found->second.state));
+  UVMM_CHECK(restore_state(parts_, found->second.state, ClockPolicy::Continue));
   // Behind the vCPUs: KVM writes the guest's clock pages while their MSRs are set.
   UVMM_CHECK(parts_.memory->reset_to(found->second.memory));
   UVMM_CHECK(renew_generation(parts_, devices::Tell::Guest));

@@ -38,6 +38,10 @@ enum class ConsoleMode : std::uint8_t { Stdio, None };
 /// works again, or it ends.
 enum class SwapError : std::uint8_t { Pause, Stop };
 
+/// What the time since a machine was saved is to the guest that goes on from there: nothing, or time like
+/// other time.
+enum class ClockPolicy : std::uint8_t { Continue, Host };
+
 /// When to print the memory map of the guest.
 enum class ShowMap : std::uint8_t { OnSignal, AtExit };
 
@@ -79,6 +83,7 @@ struct MachineConfig {
   std::vector<vfio::DeviceOptions> vfio;        // devices of the host that the guest gets
   std::vector<vhost_user::Options> vhost_user;  // devices that other processes serve
   control::Options control;
+  ClockPolicy clock = ClockPolicy::Continue;  // of a machine made from an image
   std::string restore;  // directory of a snapshot to go on from, instead of booting; empty: boot
   std::string log_level = "warning";
   std::string log_file;  // empty: stderr

@@ -148,7 +148,7 @@ uvm::Result<std::vector<std::byte>> Machine::save_state() {
 }
 
 uvm::Status Machine::restore_state(std::span<const std::byte> state) {
-  return vmm::restore_state(*parts_, state);
+  return vmm::restore_state(*parts_, state, ClockPolicy::Continue);
 }
 
 uvm::Space& Machine::space() {

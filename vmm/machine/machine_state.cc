@@ -15,8 +15,13 @@ using snapshot::SectionWriter;
 class ClockState final : public devices::Stateful {
  public:
   [[nodiscard]] std::string_view state_name() const override { return "kvmclock"; }
-  void state(devices::StateFields& fields) override { fields.field(ns); }
+  [[nodiscard]] std::uint16_t state_version() const override { return 2; }
+  void state(devices::StateFields& fields) override {
+    fields.field(ns);
+    if (fields.version() >= 2) fields.field(wall_ns);
+  }
   std::uint64_t ns = 0;
+  std::uint64_t wall_ns = 0;  // of the host, since 1970, at that moment; 0: not known
 };
 
 std::uint16_t instance_of(std::size_t vcpu) {
@@ -24,16 +29,32 @@ std::uint16_t instance_of(std::size_t vcpu) {
 }
 
 uvm::Status save_clock(const kvm::Vm& vm, SectionWriter& writer) {
+  UVMM_TRY(const kvm::GuestClock now, vm.clock());
   ClockState clock;
-  UVMM_TRY(clock.ns, vm.clock_ns());
+  clock.ns = now.guest_ns;
+  clock.wall_ns = now.wall_ns.value_or(HostClock().wall_ns());
   snapshot::save(writer, clock);
   return uvm::ok();
 }
 
-uvm::Status restore_clock(kvm::Vm& vm, const SectionTable& table) {
-  ClockState clock;
-  UVMM_CHECK(snapshot::restore(table, clock));
-  return vm.set_clock_ns(clock.ns);
+/// How much time the guest has missed and is to find gone, in nanoseconds. A host whose clock was set back
+/// takes nothing from it.
+uvm::Result<std::uint64_t> missed_ns(const ClockState& clock, ClockPolicy policy) {
+  if (policy == ClockPolicy::Continue) return std::uint64_t{0};
+  if (clock.wall_ns == 0) {
+    return uvm::Error(uvm::ErrorKind::Unsupported, "machine state: it does not say when it was saved",
+                      "leave --clock host out");
+  }
+  const std::uint64_t now = HostClock().wall_ns();
+  return now > clock.wall_ns ? now - clock.wall_ns : 0;
+}
+
+/// `ns` in ticks of the guest's time-stamp counters.
+uvm::Result<std::uint64_t> tsc_ticks(const kvm::Vcpu& vcpu, std::uint64_t ns) {
+  constexpr std::uint64_t kMillisecondNs = 1'000'000;
+  if (ns == 0) return std::uint64_t{0};
+  UVMM_TRY(const std::uint64_t khz, vcpu.tsc_khz());
+  return ns / kMillisecondNs * khz + ns % kMillisecondNs * khz / kMillisecondNs;
 }
 
 /// A state from before there was one has none, and its guest knows of none.
@@ -97,18 +118,25 @@ uvm::Result<std::vector<std::vector<kvm_cpuid_entry2>>> saved_cpuids(std::span<c
   return cpuids;
 }
 
-uvm::Status restore_state(Machine::Parts& parts, std::span<const std::byte> state) {
+uvm::Status restore_state(Machine::Parts& parts, std::span<const std::byte> state, ClockPolicy policy) {
   UVMM_TRY(const auto table, SectionTable::read(state));
   MachineShape saved;
   UVMM_CHECK(snapshot::restore(table, saved));
   UVMM_CHECK(shape_of(parts).check_fits(saved));
   UVMM_TRY(const auto devices, parts.platform->stateful());
-  UVMM_TRY(const auto vcpus, read_vcpus(table, parts.vcpus->size()));
+  UVMM_TRY(auto vcpus, read_vcpus(table, parts.vcpus->size()));
   UVMM_CHECK(table.check_known(titles_of(parts, devices)));
-  UVMM_CHECK(restore_clock(parts.vm, table));
+  ClockState clock;
+  UVMM_CHECK(snapshot::restore(table, clock));
+  // All of the guest's clocks by the same time: one that stayed behind would look broken to it.
+  UVMM_TRY(const std::uint64_t missed, missed_ns(clock, policy));
+  UVMM_TRY(const std::uint64_t ticks, tsc_ticks(parts.vcpus->vcpu(0), missed));
+  for (snapshot::VcpuState& vcpu : vcpus) vcpu.advance_tsc(ticks);
+  UVMM_CHECK(parts.vm.set_clock_ns(clock.ns + missed));
   for (std::size_t i = 0; i < vcpus.size(); ++i) UVMM_CHECK(vcpus[i].give(parts.vcpus->vcpu(i)));
   UVMM_CHECK(parts.interrupts->restore(table));
   for (devices::Stateful* const device : devices) UVMM_CHECK(snapshot::restore(table, *device));
+  parts.platform->acpi_pm().advance(missed);
   return restore_generation_id(parts.platform->generation_id(), table);
 }
 

@@ -3,10 +3,18 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <chrono>
 #include <string>
 #include <utility>
 
 namespace vmm {
+namespace {
+
+/// A guest's watchdogs look after 10 seconds at the earliest. Shorter pauses, of which a debugger makes
+/// thousands, stay free of a call.
+constexpr std::chrono::seconds kLongPause{1};
+
+}  // namespace
 
 VcpuGroup::VcpuGroup(std::vector<std::unique_ptr<kvm::Vcpu>> vcpus, ExitHandler& handler)
     : vcpus_(std::move(vcpus)), handler_(handler), seats_(vcpus_.size()) {}
@@ -108,9 +116,11 @@ bool VcpuGroup::may_run(kvm::Vcpu& vcpu) {
     return false;
   }
   leave(vcpu);
+  const auto parked = std::chrono::steady_clock::now();
   const uvm::MutexLock lock(mutex_);
   Seat& seat = seats_[vcpu.id()];
   while (parked_locked(vcpu) && !stopping_) seat.may_go.wait(mutex_);
+  if (std::chrono::steady_clock::now() - parked >= kLongPause) vcpu.tell_stood_still();
   seat.parked = false;
   ++running_;
   return !stopping_;

@@ -39,9 +39,10 @@ class ExitHandler {
 enum class Hold : std::uint8_t { Released, Held };
 
 /// Owns the vCPUs and one thread each. Paused means: no thread is inside KVM_RUN or a handler, and none will
-/// enter it until resume(). Pauses nest. Besides, single vCPUs can be held: they stay parked when the pause
-/// ends. Thread: start, stop and the destructor on the owner's thread; pause, begin_pause, hold and resume on
-/// any thread; only begin_pause on a vCPU's.
+/// enter it until resume(). A guest with kvmclock is told of a long one, whose time its clocks have counted.
+/// Pauses nest. Besides, single vCPUs can be held: they stay parked when the pause ends. Thread: start, stop
+/// and the destructor on the owner's thread; pause, begin_pause, hold and resume on any thread; only
+/// begin_pause on a vCPU's.
 class VcpuGroup {
  public:
   VcpuGroup(std::vector<std::unique_ptr<kvm::Vcpu>> vcpus, ExitHandler& handler);

@@ -16,8 +16,10 @@
 // local APICs), restoring the other way round, so that an interrupt under way is taken along, or seen twice,
 // and never lost. A level is seen twice without harm; an edge twice is an interrupt without a cause.
 //
-// TIME. The guest's TSC and its kvmclock go on from where they were (the time in between did not happen to
-// it); the real-time clock is the host's. All of it is restored with the vCPUs stopped.
+// TIME. The guest's TSC, kvmclock and PM timer go on from where they were (the time in between did not happen
+// to it), or, when asked for, all three have gone on as if it had never stopped (ClockPolicy::Host); the
+// real-time clock is the host's. A guest that stood still is told so through kvmclock, for its watchdogs. All
+// of it is restored with the vCPUs stopped.
 //
 // WHAT MUST NOT BE TWICE. The guest's generation id (devices/generation_id.h) is in the state like everything
 // else, and is the one thing that is made anew behind a restore: fresh bytes, and an interrupt that says so.

@@ -72,6 +72,12 @@ Result<VcpuState> VcpuState::take(kvm::Vcpu& vcpu, std::span<const std::uint32_t
   return taken;
 }
 
+void VcpuState::advance_tsc(std::uint64_t ticks) {
+  for (kvm_msr_entry& msr : msrs_) {
+    if (msr.index == kMsrTsc) msr.data += ticks;
+  }
+}
+
 Status VcpuState::give(kvm::Vcpu& vcpu) const {
   UVMM_CHECK(vcpu.set_regs(regs_));
   // Where the local APIC is comes with the system registers, and what is in it behind.

@@ -25,6 +25,9 @@ class VcpuState final : public devices::Stateful {
   /// Unsupported (this KVM does not take an MSR or the XSAVE area). Half of it may be done then.
   [[nodiscard]] uvm::Status give(kvm::Vcpu& vcpu) const;
 
+  /// The time-stamp counter, in its own ticks.
+  void advance_tsc(std::uint64_t ticks);
+
   [[nodiscard]] const kvm_regs& regs() const { return regs_; }
   [[nodiscard]] const std::vector<kvm_cpuid_entry2>& cpuid() const { return cpuid_; }
 

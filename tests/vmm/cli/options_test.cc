@@ -55,6 +55,16 @@ TEST(RunOptions, SetAMemoryLimit) {
             (Overcommit{512 * kMiB, "/var/tmp/vm1.swap", 2048 * kMiB, true, SwapError::Stop}));
 }
 
+TEST(RunOptions, SayWhatBecomesOfTheTimeInBetween) {
+  EXPECT_EQ(parsed({"run", "--restore", "dir"}).config.clock, ClockPolicy::Continue);
+  EXPECT_EQ(parsed({"run", "--restore", "dir", "--clock", "host"}).config.clock, ClockPolicy::Host);
+  EXPECT_EQ(parsed({"fork", "first"}).remote.config.clock, ClockPolicy::Continue);
+  EXPECT_EQ(parsed({"fork", "first", "--clock", "host"}).remote.config.clock, ClockPolicy::Host);
+  EXPECT_THAT(error_of({"fork", "first", "--clock", "guest"}), HasSubstr("'guest' is not one of continue"));
+  EXPECT_THAT(error_of({"run", "-k", "bzImage", "--clock", "host"}),
+              HasSubstr("--clock is for guests that go on"));
+}
+
 TEST(RunOptions, TakeSeveralDevicesOfOtherProcesses) {
   const Invocation invocation =
       parsed({"run", "-k", "bzImage", "--vhost-user-blk", "/run/a.sock", "--vhost-user-fs",

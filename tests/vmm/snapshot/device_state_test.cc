@@ -137,6 +137,14 @@ TEST(DeviceState, AcpiPmWhoseTimerGoesOn) {
   EXPECT_EQ(test::read(one, AcpiPm::kTimerOffset, 4), test::read(other, AcpiPm::kTimerOffset, 4));
 }
 
+TEST(DeviceState, AcpiPmWhoseTimerWasPutForward) {
+  Surroundings a;
+  AcpiPm one(a.line, a.clock, a.power);
+  const auto before = test::read(one, AcpiPm::kTimerOffset, 4);
+  one.advance(1'000'000'000);
+  EXPECT_EQ(test::read(one, AcpiPm::kTimerOffset, 4) - before, AcpiPm::kTimerHertz);
+}
+
 TEST(DeviceState, GenerationIdWithItsPlace) {
   Surroundings a;
   Surroundings b;
