@@ -60,7 +60,7 @@ class GdbFollow : public testing::Test {
         "END\ngdb -batch -nx -x $s.gdb 2>&1\n"
         "while [ ! -S $XDG_RUNTIME_DIR/uvmm/uvmm-$p.sock ] && kill -0 $p; do sleep 0.05; done\n"
         "for m in $XDG_RUNTIME_DIR/uvmm/*.sock; do $U quit $m; done\n"
-        "(sleep 20; kill $p) >/dev/null 2>&1 &\nwait $p; echo ended=$?\n";
+        "(sleep 20; kill $p) >/dev/null 2>&1 & k=$!\nwait $p; echo ended=$?; kill $k\n";
     const auto done = test::run_process({"/bin/bash", "-c", script}, {std::chrono::seconds(120), {}});
     return done.out + done.err;
   }
