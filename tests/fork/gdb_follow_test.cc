@@ -105,7 +105,7 @@ TEST_F(GdbFollow, CatchForkStopsTheRunningMachineAndTheCopyIsLetGo) {
   EXPECT_THAT(all, HasSubstr("* 1    process 1 "));
   EXPECT_THAT(all, HasSubstr("[Detaching after fork from child process"));
   EXPECT_THAT(all, HasSubstr("hit Breakpoint 3, 0x0000000000100200"));
-  EXPECT_THAT(all, ContainsRegex("MEMORY STATE   SOCKET\nuvmm .* running .*\nuvmm .* running "));
+  EXPECT_THAT(all, ContainsRegex("SOCKET  CHECKPOINTS\nuvmm .* running .*\nuvmm .* running "));
   EXPECT_THAT(all, HasSubstr("ended=0"));
 }
 
@@ -135,7 +135,7 @@ TEST_F(GdbFollow, FollowForkModeChildGoesOnWithTheCopy) {
   EXPECT_THAT(all, HasSubstr("\n0x0000000000100208 in ")) << "stepi";
   EXPECT_THAT(all, ContainsRegex("Thread 2.[12] .* received signal SIGINT"));
   EXPECT_THAT(all, ContainsRegex("\n  1    <null> .*\n. 2    process [0-9]+ "));
-  EXPECT_THAT(all, ContainsRegex("MEMORY STATE   SOCKET\nuvmm .* running .*\nuvmm .* running "));
+  EXPECT_THAT(all, ContainsRegex("SOCKET  CHECKPOINTS\nuvmm .* running .*\nuvmm .* running "));
   EXPECT_THAT(all, ContainsRegex("Inferior 2 .process [0-9]+. exited normally"));
   EXPECT_THAT(all, HasSubstr("ended=0"));
 }
