@@ -374,6 +374,9 @@ uvm::Status Loader::populate_zeros(uvm::GpaRange range) {
 uvm::Status Loader::stash_page(uvm::Gpa page, std::span<const std::byte> bytes) {
   const uvm::GpaRange range = uvm::GpaRange::page_of(page);
   UVMM_CHECK(prepare(range));
+  // What is left of a mapping of a file has nothing to do with this page, which would go when that is cut.
+  const auto left = stash_.first_in(range);
+  if (left && left->value.show != Show::Zero) discard_stash(range);
   UVMM_CHECK(open_stash(range));
   // Before the bytes, so that a host without memory is an error here and not a signal there.
   UVMM_CHECK(stash_window_->populate_write(range));
