@@ -136,7 +136,8 @@ TEST(AcpiTables, McfgNamesTheEcam) {
 
 /// Where the bytes `wanted` first are in `bytes`; its size: nowhere.
 std::size_t find(const Bytes& bytes, const Bytes& wanted) {
-  return static_cast<std::size_t>(std::ranges::search(bytes, wanted).begin() - bytes.begin());
+  return static_cast<std::size_t>(std::search(bytes.begin(), bytes.end(), wanted.begin(), wanted.end()) -
+                                  bytes.begin());
 }
 
 TEST(AcpiTables, TheGenerationIdIsWhereTheDsdtSays) {
