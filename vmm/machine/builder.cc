@@ -208,11 +208,8 @@ std::string text_of(const control::Child& child) {
          child.debugger + "\n";
 }
 
-/// The debugger stops where the copies begin: the pause ends when it has been told.
-uvm::Result<control::ForkedImage> fork(Machine::Parts& parts, std::uint32_t copies) {
-  const VcpuPause pause(*parts.vcpus);
-  control::ForkedImage forked;
-  UVMM_TRY(forked.image, take_image(parts));
+/// Tells a debugger that follows copies of so many; the doors where they meet it.
+uvm::Status tell_of_copies(Machine::Parts& parts, std::uint32_t copies, std::vector<Fd>& doors) {
   for (std::uint32_t i = 0; i < copies && i < pins::kMostFds; ++i) {
     std::array<int, 2> ends{};
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
@@ -220,9 +217,16 @@ uvm::Result<control::ForkedImage> fork(Machine::Parts& parts, std::uint32_t copi
     }
     Fd here(ends[0]);
     Fd there(ends[1]);
-    if (!parts.target->forked(std::move(here))) return forked;
-    forked.debuggers.push_back(std::move(there));
+    if (!parts.target->forked(std::move(here))) break;
+    doors.push_back(std::move(there));
   }
+  return uvm::ok();
+}
+
+/// The debugger stops where the copies begin: it is told before the pause ends.
+uvm::Result<control::ForkedImage> fork(Machine::Parts& parts, std::uint32_t copies) {
+  control::ForkedImage forked;
+  UVMM_TRY(forked.image, take_image(parts, [&] { return tell_of_copies(parts, copies, forked.debuggers); }));
   return forked;
 }
 

@@ -8,24 +8,27 @@
 namespace vmm {
 namespace {
 
-uvm::Status take_paused(Machine::Parts& parts, snapshot::PageStore& store, MachineImage& image) {
+uvm::Status take_paused(Machine::Parts& parts, snapshot::PageStore& store, MachineImage& image,
+                        const std::function<uvm::Status()>& at_the_moment) {
   const auto begin = std::chrono::steady_clock::now();
   const VcpuPause pause(*parts.vcpus);
   UVMM_TRY(const auto no_traps, parts.inferior->suspend_traps());
   UVMM_TRY(image.state, save_state(parts));
   UVMM_TRY(image.memory, parts.memory->take_image(store));
+  if (at_the_moment) UVMM_CHECK(at_the_moment());
   image.paused = std::chrono::steady_clock::now() - begin;
   return uvm::ok();
 }
 
 }  // namespace
 
-uvm::Result<MachineImage> take_image(Machine::Parts& parts) {
+uvm::Result<MachineImage> take_image(Machine::Parts& parts,
+                                     const std::function<uvm::Status()>& at_the_moment) {
   UVMM_CHECK(parts.platform->stateful());
   // All that may wait is done before or after the pause.
   UVMM_TRY(auto store, parts.memory->prepare_image());
   MachineImage image;
-  UVMM_CHECK(take_paused(parts, store, image));
+  UVMM_CHECK(take_paused(parts, store, image, at_the_moment));
   UVMM_TRY(image.memory.pages, std::move(store).freeze());
   return image;
 }

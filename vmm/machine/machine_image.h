@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <vector>
 
 #include "uvm/base/error.h"
@@ -20,7 +21,9 @@ struct MachineImage {
 };
 
 /// Pauses the vCPUs for it. Any thread but a vCPU's. Errors: Unsupported (a device that can't be taken along;
-/// said before anything is paused), Pinned, NoMemory, the kernel's; the machine goes on.
-[[nodiscard]] uvm::Result<MachineImage> take_image(Machine::Parts& parts);
+/// said before anything is paused), Pinned, NoMemory, the kernel's; the machine goes on. With
+/// `at_the_moment`, its errors too: it is called when all is copied and the vCPUs still stand.
+[[nodiscard]] uvm::Result<MachineImage> take_image(Machine::Parts& parts,
+                                                   const std::function<uvm::Status()>& at_the_moment = {});
 
 }  // namespace vmm
