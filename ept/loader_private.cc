@@ -4,17 +4,10 @@
 #include "ept/host/guarded_copy.h"
 #include "ept/host/pagemap.h"
 #include "ept/loader.h"
+#include "uvm/base/runs.h"
 
 namespace ept {
 namespace {
-
-void join(std::vector<uvm::GpaRange>& runs, uvm::GpaRange next) {
-  if (!runs.empty() && runs.back().end() == next.begin()) {
-    runs.back() = *uvm::GpaRange::from_bounds(runs.back().begin(), next.end());
-  } else {
-    runs.push_back(next);
-  }
-}
 
 host::MappingOf mapping_of(const Shown& shown) {
   return shown.show == Show::Zero ? host::MappingOf::Anonymous : host::MappingOf::File;
@@ -28,7 +21,7 @@ void each_private_run(const host::Window& window, const RunMap<Shown>::Run& piec
 
 void scan_private(const host::Window& window, const RunMap<Shown>::Run& piece,
                   std::vector<uvm::GpaRange>& runs) {
-  each_private_run(window, piece, [&](uvm::GpaRange run) { join(runs, run); });
+  each_private_run(window, piece, [&](uvm::GpaRange run) { append_run(runs, run); });
 }
 
 bool any_private(const host::Window& window, const RunMap<Shown>::Run& piece) {
@@ -84,7 +77,7 @@ std::vector<uvm::GpaRange> Loader::private_runs(uvm::GpaRange range) const {
   all.insert(all.end(), hidden.begin(), hidden.end());
   std::sort(all.begin(), all.end());
   std::vector<uvm::GpaRange> runs;
-  for (const uvm::GpaRange run : all) join(runs, run);
+  for (const uvm::GpaRange run : all) append_run(runs, run);
   return runs;
 }
 

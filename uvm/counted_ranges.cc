@@ -5,6 +5,8 @@
 #include <iterator>
 #include <new>
 
+#include "uvm/base/runs.h"
+
 namespace uvm {
 namespace {
 
@@ -194,12 +196,7 @@ std::uint64_t CountedRanges::most(GpaRange range) const {
 std::vector<GpaRange> CountedRanges::parts(GpaRange range) const {
   std::vector<GpaRange> found;
   each(range, [&](GpaRange part, std::uint64_t count) {
-    if (count == 0) return;
-    if (!found.empty() && found.back().end() == part.begin()) {
-      found.back() = *GpaRange::from_bounds(found.back().begin(), part.end());
-    } else {
-      found.push_back(part);
-    }
+    if (count != 0) append_run(found, part);
   });
   return found;
 }

@@ -7,12 +7,12 @@
 #include "ept/host/frozen_object.h"
 #include "ept/host/guarded_copy.h"
 #include "uvm/access.h"
+#include "uvm/base/runs.h"
 #include "vmm/machine/guest_memory.h"
 
 namespace vmm {
 namespace {
 
-using snapshot::append_run;
 using snapshot::ImageView;
 using snapshot::MemoryImage;
 using snapshot::MemoryObject;
@@ -21,18 +21,9 @@ using snapshot::MemoryRegion;
 /// Pages looked at in one piece.
 constexpr std::uint64_t kChunk = std::uint64_t{1} << 20;
 
-/// From so many pages on a run is mapped from the object it is in: that costs a host mapping (5
-/// microseconds), copying a page 2. Fewer when a machine has many mappings already.
-constexpr std::uint64_t kMapFrom = 16;
-constexpr std::size_t kMostRegions = 2048;
-
 /// What a guest may write between a look at its private pages and the pause.
 constexpr std::uint64_t kMoreOneIn = 8;
 constexpr std::uint64_t kFewMore = 16;
-
-bool is_zero(std::span<const std::byte> page) {
-  return page.front() == std::byte{0} && std::memcmp(page.data(), page.data() + 1, page.size() - 1) == 0;
-}
 
 /// Calls `use` with the parts of a range, each at most kChunk long.
 template <class F>
@@ -75,7 +66,7 @@ class Taking {
       UVMM_CHECK(uvm::Access::read(space_, part.begin(), bytes, uvm::kDebugger));
       for (std::uint64_t at = 0; at < part.size(); at += uvm::kPageSize) {
         const auto page = std::span(bytes).subspan(at, uvm::kPageSize);
-        if (is_zero(page)) continue;
+        if (snapshot::all_zeros(page)) continue;
         std::ranges::copy(page, store_.next(1).begin());
         store_.keep(1);
         append_run(image_.changed, uvm::GpaRange::page_of(part.begin() + at));
@@ -249,7 +240,7 @@ uvm::Status GuestMemory::map_changed(const ImageView& view) {
   for (const uvm::GpaRange& run : view.image().changed) {
     const MemoryRegion mapped{run, view.image().pages, offset};
     offset += run.size();
-    if (run.pages() >= kMapFrom && regions_.size() + over.size() < kMostRegions) {
+    if (run.pages() >= snapshot::kMapFrom && regions_.size() + over.size() < snapshot::kMostRegions) {
       UVMM_CHECK(map_region(mapped, uvm::Overlap::Replace));
       over.push_back(mapped);
       continue;

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "uvm/base/units.h"
+#include "vmm/snapshot/field_lists.h"
 #include "vmm/snapshot/section_fields.h"
 
 namespace vmm {
@@ -21,10 +22,7 @@ MachineShape::MachineShape(const MachineConfig& config, IrqChip irqchip, DebugEx
       debug_exit_(debug_exit) {}
 
 void MachineShape::state(devices::StateFields& fields) {
-  const auto text = std::as_bytes(std::span(name_));
-  std::vector<std::byte> name(text.begin(), text.end());
-  fields.blob(name, kLongestName);
-  name_.assign(reinterpret_cast<const char*>(name.data()), name.size());
+  snapshot::text(fields, name_, kLongestName);
   const auto printable = [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != 0x7f; };
   fields.require(!name_.empty() && std::ranges::all_of(name_, printable), "name");
   fields.field(vcpus_);

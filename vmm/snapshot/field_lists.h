@@ -1,10 +1,11 @@
-// Fields of more than one number: the kernel's structures, and lists.
+// Fields of more than one number: the kernel's structures, texts, and lists.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <vector>
@@ -21,6 +22,14 @@ void structure(devices::StateFields& fields, T& value, std::string_view name) {
   fields.field(size);
   fields.require(size == sizeof(T), name);
   fields.bytes(std::as_writable_bytes(std::span(&value, 1)));
+}
+
+/// Bytes as they are, at most `most`; whoever reads them says what they may be.
+inline void text(devices::StateFields& fields, std::string& value, std::size_t most) {
+  const auto source = std::as_bytes(std::span(value));
+  std::vector<std::byte> bytes(source.begin(), source.end());
+  fields.blob(bytes, most);
+  value.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }
 
 /// At most `most` of them.

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "uvm/base/runs.h"
 #include "vmm/snapshot/field_lists.h"
 
 namespace vmm::snapshot {

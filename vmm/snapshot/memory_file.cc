@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "uvm/base/runs.h"
 #include "vmm/snapshot/disk_file.h"
 #include "vmm/snapshot/field_lists.h"
 
@@ -22,10 +23,6 @@ using uvm::Status;
 
 constexpr std::uint64_t kChunk = std::uint64_t{1} << 20;
 constexpr std::size_t kLongestName = 32;
-
-bool all_zeros(std::span<const std::byte> bytes) {
-  return bytes.front() == std::byte{0} && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0;
-}
 
 /// Never 0 but for zeros.
 std::uint64_t sum_of(std::span<const std::byte> chunk) {
@@ -90,10 +87,7 @@ bool has_data(int fd, std::uint64_t at, std::uint64_t bytes) {
 }  // namespace
 
 void MemoryFile::state(devices::StateFields& fields) {
-  const auto text = std::as_bytes(std::span(name_));
-  std::vector<std::byte> raw(text.begin(), text.end());
-  fields.blob(raw, kLongestName);
-  name_.assign(reinterpret_cast<const char*>(raw.data()), raw.size());
+  text(fields, name_, kLongestName);
   fields.require(is_name(name_), "file");
   fields.field(bytes_);
   list(fields, sums_, std::size_t{1} << 32, "sums");

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "uvm/base/runs.h"
+
 namespace vmm::snapshot {
 namespace {
 
@@ -13,6 +15,10 @@ Iterator first_behind(Iterator begin, Iterator end, uvm::Gpa address, RangeOf ra
 }
 
 }  // namespace
+
+bool all_zeros(std::span<const std::byte> bytes) {
+  return bytes.front() == std::byte{0} && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0;
+}
 
 std::uint64_t MemoryImage::changed_pages() const {
   std::uint64_t pages_in_all = 0;
@@ -37,14 +43,6 @@ std::vector<MemoryRegion> overlaid(const std::vector<MemoryRegion>& base,
     if (!rest.empty()) all.push_back(region.part(rest));
   }
   return all;
-}
-
-void append_run(std::vector<uvm::GpaRange>& runs, uvm::GpaRange next) {
-  if (!runs.empty() && runs.back().end() == next.begin()) {
-    runs.back() = *uvm::GpaRange::from_bounds(runs.back().begin(), next.end());
-  } else {
-    runs.push_back(next);
-  }
 }
 
 std::vector<uvm::GpaRange> covered_by(const std::vector<MemoryRegion>& regions) {

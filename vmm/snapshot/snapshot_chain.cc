@@ -7,7 +7,9 @@
 #include <span>
 #include <utility>
 
+#include "uvm/base/runs.h"
 #include "vmm/snapshot/disk_file.h"
+#include "vmm/snapshot/field_lists.h"
 #include "vmm/snapshot/page_store.h"
 #include "vmm/snapshot/section_fields.h"
 #include "vmm/snapshot/snapshot_files.h"
@@ -24,10 +26,6 @@ using uvm::Status;
 
 constexpr std::uint64_t kMostState = std::uint64_t{1} << 30;
 constexpr std::size_t kLongestPath = 4095;
-
-/// From so many pages on a run is mapped from its file, and so many mappings a machine can have.
-constexpr std::uint64_t kMapFrom = 16;
-constexpr std::size_t kMostRegions = 2048;
 
 constexpr const char* kWholeChain = "bring it back as it was, or restore a snapshot that has no base";
 
@@ -103,10 +101,7 @@ Result<MemoryImage> settled(const std::vector<MemoryRegion>& lowest,
 }  // namespace
 
 void BaseLink::state(devices::StateFields& fields) {
-  const auto text = std::as_bytes(std::span(path_));
-  std::vector<std::byte> raw(text.begin(), text.end());
-  fields.blob(raw, kLongestPath);
-  path_.assign(reinterpret_cast<const char*>(raw.data()), raw.size());
+  text(fields, path_, kLongestPath);
   fields.require(!path_.empty() && one_line(path_) == path_, "path");
   fields.field(identity_);
 }
