@@ -1,7 +1,6 @@
 // `uvmm fork`, `snapshot`, `run --restore` and the other verbs of the control socket, as a user has them.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -12,6 +11,7 @@
 #include "tests/support/background_process.h"
 #include "tests/support/kvm_machine.h"
 #include "tests/support/process.h"
+#include "tests/support/temp_folder.h"
 
 namespace {
 
@@ -24,19 +24,9 @@ constexpr seconds kPatience{120};
 
 class ForkCommand : public testing::Test {
  protected:
-  void SetUp() override {
-    UVMM_REQUIRE_KVM();
-    std::string pattern = testing::TempDir() + "uvmm-fork-XXXXXX";
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    directory_ = pattern;
-    // Machines of this test only are listed.
-    ASSERT_EQ(::setenv("XDG_RUNTIME_DIR", directory_.c_str(), 1), 0);
-  }
-  void TearDown() override {
-    if (!directory_.empty()) std::filesystem::remove_all(directory_);
-  }
+  void SetUp() override { UVMM_REQUIRE_KVM(); }
 
-  [[nodiscard]] std::string file(const std::string& name) const { return directory_ + "/" + name; }
+  [[nodiscard]] std::string file(const std::string& name) const { return folder_.file(name); }
 
   static ProcessResult uvmm(std::vector<std::string> words) {
     words.insert(words.begin(), kUvmm);
@@ -65,7 +55,7 @@ class ForkCommand : public testing::Test {
     FAIL() << "nobody answers at " << socket;
   }
 
-  std::string directory_;
+  const test::RunFolder folder_{"fork"};
 };
 
 TEST_F(ForkCommand, ParentAndChildrenEndWell) {

@@ -6,10 +6,10 @@
 
 #include "guest/programs/debugee_layout.h"
 #include "tests/support/debug_session.h"
+#include "tests/support/debug_support.h"
 #include "tests/support/kvm_machine.h"
 #include "tests/support/running_machine.h"
 #include "uvm/access.h"
-#include "vmm/debug/trap.h"
 #include "vmm/machine/machine_image.h"
 
 namespace vmm {
@@ -17,11 +17,6 @@ namespace {
 
 namespace at = guest::programs::debugee;
 using gdb::StopReason;
-
-bool can_trap() {
-  const auto found = kvm::probe_debug_support();
-  return found && debug::choose_trap(*found) != debug::TrapKind::None;
-}
 
 std::byte byte_at(Machine& machine, std::uint64_t gpa) {
   const auto byte = uvm::Access::read_value<std::byte>(machine.space(), uvm::Gpa(gpa));
@@ -33,7 +28,7 @@ class ForkDebugger : public testing::Test {
  protected:
   void SetUp() override {
     UVMM_REQUIRE_KVM();
-    if (!can_trap()) GTEST_SKIP() << "no trap byte comes back from CPL 0 on this host";
+    if (!test::can_trap()) GTEST_SKIP() << "no trap byte comes back from CPL 0 on this host";
     session_ = std::make_unique<test::DebugSession>(test::builtin_config("debugee"));
     ASSERT_EQ(session_->failure(), "");
     original_ = byte_at(session_->machine(), at::kWork);

@@ -1,11 +1,9 @@
 // How many forks of a machine run at once: --max-children, against those who fork and fork.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,6 +13,7 @@
 #include "tests/support/kvm_machine.h"
 #include "tests/support/process.h"
 #include "tests/support/running_machine.h"
+#include "tests/support/temp_folder.h"
 #include "vmm/control/client.h"
 #include "vmm/control/family.h"
 #include "vmm/control/server.h"
@@ -68,19 +67,9 @@ TEST(Family, MayHaveNoPlacesAtAll) {
 
 class MaxChildren : public testing::Test {
  protected:
-  void SetUp() override {
-    UVMM_REQUIRE_KVM();
-    std::string pattern = testing::TempDir() + "uvmm-family-XXXXXX";
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    directory_ = pattern;
-    // Machines of this test only are listed.
-    ASSERT_EQ(::setenv("XDG_RUNTIME_DIR", directory_.c_str(), 1), 0);
-  }
-  void TearDown() override {
-    if (!directory_.empty()) std::filesystem::remove_all(directory_);
-  }
+  void SetUp() override { UVMM_REQUIRE_KVM(); }
 
-  [[nodiscard]] std::string file(const std::string& name) const { return directory_ + "/" + name; }
+  [[nodiscard]] std::string file(const std::string& name) const { return folder_.file(name); }
 
   static ProcessResult uvmm(std::vector<std::string> words) {
     words.insert(words.begin(), kUvmm);
@@ -119,7 +108,7 @@ class MaxChildren : public testing::Test {
     EXPECT_EQ(std::count(fork.err.begin(), fork.err.end(), '\n'), 1) << fork.err;
   }
 
-  std::string directory_;
+  const test::RunFolder folder_{"family"};
 };
 
 TEST_F(MaxChildren, CountsTheForksOfForksAndGivesAPlaceBack) {

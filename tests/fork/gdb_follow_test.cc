@@ -1,45 +1,28 @@
 // Stock gdb and a guest that is forked: `monitor fork`, and what becomes of breakpoints in the copy.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <chrono>
-#include <filesystem>
 #include <string>
 #include <vector>
 
+#include "tests/support/debug_support.h"
 #include "tests/support/kvm_machine.h"
 #include "tests/support/process.h"
-#include "vmm/debug/trap.h"
-#include "vmm/kvm/probe.h"
+#include "tests/support/temp_folder.h"
 
 namespace {
 
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 
-bool has_gdb() {
-  return test::run_process({"/bin/sh", "-c", "command -v gdb"}).status == 0;
-}
-
-bool can_trap() {
-  const auto support = vmm::kvm::probe_debug_support();
-  return support && vmm::debug::choose_trap(*support) != vmm::debug::TrapKind::None;
-}
-
 /// The debugee, whose processors call work() at 0x100200 for ever, and gdb with a breakpoint there.
 class GdbFollow : public testing::Test {
  protected:
   void SetUp() override {
     UVMM_REQUIRE_KVM();
-    if (!has_gdb()) GTEST_SKIP() << "gdb is not installed (package gdb)";
-    if (!can_trap()) GTEST_SKIP() << "no trap byte comes back from CPL 0 on this host";
-    std::string pattern = testing::TempDir() + "uvmm-follow-XXXXXX";
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    directory_ = pattern;
-  }
-  void TearDown() override {
-    if (!directory_.empty()) std::filesystem::remove_all(directory_);
+    if (!test::has_gdb()) GTEST_SKIP() << "gdb is not installed (package gdb)";
+    if (!test::can_trap()) GTEST_SKIP() << "no trap byte comes back from CPL 0 on this host";
   }
 
   /// What gdb prints of `commands`, given when the breakpoint has been hit for the first time. In them $U is
@@ -47,7 +30,7 @@ class GdbFollow : public testing::Test {
   /// quit, and `ended=STATUS` is the parent's.
   [[nodiscard]] std::string say(const std::vector<std::string>& commands) const {
     std::string script =
-        "export XDG_RUNTIME_DIR=" + directory_ +
+        "export XDG_RUNTIME_DIR=" + folder_.path() +
         " U=" UVMM_BUILD_DIR
         "/uvmm\nexport s=$XDG_RUNTIME_DIR/door\n"
         "$U run --builtin debugee -c 2 -S --console none --gdb unix:$s & export p=$!\n"
@@ -65,16 +48,16 @@ class GdbFollow : public testing::Test {
     return done.out + done.err;
   }
 
-  std::string directory_;
+  const test::TempFolder folder_{"follow"};
 };
 
 TEST_F(GdbFollow, ACopyRunsWithoutTheBreakpointAndHasADoorOfItsOwn) {
   const std::string all =
       say({"monitor fork", "continue", "add-inferior -no-connection", "inferior 2", "target remote $d",
            "output/x *(char*)0x100200", "echo \\n", "output *(long*)0x100028 > 20", "echo \\n", "continue"});
-  EXPECT_THAT(all,
-              HasSubstr("is a copy of this machine; its control socket is " + directory_ + "/uvmm/uvmm-"));
-  EXPECT_THAT(all, HasSubstr("inferior 2; target remote " + directory_ + "/uvmm/uvmm-"));
+  EXPECT_THAT(
+      all, HasSubstr("is a copy of this machine; its control socket is " + folder_.path() + "/uvmm/uvmm-"));
+  EXPECT_THAT(all, HasSubstr("inferior 2; target remote " + folder_.path() + "/uvmm/uvmm-"));
   EXPECT_THAT(all, HasSubstr("\n0xf0\n1\n")) << "the copy has the trap, or has stood still";
   EXPECT_THAT(all, ContainsRegex("Thread 2.[12] \"vcpu[01]\" hit Breakpoint"));
   EXPECT_THAT(all, HasSubstr("ended=0"));

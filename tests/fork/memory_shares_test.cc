@@ -2,7 +2,6 @@
 // that show it: a parent and two children, each in a process of its own.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -17,6 +16,7 @@
 #include "tests/support/eventually.h"
 #include "tests/support/kvm_machine.h"
 #include "tests/support/process.h"
+#include "tests/support/temp_folder.h"
 #include "vmm/control/client.h"
 #include "vmm/machine/memory_map.h"
 #include "vmm/machine/memory_shares.h"
@@ -55,25 +55,17 @@ class MemoryShares : public testing::Test {
  protected:
   void SetUp() override {
     UVMM_REQUIRE_KVM();
-    std::string pattern = testing::TempDir() + "uvmm-shares-XXXXXX";
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    directory_ = pattern;
-    // Machines of this test only are listed.
-    ASSERT_EQ(::setenv("XDG_RUNTIME_DIR", directory_.c_str(), 1), 0);
-    ASSERT_TRUE(std::filesystem::create_directory(directory_ + "/uvmm"));
-    std::filesystem::permissions(directory_ + "/uvmm", std::filesystem::perms::owner_all);
-  }
-  void TearDown() override {
-    if (!directory_.empty()) std::filesystem::remove_all(directory_);
+    ASSERT_TRUE(std::filesystem::create_directory(folder_.file("uvmm")));
+    std::filesystem::permissions(folder_.file("uvmm"), std::filesystem::perms::owner_all);
   }
 
   [[nodiscard]] std::string socket(const std::string& name) const {
-    return directory_ + "/uvmm/" + name + ".sock";
+    return folder_.file("uvmm/" + name + ".sock");
   }
   void start(const std::string& name, std::vector<std::string> words) {
     words.insert(words.begin(), kUvmm);
     words.insert(words.end(), {"--console", "none", "--name", name, "--control", socket(name)});
-    processes_.push_back(std::make_unique<test::BackgroundProcess>(words, directory_ + "/" + name + ".log"));
+    processes_.push_back(std::make_unique<test::BackgroundProcess>(words, folder_.file(name + ".log")));
     ASSERT_TRUE(test::eventually([&] { return vmm::control::ask(socket(name), "status").has_value(); }))
         << processes_.back()->output();
     names_.push_back(name);
@@ -114,7 +106,7 @@ class MemoryShares : public testing::Test {
     }
   }
 
-  std::string directory_;
+  const test::RunFolder folder_{"shares"};
   std::vector<std::string> names_;
   std::vector<std::unique_ptr<test::BackgroundProcess>> processes_;
 };

@@ -9,14 +9,13 @@
 #include <thread>
 
 #include "guest/programs/debugee_layout.h"
+#include "tests/support/debug_support.h"
 #include "tests/support/kvm_machine.h"
 #include "tests/support/process.h"
 #include "tests/support/rsp_client.h"
 #include "tests/support/socket_path.h"
-#include "vmm/debug/trap.h"
 #include "vmm/gdb/hex.h"
 #include "vmm/gdb/packet_writer.h"
-#include "vmm/kvm/probe.h"
 #include "vmm/machine/machine.h"
 
 namespace {
@@ -26,18 +25,12 @@ using ::testing::Not;
 using ::testing::StartsWith;
 using vmm::gdb::framed;
 
-bool has_gdb() {
-  return test::run_process({"/bin/sh", "-c", "command -v gdb"}).status == 0;
-}
-
 #define REQUIRE_GDB() \
   UVMM_REQUIRE_KVM(); \
-  if (!has_gdb()) GTEST_SKIP() << "gdb is not installed (package gdb)"
+  if (!test::has_gdb()) GTEST_SKIP() << "gdb is not installed (package gdb)"
 
 bool can_trap_and_step() {
-  const auto support = vmm::kvm::probe_debug_support();
-  return support && vmm::debug::choose_trap(*support) != vmm::debug::TrapKind::None &&
-         support->supervisor.single_step;
+  return test::can_trap() && test::debug_support().supervisor.single_step;
 }
 
 /// Starts `uvmm run --builtin debugee --gdb unix:… -S ARGUMENTS`, then runs the shell lines `then` with $g

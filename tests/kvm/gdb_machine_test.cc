@@ -8,6 +8,7 @@
 
 #include "guest/programs/debugee_layout.h"
 #include "tests/support/debug_session.h"
+#include "tests/support/debug_support.h"
 #include "tests/support/kvm_machine.h"
 #include "vmm/debug/trap.h"
 
@@ -28,16 +29,10 @@ MachineConfig debugee(std::uint32_t vcpus) {
   return config;
 }
 
-kvm::DebugSupport support() {
-  const auto found = kvm::probe_debug_support();
-  return found ? *found : kvm::DebugSupport{};
-}
-
 class GdbMachine : public testing::Test {
  protected:
   void SetUp() override { UVMM_REQUIRE_KVM(); }
-  static bool can_trap() { return debug::choose_trap(support()) != debug::TrapKind::None; }
-  static bool can_step() { return support().supervisor.single_step; }
+  static bool can_step() { return test::debug_support().supervisor.single_step; }
 };
 
 TEST_F(GdbMachine, StartsStoppedAtTheFirstInstruction) {
@@ -89,7 +84,7 @@ TEST_F(GdbMachine, AnInterruptStopsAllVcpusAndTheyGoOn) {
 }
 
 TEST_F(GdbMachine, EveryHitOfABreakpointIsToldOnce) {
-  if (!can_trap()) GTEST_SKIP() << "no trap byte comes back from CPL 0 on this host";
+  if (!test::can_trap()) GTEST_SKIP() << "no trap byte comes back from CPL 0 on this host";
   if (!can_step()) GTEST_SKIP() << "no single step at CPL 0 on this host";
   constexpr std::uint32_t kVcpus = 4;
   DebugSession session(debugee(kVcpus));
@@ -120,7 +115,7 @@ TEST_F(GdbMachine, EveryHitOfABreakpointIsToldOnce) {
 }
 
 TEST_F(GdbMachine, ABreakpointIsNotSeenByReadersAndGoneAfterDetach) {
-  if (!can_trap()) GTEST_SKIP() << "no trap byte comes back from CPL 0 on this host";
+  if (!test::can_trap()) GTEST_SKIP() << "no trap byte comes back from CPL 0 on this host";
   DebugSession session(debugee(1));
   ASSERT_EQ(session.failure(), "");
   const std::uint64_t before = session.word(at::kWork);
@@ -140,7 +135,7 @@ TEST_F(GdbMachine, ABreakpointIsNotSeenByReadersAndGoneAfterDetach) {
 }
 
 TEST_F(GdbMachine, StepsWalkThroughEveryKindOfInstruction) {
-  if (!can_trap() || !can_step()) GTEST_SKIP() << "needs a trap and single step at CPL 0";
+  if (!test::can_trap() || !can_step()) GTEST_SKIP() << "needs a trap and single step at CPL 0";
   DebugSession session(debugee(1));
   ASSERT_EQ(session.failure(), "");
   std::vector<std::uint64_t> expected;
@@ -166,7 +161,7 @@ TEST_F(GdbMachine, StepsWalkThroughEveryKindOfInstruction) {
 }
 
 TEST_F(GdbMachine, ARangeStepStopsAtTheFirstInstructionOutside) {
-  if (!can_trap() || !can_step()) GTEST_SKIP() << "needs a trap and single step at CPL 0";
+  if (!test::can_trap() || !can_step()) GTEST_SKIP() << "needs a trap and single step at CPL 0";
   DebugSession session(debugee(1));
   ASSERT_EQ(session.failure(), "");
   ASSERT_TRUE(session.insert(at::kSteps));
@@ -209,7 +204,7 @@ TEST_F(GdbMachine, OneVcpuStepsWhileTheOthersStay) {
 }
 
 TEST_F(GdbMachine, AnInt3OfTheGuestsOwnReachesItsHandler) {
-  const auto trap = debug::choose_trap(support());
+  const auto trap = debug::choose_trap(test::debug_support());
   if (trap != debug::TrapKind::Int3 && trap != debug::TrapKind::Int3AsError) {
     GTEST_SKIP() << "INT3 does not leave the guest on this host, so none is reflected";
   }
@@ -288,7 +283,7 @@ TEST_F(GdbMachine, MemoryErrorsNameTheLevelAndReadsArePartial) {
 TEST_F(GdbMachine, WhatTheHostCannotDoIsRefusedWithText) {
   DebugSession session(debugee(1));
   ASSERT_EQ(session.failure(), "");
-  const auto found = support();
+  const auto found = test::debug_support();
   const auto watch =
       session.target().insert_breakpoint({}, {gdb::BreakpointKind::WriteWatch, at::kWorkCalls, 8});
   EXPECT_EQ(watch.has_value(), found.supervisor.watchpoint || found.user.watchpoint);
@@ -298,7 +293,7 @@ TEST_F(GdbMachine, WhatTheHostCannotDoIsRefusedWithText) {
 }
 
 TEST_F(GdbMachine, AHardwareBreakpointIsHit) {
-  if (!support().supervisor.hardware_breakpoint) {
+  if (!test::debug_support().supervisor.hardware_breakpoint) {
     GTEST_SKIP() << "debug registers do not leave the guest at CPL 0 on this host";
   }
   DebugSession session(debugee(2));

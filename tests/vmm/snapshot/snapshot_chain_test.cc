@@ -5,7 +5,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
@@ -13,6 +12,7 @@
 #include <string>
 
 #include "ept/host/frozen_object.h"
+#include "tests/support/temp_folder.h"
 #include "vmm/snapshot/section_file.h"
 #include "vmm/snapshot/snapshot_files.h"
 
@@ -35,15 +35,9 @@ uvm::GpaRange pages(std::uint64_t first, std::uint64_t end) {
 
 class SnapshotChain : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = testing::TempDir() + "uvmm-chain-XXXXXX";
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    root_ = pattern;
-    fill(pages(0, 300));
-  }
-  void TearDown() override { fs::remove_all(root_); }
+  void SetUp() override { fill(pages(0, 300)); }
 
-  [[nodiscard]] std::string dir(const std::string& name) const { return root_ + "/" + name; }
+  [[nodiscard]] std::string dir(const std::string& name) const { return folder_.file(name); }
 
   void fill(uvm::GpaRange range) {
     for (std::uint64_t at = range.begin().value(); at < range.end().value(); at += sizeof(std::uint64_t)) {
@@ -93,7 +87,7 @@ class SnapshotChain : public testing::Test {
     return saved.error().text();
   }
 
-  std::string root_;
+  const test::TempFolder folder_{"chain"};
   Bytes memory_ = Bytes(kPages * kPage);
   std::mt19937_64 random_{3};
 };

@@ -23,6 +23,7 @@
 #include <thread>
 
 #include "ept/host/frozen_object.h"
+#include "tests/support/temp_folder.h"
 #include "vmm/snapshot/section_file.h"
 
 namespace vmm::snapshot {
@@ -104,16 +105,11 @@ std::vector<std::size_t> boundaries(std::span<const std::byte> state) {
 class SnapshotFiles : public testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = testing::TempDir() + "uvmm-snapshot-XXXXXX";
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    root_ = pattern;
-    directory_ = root_ + "/dir";
     const auto written = write_snapshot(directory_, state_of("old"), old_);
     ASSERT_TRUE(written) << written.error().text();
   }
   void TearDown() override {
-    static_cast<void>(::umount2((root_ + "/disk").c_str(), MNT_DETACH));  // most have none
-    fs::remove_all(root_);
+    static_cast<void>(::umount2(folder_.file("disk").c_str(), MNT_DETACH));  // most have none
   }
 
   [[nodiscard]] std::string file(const std::string& name) const { return directory_ + "/" + name; }
@@ -137,8 +133,8 @@ class SnapshotFiles : public testing::Test {
     EXPECT_EQ(std::distance(begin(files), end(files)), 2);
   }
 
-  std::string root_;
-  std::string directory_;
+  const test::TempFolder folder_{"snapshot"};
+  std::string directory_ = folder_.file("dir");
   const MemoryImage old_ = image_of(1);
   const MemoryImage fresh_ = image_of(2);
 };
@@ -197,7 +193,7 @@ TEST_F(SnapshotFiles, MemoryOfAnotherSizeIsRefused) {
 }
 
 TEST_F(SnapshotFiles, TheFilesOfTwoSnapshotsAreNotMixed) {
-  const std::string other = root_ + "/other";
+  const std::string other = folder_.file("other");
   ASSERT_TRUE(write_snapshot(other, state_of("new"), fresh_));
   fs::rename(file("state"), file("kept"));
   fs::copy_file(other + "/state", file("state"));
@@ -306,7 +302,7 @@ TEST_F(SnapshotFiles, AFileTooLargeLeavesTheOldOneWhole) {
 }
 
 TEST_F(SnapshotFiles, AFullDiskLeavesTheOldOneWhole) {
-  const std::string disk = root_ + "/disk";
+  const std::string disk = folder_.file("disk");
   fs::create_directory(disk);
   if (::mount("snapshot", disk.c_str(), "tmpfs", 0, "size=8m") != 0) {
     GTEST_SKIP() << "no file system can be mounted here";
