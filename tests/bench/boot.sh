@@ -6,17 +6,14 @@
 set -euo pipefail
 
 uvmm=$1 kernel=$2 initrd=$3 runs=${4:-3}
+here=$(cd "$(dirname "$0")" && pwd)
 line="uvmm-guest: init reached"
 words="console=ttyS0 quiet panic=-1 tsc=reliable no_timer_check"
 memory=256
 patience=120
-failed=0
+. "$here/beside_qemu.sh"
 
-# What is timed must not wait for the rig's slow file system.
-work=$(mktemp -d /dev/shm/uvmm-boot.XXXXXX)
-trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$work"' EXIT
-cp "$uvmm" "$work/uvmm"
-cp "$kernel" "$work/vmlinuz"
+prepare boot "$uvmm" "$kernel"
 cp "$initrd" "$work/initrd"
 
 boot_uvmm() {
@@ -53,20 +50,9 @@ once() {
   echo "$name: $milliseconds ms"
 }
 
-# statistic NAME min|median
-statistic() {
-  sort -n "$work/$1.times" | awk -v what="$2" '{ v[NR] = $1 } END { print what == "min" ? v[1] : v[int((NR + 1) / 2)] }'
-}
-
-# A standard input that is open and silent: no terminal, no end of file.
-mkfifo "$work/idle" && exec 8<>"$work/idle"
-for ((i = 0; i < runs; i++)); do
-  once qemu
-  once uvmm
-done
-[ $failed -eq 0 ] || exit 1
+by_turns "$runs"
 for name in uvmm qemu; do
-  echo "$name: min $(statistic $name min) ms, median $(statistic $name median) ms of $runs"
+  echo "$name: min $(statistic $name.times min) ms, median $(statistic $name.times median) ms of $runs"
 done
-awk -v a="$(statistic uvmm min)" -v b="$(statistic qemu min)" -v c="$(statistic uvmm median)" -v d="$(statistic qemu median)" \
+awk -v a="$(statistic uvmm.times min)" -v b="$(statistic qemu.times min)" -v c="$(statistic uvmm.times median)" -v d="$(statistic qemu.times median)" \
   'BEGIN { printf "ratio uvmm/QEMU: min %.2f, median %.2f (wanted: at most 1.00)\n", a / b, c / d }'

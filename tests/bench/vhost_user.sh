@@ -10,13 +10,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 memory=256
 patience=240
 reads=2000
-failed=0
+. "$here/beside_qemu.sh"
 
-# What is timed must not wait for the rig's slow file system.
-work=$(mktemp -d /dev/shm/uvmm-vhost.XXXXXX)
-trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$work"' EXIT
-cp "$uvmm" "$work/uvmm"
-cp "$kernel" "$work/vmlinuz"
+prepare vhost "$uvmm" "$kernel"
 truncate -s 64M "$work/disk"
 socket=$work/socket
 
@@ -65,18 +61,7 @@ once() {
   done < <(grep -a "^random-reads:" "$work/console")
 }
 
-# statistic NAME.JOBS max|median
-statistic() {
-  sort -n "$work/$1" | awk -v what="$2" '{ v[NR] = $1 } END { print what == "max" ? v[NR] : v[int((NR + 1) / 2)] }'
-}
-
-# A standard input that is open and silent: no terminal, no end of file.
-mkfifo "$work/idle" && exec 8<>"$work/idle"
-for ((run = 0; run < runs; run++)); do
-  once qemu
-  once uvmm
-done
-[ $failed -eq 0 ] || exit 1
+by_turns "$runs"
 for jobs in 1 4; do
   awk -v jobs=$jobs -v a="$(statistic uvmm.$jobs max)" -v b="$(statistic qemu.$jobs max)" -v c="$(statistic uvmm.$jobs median)" \
     -v d="$(statistic qemu.$jobs median)" \
