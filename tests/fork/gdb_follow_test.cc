@@ -74,8 +74,9 @@ TEST_F(GdbFollow, AForkThatCannotBeIsOneLineAndTheMachineGoesOn) {
 
 TEST_F(GdbFollow, ADebuggerThatDoesNotFollowLetsTheCopyRunAtOnce) {
   const std::string all = say({"disconnect", "set remote fork-event-feature-packet off", "target remote $s",
-                               "monitor fork", "shell sleep 0.3", "add-inferior -no-connection", "inferior 2",
-                               "target remote $d", "output *(long*)0x100028 > 20", "echo \\n"});
+                               "set variable \\$begin = *(long*)0x100028", "monitor fork", "shell sleep 0.3",
+                               "add-inferior -no-connection", "inferior 2", "target remote $d",
+                               "output *(long*)0x100028 > \\$begin + 20", "echo \\n"});
   EXPECT_THAT(all, HasSubstr("\n1\n")) << "the copy has stood still";
   EXPECT_THAT(all, HasSubstr("ended=0"));
 }
