@@ -12,6 +12,11 @@
 #include "vmm/pins/options.h"
 #include "vmm/vfio/options.h"
 #include "vmm/vhost_user/options.h"
+#include "vmm/virtio/balloon/options.h"
+#include "vmm/virtio/blk/options.h"
+#include "vmm/virtio/net/options.h"
+#include "vmm/virtio/pmem/options.h"
+#include "vmm/virtio/vsock/options.h"
 
 namespace vmm {
 
@@ -44,6 +49,9 @@ enum class ClockPolicy : std::uint8_t { Continue, Host };
 
 /// When to print the memory map of the guest.
 enum class ShowMap : std::uint8_t { OnSignal, AtExit };
+
+/// Whether the guest has a device that gives it random numbers.
+enum class Entropy : std::uint8_t { None, Device };
 
 struct BootSource {
   std::string kernel;           // path; empty with a built-in guest
@@ -82,6 +90,12 @@ struct MachineConfig {
   pins::Options pins;
   std::vector<vfio::DeviceOptions> vfio;        // devices of the host that the guest gets
   std::vector<vhost_user::Options> vhost_user;  // devices that other processes serve
+  std::vector<virtio::blk::Options> drives;
+  std::vector<virtio::net::Options> networks;
+  std::optional<virtio::vsock::Options> vsock;
+  std::optional<virtio::balloon::Options> balloon;
+  std::vector<virtio::pmem::Options> pmem;
+  Entropy entropy = Entropy::None;
   control::Options control;
   ClockPolicy clock = ClockPolicy::Continue;  // of a machine made from an image
   std::string restore;  // directory of a snapshot to go on from, instead of booting; empty: boot
