@@ -46,6 +46,7 @@ class MachineState : public testing::TestWithParam<Shape> {
     config.memory = std::uint64_t{16} << 20;
     config.vcpus = GetParam().vcpus;
     config.irqchip = GetParam().irqchip;
+    config.entropy = Entropy::Device;  // its transport has state too
     return config;
   }
 };

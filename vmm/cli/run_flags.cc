@@ -13,6 +13,7 @@ constexpr const char* kMachine = "The machine";
 constexpr const char* kOvercommit = "Less host memory than the guest has";
 constexpr const char* kConsole = "Console, memory map and log";
 constexpr const char* kDebugger = "Debugger";
+constexpr const char* kVirtio = "Disks, network and other virtio devices";
 constexpr const char* kDevices = "Devices in other processes";
 constexpr const char* kControl = "Forks, snapshots and checkpoints";
 constexpr const char* kHost = "Devices of the host";
@@ -193,6 +194,9 @@ constexpr std::array kFlags = {
             "when a debugger's connection breaks: resume, stay (stopped for\nthe next one) or kill (default: "
             "resume)",
             set_parsed_in<&Config::gdb, &Gdb::on_disconnect, parse_on_disconnect>},
+
+    RunFlag{"--rng", "--rng", kVirtio, "", "a source of random numbers for the guest",
+            set_constant<&Config::entropy, Entropy::Device>},
 
     RunFlag{"--pin-socket", "--pin-socket", kDevices, "PATH",
             "a unix socket where device processes pin guest memory and\nmap it; see uvmm-pin (default: none)",

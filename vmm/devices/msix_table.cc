@@ -146,8 +146,10 @@ void MsixTable::update(Vector& vector) {
 }
 
 void MsixTable::raise(unsigned vector) {
-  if (vector >= vectors_.size()) return;
-  Vector& raised = vectors_[vector];
+  if (vector < vectors_.size()) raise(vectors_[vector]);
+}
+
+void MsixTable::raise(Vector& raised) {
   if (raised.event) {
     ::eventfd_write(raised.event->event().get(), 1);
     return;
@@ -160,11 +162,31 @@ void MsixTable::reset() {
   for (Vector& vector : vectors_) {
     vector.message = {};
     vector.control = kEntryMasked;
-    vector.pending = false;
-    if (!vector.event) continue;
-    vector.event->hold();
-    eventfd_t dropped = 0;
-    ::eventfd_read(vector.event->event().get(), &dropped);
+    drop_pending(vector);
+  }
+}
+
+void MsixTable::drop_pending(Vector& vector) {
+  vector.pending = false;
+  if (!vector.event) return;
+  vector.event->hold();
+  eventfd_t dropped = 0;
+  ::eventfd_read(vector.event->event().get(), &dropped);
+}
+
+void MsixTable::state(StateFields& fields) {
+  for (Vector& vector : vectors_) {
+    bool pending = is_pending(vector);
+    fields.field(vector.message.address);
+    fields.field(vector.message.data);
+    fields.field(vector.control);
+    fields.field(pending);
+    vector.message.address &= ~std::uint64_t{3};
+    vector.control &= kEntryMasked;
+    if (!fields.restoring()) continue;
+    drop_pending(vector);
+    update(vector);
+    if (pending) raise(vector);
   }
 }
 

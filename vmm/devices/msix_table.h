@@ -63,6 +63,8 @@ class MsixTable {
   void raise(unsigned vector);
   /// The table at power-on: every entry masked. Nothing is pending.
   void reset();
+  /// The table and what is pending; follow() has been called for the space of the same state.
+  void state(StateFields& fields);
 
   [[nodiscard]] unsigned vectors() const { return static_cast<unsigned>(vectors_.size()); }
   /// Whether the guest has turned MSI-X on.
@@ -86,6 +88,8 @@ class MsixTable {
   [[nodiscard]] static bool is_pending(const Vector& vector);
   /// Lets out, or holds, what the vector's state asks for.
   void update(Vector& vector);
+  void raise(Vector& vector);
+  static void drop_pending(Vector& vector);
   void count(const uvm::Status& status);
 
   MsiSink& sink_;

@@ -105,6 +105,12 @@ uvm::Result<std::uint64_t> PciConfigSpace::add_capability(std::uint8_t id, std::
   return place;
 }
 
+void PciConfigSpace::state(StateFields& fields) {
+  Bytes saved = bytes_;
+  fields.bytes(saved);
+  if (fields.restoring()) write(0, saved);  // what is read-only is the machine's, not the state's
+}
+
 void PciConfigSpace::read(std::uint64_t offset, std::span<std::byte> data) const {
   std::ranges::copy(std::span(bytes_).subspan(offset, data.size()), data.begin());
 }

@@ -102,6 +102,8 @@ class PciConfigSpace {
   /// The state now is the one that reset() brings back.
   void seal() { power_on_ = bytes_; }
   void reset() { bytes_ = power_on_; }
+  /// What software can change, and what it has made of it.
+  void state(StateFields& fields);
 
   /// As PciFunction hands them over.
   void read(std::uint64_t offset, std::span<std::byte> data) const;

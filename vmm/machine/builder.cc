@@ -15,7 +15,7 @@
 #include "vmm/machine/machine_image.h"
 #include "vmm/machine/machine_state.h"
 #include "vmm/machine/parts.h"
-#include "vmm/vhost_user/device.h"
+#include "vmm/machine/virtio_devices.h"
 
 namespace vmm {
 namespace {
@@ -87,28 +87,6 @@ uvm::Status build_devices(Machine::Parts& parts, const guest::MemoryLayout& layo
   });
   parts.bus.seal();
   return show_devices(parts);
-}
-
-uvm::Status build_vhost_user(Machine::Parts& parts, const guest::MemoryLayout& layout) {
-  const vhost_user::Device::Environment environment{parts.memory->space(), layout.ram, parts.config.vcpus};
-  const virtio::PciTransport::Environment machine{
-      parts.platform->pci_window(), parts.interrupts->messages(), parts.interrupts->message_events(),
-      parts.doorbells, [&memory = *parts.memory](std::uint64_t gpa, std::uint64_t bytes) {
-        return memory.holds(uvm::Gpa(gpa), bytes);
-      }};
-  unsigned disks = 0;
-  unsigned file_systems = 0;
-  for (const vhost_user::Options& options : parts.config.vhost_user) {
-    const bool is_disk = options.kind == vhost_user::Kind::Block;
-    const std::string name = is_disk ? "vhost-user-blk" + std::to_string(disks++)
-                                     : "vhost-user-fs" + std::to_string(file_systems++);
-    auto device = vhost_user::Device::create(name, options, environment);
-    if (!device) return blame_option(device.error());
-    UVMM_TRY(auto function, virtio::PciTransport::create(name, machine, *std::move(device)));
-    UVMM_CHECK(parts.platform->pci().add(*function));
-    parts.virtio.push_back(std::move(function));
-  }
-  return uvm::ok();
 }
 
 uvm::Status build_host_devices(Machine::Parts& parts, const guest::MemoryLayout& layout) {
@@ -308,7 +286,7 @@ uvm::Result<std::unique_ptr<Machine::Parts>> build_machine(const MachineConfig& 
   UVMM_CHECK(parts->memory->attach(parts->vm));
   UVMM_TRY(parts->interrupts, Interrupts::create(parts->vm, irqchip));
   UVMM_CHECK(build_devices(*parts, layout));
-  UVMM_CHECK(build_vhost_user(*parts, layout));
+  UVMM_CHECK(build_virtio(*parts, layout));
   UVMM_CHECK(build_host_devices(*parts, layout));
   UVMM_TRY(const Cpuids cpuids, plan_cpuids(*parts, supported, image));
   UVMM_CHECK(build_vcpus(*parts, cpuids));

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "vmm/machine/devices_at_rest.h"
 #include "vmm/machine/generation.h"
 #include "vmm/machine/machine_state.h"
 #include "vmm/machine/parts.h"
@@ -40,6 +41,7 @@ uvm::Status Checkpoints::reset(const std::string& name) {
   const auto found = checkpoints_.find(name);
   if (found == checkpoints_.end()) return unknown(name);
   const VcpuPause pause(*parts_.vcpus);
+  const DevicesAtRest devices(parts_);
   UVMM_TRY(const auto no_traps, parts_.inferior->suspend_traps());
   UVMM_CHECK(restore_state(parts_, found->second.state, ClockPolicy::Continue));
   // Behind the vCPUs: KVM writes the guest's clock pages while their MSRs are set.

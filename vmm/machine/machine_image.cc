@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "vmm/machine/devices_at_rest.h"
 #include "vmm/machine/machine_state.h"
 #include "vmm/machine/parts.h"
 
@@ -12,6 +13,7 @@ uvm::Status take_paused(Machine::Parts& parts, snapshot::PageStore& store, Machi
                         const std::function<uvm::Status()>& at_the_moment) {
   const auto begin = std::chrono::steady_clock::now();
   const VcpuPause pause(*parts.vcpus);
+  const DevicesAtRest devices(parts);
   UVMM_TRY(const auto no_traps, parts.inferior->suspend_traps());
   UVMM_TRY(image.state, save_state(parts));
   UVMM_TRY(image.memory, parts.memory->take_image(store));
@@ -25,6 +27,7 @@ uvm::Status take_paused(Machine::Parts& parts, snapshot::PageStore& store, Machi
 uvm::Result<MachineImage> take_image(Machine::Parts& parts,
                                      const std::function<uvm::Status()>& at_the_moment) {
   UVMM_CHECK(parts.platform->stateful());
+  UVMM_CHECK(DevicesAtRest::check(parts));
   // All that may wait is done before or after the pause.
   UVMM_TRY(auto store, parts.memory->prepare_image());
   MachineImage image;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "uvm/base/units.h"
 #include "vmm/snapshot/field_lists.h"
@@ -19,7 +20,8 @@ MachineShape::MachineShape(const MachineConfig& config, IrqChip irqchip, DebugEx
       vcpus_(config.vcpus),
       memory_(config.memory),
       irqchip_(irqchip),
-      debug_exit_(debug_exit) {}
+      debug_exit_(debug_exit),
+      devices_(config) {}
 
 void MachineShape::state(devices::StateFields& fields) {
   snapshot::text(fields, name_, kLongestName);
@@ -33,6 +35,7 @@ void MachineShape::state(devices::StateFields& fields) {
   fields.require(irqchip_ == IrqChip::Split || irqchip_ == IrqChip::Full, "interrupt controller");
   fields.field(debug_exit_);
   fields.require(debug_exit_ == DebugExitStatus::Qemu || debug_exit_ == DebugExitStatus::Plain, "debug exit");
+  if (fields.version() >= 2) devices_.state(fields);
 }
 
 uvm::Result<MachineShape> MachineShape::read(std::span<const std::byte> state) {
@@ -47,7 +50,7 @@ MachineConfig MachineShape::applied_to(MachineConfig config) const {
   config.memory = memory_;
   config.irqchip = irqchip_;
   config.debug_exit = debug_exit_;
-  return config;
+  return devices_.applied_to(std::move(config));
 }
 
 uvm::Status MachineShape::check_fits(const MachineShape& saved) const {

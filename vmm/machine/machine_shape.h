@@ -10,6 +10,7 @@
 #include "uvm/base/error.h"
 #include "vmm/devices/state.h"
 #include "vmm/machine/config.h"
+#include "vmm/machine/device_list.h"
 
 namespace vmm {
 
@@ -31,6 +32,7 @@ class MachineShape final : public devices::Stateful {
   [[nodiscard]] std::uint32_t vcpus() const { return vcpus_; }
 
   [[nodiscard]] std::string_view state_name() const override { return "machine"; }
+  [[nodiscard]] std::uint16_t state_version() const override { return 2; }
   void state(devices::StateFields& fields) override;
 
  private:
@@ -39,6 +41,7 @@ class MachineShape final : public devices::Stateful {
   std::uint64_t memory_ = 0;  // bytes
   IrqChip irqchip_ = IrqChip::Auto;
   DebugExitStatus debug_exit_ = DebugExitStatus::Auto;
+  DeviceList devices_;
 };
 
 }  // namespace vmm

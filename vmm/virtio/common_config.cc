@@ -110,7 +110,7 @@ std::uint64_t CommonConfig::get(Register which) const {
     case Register::Status:
       return status_;
     case Register::Generation:
-      return 0;  // a device's configuration does not change
+      return generation_;
     case Register::QueueSelect:
       return queue_select_;
     case Register::QueueSize:
@@ -206,6 +206,29 @@ void CommonConfig::set_status(std::uint8_t value) {
   }
   constexpr std::uint8_t kGo = status::kFeaturesOk | status::kDriverOk;
   if ((status_ & kGo) == kGo && (before & status::kDriverOk) == 0) request_ = Request::Start;
+}
+
+void CommonConfig::state(devices::StateFields& fields) {
+  fields.field(offered_select_);
+  fields.field(accepted_select_);
+  fields.field(accepted_);
+  fields.field(config_vector_);
+  fields.field(status_);
+  fields.field(generation_);
+  fields.field(queue_select_);
+  for (QueueRegisters& queue : queues_) {
+    fields.field(queue.size);
+    fields.field(queue.vector);
+    fields.field(queue.enabled);
+    fields.field(queue.descriptors);
+    fields.field(queue.driver_area);
+    fields.field(queue.device_area);
+    fields.require(std::has_single_bit(queue.size) && queue.size <= shape_.queue_limit, "queue's size");
+    fields.require(queue.vector == vector_or_none(queue.vector), "queue's vector");
+  }
+  fields.require(config_vector_ == vector_or_none(config_vector_), "vector");
+  fields.require((status_ & status::kDriverOk) == 0 || (accepted_ & ~shape_.features) == 0,
+                 "set of features");
 }
 
 void CommonConfig::read(std::uint64_t offset, std::span<std::byte> data) const {

@@ -14,6 +14,8 @@
 #include <span>
 #include <vector>
 
+#include "vmm/devices/state.h"
+
 namespace vmm::virtio {
 
 namespace status {
@@ -59,6 +61,10 @@ class CommonConfig {
   /// Ends what Request::Reset began: everything is as at power-on.
   void complete_reset();
   void set_needs_reset() { status_ |= status::kNeedsReset; }
+  /// The device's own configuration has changed.
+  void next_generation() { ++generation_; }
+  /// All registers, while nobody writes them and no reset is under way.
+  void state(devices::StateFields& fields);
 
   [[nodiscard]] std::uint8_t status() const { return status_; }
   /// What the driver has accepted.
@@ -86,6 +92,7 @@ class CommonConfig {
   std::uint64_t accepted_ = 0;
   std::uint16_t config_vector_ = kNoVector;
   std::uint8_t status_ = 0;
+  std::uint8_t generation_ = 0;
   std::uint16_t queue_select_ = 0;
   std::vector<QueueRegisters> queues_;
   bool resetting_ = false;

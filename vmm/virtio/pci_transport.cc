@@ -20,7 +20,26 @@ constexpr std::uint16_t kVendor = 0x1af4;
 constexpr std::uint16_t kFirstDevice = 0x1040;     // and the device's type
 constexpr std::uint16_t kFirstSubsystem = 0x1100;  // 0x40 or more tells drivers that this is no legacy device
 constexpr std::uint8_t kRevision = 1;
-constexpr std::uint32_t kClassStorage = 0x01'8000;
+
+/// Class, subclass and interface: what `lspci` shows; no driver asks.
+std::uint32_t class_of(DeviceType type) {
+  switch (type) {
+    case DeviceType::Block:
+    case DeviceType::FileSystem:
+      return 0x01'8000;  // storage
+    case DeviceType::Network:
+      return 0x02'0000;  // Ethernet
+    case DeviceType::Console:
+    case DeviceType::Socket:
+      return 0x07'8000;  // communication
+    case DeviceType::Pmem:
+      return 0x05'8000;  // memory
+    case DeviceType::Entropy:
+    case DeviceType::Balloon:
+      break;
+  }
+  return 0xff'0000;
+}
 
 /// struct virtio_pci_cap, from its third byte on.
 enum class Structure : std::uint8_t { Common = 1, Notify = 2, Isr = 3, Device = 4, Window = 5 };
@@ -74,15 +93,17 @@ devices::PciIdentity identity_of(const Device& device) {
   return {.vendor = kVendor,
           .device = static_cast<std::uint16_t>(kFirstDevice + type),
           .revision = kRevision,
-          .class_code = kClassStorage,
+          .class_code = class_of(device.type()),
           .subsystem_vendor = kVendor,
           .subsystem = static_cast<std::uint16_t>(kFirstSubsystem + type)};
 }
 
 }  // namespace
 
-PciTransport::PciTransport(const Environment& environment, std::unique_ptr<Device> device)
-    : environment_(environment),
+PciTransport::PciTransport(std::string name, const Environment& environment, std::unique_ptr<Device> device)
+    : name_(std::move(name)),
+      state_name_("virtio " + name_),
+      environment_(environment),
       device_(std::move(device)),
       space_(identity_of(*device_)),
       msix_(environment.messages, device_->queues() + 1),
@@ -96,7 +117,7 @@ PciTransport::~PciTransport() {
 uvm::Result<std::unique_ptr<PciTransport>> PciTransport::create(const std::string& name,
                                                                 const Environment& environment,
                                                                 std::unique_ptr<Device> device) {
-  std::unique_ptr<PciTransport> made(new PciTransport(environment, std::move(device)));
+  std::unique_ptr<PciTransport> made(new PciTransport(name, environment, std::move(device)));
   if (auto built = made->build(); !built) return std::move(built).error().with_context(name);
   return made;
 }
@@ -215,6 +236,7 @@ void PciTransport::read_locked(std::uint64_t offset, std::span<std::byte> data) 
 void PciTransport::write_locked(std::uint64_t offset, std::span<const std::byte> data) {
   if (holds(kNotify, offset)) return notify(offset);
   if (holds(kMsixTable, offset)) return msix_.write_table(offset - kMsixTable.offset, data);
+  if (holds(kDevice, offset)) return device_->write_config(offset - kDevice.offset, data);
   if (!holds(kCommon, offset)) return;
   switch (common_.write(offset - kCommon.offset, data)) {
     case CommonConfig::Request::None:
@@ -237,20 +259,26 @@ bool PciTransport::in_place(const CommonConfig::QueueRegisters& queue) const {
          environment_.is_ram(queue.device_area, 6 + 8 * size);
 }
 
-void PciTransport::start_locked() {
+std::optional<Activation> PciTransport::activation_locked() const {
   Activation activation;
   activation.features = common_.features();
   const auto queues = common_.queues();
   for (unsigned index = 0; index < queues.size(); ++index) {
     const CommonConfig::QueueRegisters& queue = queues[index];
     if (!queue.enabled) continue;
-    if (!in_place(queue)) return need_reset_locked();
+    if (!in_place(queue)) return std::nullopt;
     const Fd* const call = msix_.event(queue.vector);
     activation.queues.push_back({index, queue.size, queue.descriptors, queue.driver_area, queue.device_area,
                                  &kicks_[index], call != nullptr ? call : &unheard_});
   }
+  return activation;
+}
+
+void PciTransport::start_locked() {
+  const auto activation = activation_locked();
+  if (!activation) return need_reset_locked();
   life_ = Life::Running;
-  device_->start(activation);
+  device_->start(*activation);
 }
 
 void PciTransport::reset_locked() {
@@ -278,6 +306,60 @@ void PciTransport::stopped() {
 void PciTransport::failed() {
   const uvm::MutexLock lock(mutex_);
   if (life_ == Life::Running) need_reset_locked();
+}
+
+void PciTransport::config_changed() {
+  const uvm::MutexLock lock(mutex_);
+  common_.next_generation();
+  isr_ |= kIsrConfiguration;
+  msix_.raise(common_.config_vector());
+}
+
+// ---- standing still
+
+devices::Stateful* PciTransport::stateful() {
+  return device_->resting() != nullptr ? this : nullptr;
+}
+
+uvm::Status PciTransport::can_rest() const {
+  Resting* const device = device_->resting();
+  if (device == nullptr) return uvm::ok();
+  if (auto can = device->can_rest(); !can) return std::move(can).error().with_context(name_);
+  return uvm::ok();
+}
+
+void PciTransport::rest() {
+  if (Resting* const device = device_->resting()) device->rest();
+}
+
+void PciTransport::go_on() {
+  if (Resting* const device = device_->resting()) device->go_on();
+}
+
+void PciTransport::state(devices::StateFields& fields) {
+  const uvm::MutexLock lock(mutex_);
+  space_.state(fields);
+  if (fields.restoring()) {
+    bars_.follow(space_);
+    msix_.follow(space_);
+  }
+  msix_.state(fields);
+  common_.state(fields);
+  fields.field(isr_);
+  Resting& device = *device_->resting();
+  if (fields.restoring()) place_locked(device);
+  device.state(fields);
+}
+
+void PciTransport::place_locked(Resting& device) {
+  const bool is_started = (common_.status() & status::kDriverOk) != 0;
+  const auto activation = is_started ? activation_locked() : std::nullopt;
+  life_ = activation ? Life::Running : Life::Idle;
+  device.place(activation);
+  if (!activation) return;
+  // One that was on its way to a vCPU when the state was taken may be in neither. Drivers look and find
+  // nothing.
+  for (const Queue& queue : activation->queues) ::eventfd_write(queue.call->get(), 1);
 }
 
 void PciTransport::reset() {

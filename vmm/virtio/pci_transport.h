@@ -30,7 +30,10 @@
 namespace vmm::virtio {
 
 /// Thread-safe. Owns its device.
-class PciTransport final : public devices::PciFunction, private devices::BusDevice, private DeviceHost {
+class PciTransport final : public devices::PciFunction,
+                           private devices::Stateful,
+                           private devices::BusDevice,
+                           private DeviceHost {
  public:
   /// What a function needs of its machine, all of which outlives it.
   struct Environment {
@@ -54,6 +57,14 @@ class PciTransport final : public devices::PciFunction, private devices::BusDevi
   void write_config(std::uint64_t offset, std::span<const std::byte> data) override;
   void reset() override;
 
+  /// Null: its device can't rest.
+  [[nodiscard]] devices::Stateful* stateful() override;
+  /// Errors: Unsupported, with the device's name and the way out. While vCPUs run too.
+  [[nodiscard]] uvm::Status can_rest() const;
+  /// As Resting's, of its device; a device that can't is left alone. Without a lock, while no vCPU runs.
+  void rest();
+  void go_on();
+
   /// Ends the device's threads: after the vCPUs have stopped, before guest memory goes. Idempotent.
   void finish() { device_->finish(); }
 
@@ -68,7 +79,7 @@ class PciTransport final : public devices::PciFunction, private devices::BusDevi
   /// Of the device: Running from start(), Stopping from stop() until it has said that it is stopped.
   enum class Life : std::uint8_t { Idle, Running, Stopping };
 
-  PciTransport(const Environment& environment, std::unique_ptr<Device> device);
+  PciTransport(std::string name, const Environment& environment, std::unique_ptr<Device> device);
   [[nodiscard]] uvm::Status build();
   [[nodiscard]] uvm::Status add_capabilities_locked() REQUIRES(mutex_);
 
@@ -82,6 +93,15 @@ class PciTransport final : public devices::PciFunction, private devices::BusDevi
   // DeviceHost.
   void stopped() override;
   void failed() override;
+  void config_changed() override;
+
+  // devices::Stateful: between rest() and go_on().
+  [[nodiscard]] std::string_view state_name() const override { return state_name_; }
+  void state(devices::StateFields& fields) override;
+  /// The device's part of what was restored in the registers.
+  void place_locked(Resting& device) REQUIRES(mutex_);
+  /// What the enabled queues come to; nothing: one is not where it can be.
+  [[nodiscard]] std::optional<Activation> activation_locked() const REQUIRES(mutex_);
 
   void moved_locked(std::optional<std::uint64_t> bar) REQUIRES(mutex_);
   void start_locked() REQUIRES(mutex_);
@@ -92,6 +112,8 @@ class PciTransport final : public devices::PciFunction, private devices::BusDevi
   [[nodiscard]] std::optional<std::uint64_t> looked_at_locked(std::uint64_t offset, std::size_t bytes) const
       REQUIRES(mutex_);
 
+  const std::string name_;
+  const std::string state_name_;
   const Environment environment_;
   const std::unique_ptr<Device> device_;
   std::vector<Fd> kicks_;  // of each queue; never changes

@@ -1,15 +1,23 @@
 // Virtio 1.2 devices on PCI: how a driver in the guest finds one, agrees with it, and gives it queues.
 //
 // Read in this order: device.h (what a device is to its transport), common_config.h (the registers in which
-// driver and device agree), pci_transport.h (the PCI function around them). What is behind a device is
-// another folder's business: vmm/vhost_user/vhost_user.h has devices whose queues another process serves.
+// driver and device agree), pci_transport.h (the PCI function around them). Then, for devices of this
+// process, split_queue.h (the rings), local_device.h (their life, and what a kind of device has to say), and
+// a folder for each kind, of which rng/ is the shortest. vmm/vhost_user/vhost_user.h has devices whose queues
+// another process serves.
 //
 // Who does what
 //   The transport owns everything that a driver can write: PCI registers, MSI-X, status, features, queues. A
 //   device says what it is, and hears two words: start (these features, these queues) and stop. Between them
 //   the queues are the device's alone. What crosses over meanwhile are eventfds: a queue's kick is written by
 //   the guest's notification (an ioeventfd, no exit) and its call raises the queue's interrupt (an irqfd, no
-//   exit). So a device may as well be in another process; that is how the ones of today are.
+//   exit). So a device may as well be in another process.
+//
+//   A device of this process has a thread of its own, on which all of its work is done (LocalDevice). It
+//   holds the rings pinned while it runs, and what a request names by a pin or an access for as long as it
+//   works on it. A machine is copied with its vCPUs paused and these devices at rest (Resting): nothing is
+//   under way, no pin is left, and what there is to save is a few numbers. Devices in other processes can't
+//   be copied.
 //
 // Invariants
 //   - A device is started with queues whose three rings lie in RAM and are aligned, with a size that is a
@@ -32,4 +40,5 @@
 #pragma once
 
 #include "vmm/virtio/device.h"         // IWYU pragma: export
+#include "vmm/virtio/local_device.h"   // IWYU pragma: export
 #include "vmm/virtio/pci_transport.h"  // IWYU pragma: export

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "tests/support/fake_back_end.h"
+#include "tests/support/virtio_host.h"
 #include "tests/vmm/pins/pin_space.h"
 #include "vmm/devices/registers.h"
 
@@ -23,14 +24,6 @@ using test::FakeBackEnd;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using Fault = FakeBackEnd::Fault;
-
-class Host : public virtio::DeviceHost {
- public:
-  void stopped() override { ++stops; }
-  void failed() override { ++failures; }
-  std::atomic<int> stops = 0;
-  std::atomic<int> failures = 0;
-};
 
 class VhostUser : public test::PinSpace {
  protected:
@@ -82,7 +75,7 @@ class VhostUser : public test::PinSpace {
     ::eventfd_write(kick_.get(), 1);
   }
 
-  Host host_;
+  test::VirtioHost host_;
   const Fd kick_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
   const Fd call_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
 };

@@ -1,0 +1,78 @@
+#include "vmm/machine/virtio_devices.h"
+
+#include <string>
+#include <utility>
+
+#include "vmm/vhost_user/device.h"
+#include "vmm/virtio/local_device.h"
+#include "vmm/virtio/rng/rng.h"
+
+namespace vmm {
+namespace {
+
+/// An option names something that cannot be had: the option is to blame, whatever the cause is.
+uvm::Error blame_option(const uvm::Error& error) {
+  return {uvm::ErrorKind::Invalid, error.what(), error.way_out()};
+}
+
+class VirtioBuilder {
+ public:
+  VirtioBuilder(Machine::Parts& parts, const guest::MemoryLayout& layout) : parts_(parts), layout_(layout) {}
+
+  [[nodiscard]] uvm::Status build() {
+    UVMM_CHECK(add_vhost_user());
+    if (parts_.config.entropy == Entropy::Device) {
+      UVMM_CHECK(add_local("rng0", std::make_unique<virtio::rng::Rng>(space())));
+    }
+    return uvm::ok();
+  }
+
+ private:
+  [[nodiscard]] uvm::Space& space() { return parts_.memory->space(); }
+  [[nodiscard]] std::function<bool(std::uint64_t, std::uint64_t)> is_ram() {
+    return [&memory = *parts_.memory](std::uint64_t gpa, std::uint64_t bytes) {
+      return memory.holds(uvm::Gpa(gpa), bytes);
+    };
+  }
+
+  [[nodiscard]] uvm::Status add(const std::string& name, std::unique_ptr<virtio::Device> device) {
+    const virtio::PciTransport::Environment machine{
+        parts_.platform->pci_window(), parts_.interrupts->messages(), parts_.interrupts->message_events(),
+        parts_.doorbells, is_ram()};
+    UVMM_TRY(auto function, virtio::PciTransport::create(name, machine, std::move(device)));
+    UVMM_CHECK(parts_.platform->pci().add(*function));
+    parts_.virtio.push_back(std::move(function));
+    return uvm::ok();
+  }
+
+  [[nodiscard]] uvm::Status add_local(const std::string& name, std::unique_ptr<virtio::Service> service) {
+    virtio::LocalDevice::Surroundings around{space(), uvm::PinOwner::create(name), is_ram()};
+    return add(name, std::make_unique<virtio::LocalDevice>(name, std::move(around), std::move(service)));
+  }
+
+  [[nodiscard]] uvm::Status add_vhost_user() {
+    const vhost_user::Device::Environment environment{space(), layout_.ram, parts_.config.vcpus};
+    unsigned disks = 0;
+    unsigned file_systems = 0;
+    for (const vhost_user::Options& options : parts_.config.vhost_user) {
+      const bool is_disk = options.kind == vhost_user::Kind::Block;
+      const std::string name = is_disk ? "vhost-user-blk" + std::to_string(disks++)
+                                       : "vhost-user-fs" + std::to_string(file_systems++);
+      auto device = vhost_user::Device::create(name, options, environment);
+      if (!device) return blame_option(device.error());
+      UVMM_CHECK(add(name, *std::move(device)));
+    }
+    return uvm::ok();
+  }
+
+  Machine::Parts& parts_;
+  const guest::MemoryLayout& layout_;
+};
+
+}  // namespace
+
+uvm::Status build_virtio(Machine::Parts& parts, const guest::MemoryLayout& layout) {
+  return VirtioBuilder(parts, layout).build();
+}
+
+}  // namespace vmm
