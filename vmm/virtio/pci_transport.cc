@@ -102,7 +102,7 @@ devices::PciIdentity identity_of(const Device& device) {
 
 PciTransport::PciTransport(std::string name, const Environment& environment, std::unique_ptr<Device> device)
     : name_(std::move(name)),
-      state_name_("virtio " + name_),
+      state_name_("virtio-" + name_),
       environment_(environment),
       device_(std::move(device)),
       space_(identity_of(*device_)),
