@@ -5,8 +5,8 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "vmm/cli/config_json.h"
-#include "vmm/cli/validate.h"
+#include "vmm/config/config_json.h"
+#include "vmm/config/validate.h"
 
 namespace {
 
@@ -18,17 +18,17 @@ void require(bool condition) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  const auto config = vmm::cli::merge_json({}, text);
+  const auto config = vmm::config::merge_json({}, text);
   if (!config) {
     require(!config.error().what().empty());
     require(config.error().text().find('\n') == std::string::npos);
     return 0;
   }
-  const auto verdict = vmm::cli::validate(*config);
+  const auto verdict = vmm::config::validate(*config);
   if (!verdict) require(verdict.error().text().size() > 0);
-  const std::string printed = vmm::cli::to_json(*config);
-  const auto again = vmm::cli::merge_json({}, printed);
+  const std::string printed = vmm::config::to_json(*config);
+  const auto again = vmm::config::merge_json({}, printed);
   require(again.has_value());
-  require(vmm::cli::to_json(*again) == printed);
+  require(vmm::config::to_json(*again) == printed);
   return 0;
 }

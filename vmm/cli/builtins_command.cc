@@ -6,10 +6,12 @@
 
 #include "guest/programs/programs.h"
 #include "vmm/cli/output.h"
-#include "vmm/cli/values.h"
+#include "vmm/config/values.h"
 
 namespace vmm::cli {
 namespace {
+
+using namespace config;
 
 void append_padded(std::string& line, std::string_view text, std::size_t width) {
   line += text;

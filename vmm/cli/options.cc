@@ -6,17 +6,19 @@
 #include <string_view>
 #include <vector>
 
-#include "vmm/cli/config_json.h"
 #include "vmm/cli/help_text.h"
-#include "vmm/cli/nearest.h"
 #include "vmm/cli/run_flags.h"
 #include "vmm/cli/spellings.h"
-#include "vmm/cli/validate.h"
-#include "vmm/cli/values.h"
+#include "vmm/config/config_json.h"
+#include "vmm/config/nearest.h"
+#include "vmm/config/validate.h"
+#include "vmm/config/values.h"
 #include "vmm/text.h"
 
 namespace vmm::cli {
 namespace {
+
+using namespace config;
 
 using Words = std::span<const std::string>;
 

@@ -17,7 +17,7 @@
 
 #include "vmm/cli/output.h"
 #include "vmm/cli/run_command.h"
-#include "vmm/cli/values.h"
+#include "vmm/config/values.h"
 #include "vmm/control/client.h"
 #include "vmm/control/family.h"
 #include "vmm/control/run_directory.h"
@@ -29,6 +29,8 @@
 
 namespace vmm::cli {
 namespace {
+
+using namespace config;
 
 namespace json = boost::json;
 

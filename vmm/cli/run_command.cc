@@ -5,8 +5,8 @@
 #include <csignal>
 #include <string_view>
 
-#include "vmm/cli/config_json.h"
 #include "vmm/cli/output.h"
+#include "vmm/config/config_json.h"
 #include "vmm/control/run_directory.h"
 #include "vmm/log.h"
 #include "vmm/machine/machine.h"
@@ -16,6 +16,8 @@
 
 namespace vmm::cli {
 namespace {
+
+using namespace config;
 
 constexpr std::size_t kLongestSocket = 108;  // sockaddr_un, its NUL included
 

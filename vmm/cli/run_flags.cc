@@ -3,10 +3,12 @@
 #include <array>
 #include <string>
 
-#include "vmm/cli/values.h"
+#include "vmm/config/values.h"
 
 namespace vmm::cli {
 namespace {
+
+using namespace config;
 
 constexpr const char* kBoot = "What to boot";
 constexpr const char* kMachine = "The machine";

@@ -4,11 +4,13 @@
 #include <array>
 #include <optional>
 
-#include "vmm/cli/nearest.h"
+#include "vmm/config/nearest.h"
 #include "vmm/text.h"
 
 namespace vmm::cli {
 namespace {
+
+using namespace config;
 
 using Words = std::vector<std::string>;
 

@@ -128,7 +128,7 @@ uvm::Result<BootPlan> plan_kernel(const MachineConfig& config, const guest::Memo
   UVMM_TRY(const FileCopy kernel, plan.kernel->read_for_parser());
   request.kernel = kernel.bytes();
   request.kernel_name = config.boot.kernel;
-  request.cmdline = config.boot.cmdline;
+  request.cmdline = kernel_command_line(config);
   request.memory = memory;
   request.acpi_rsdp = tables.rsdp;
   request.format = *format;
@@ -140,6 +140,15 @@ uvm::Result<BootPlan> plan_kernel(const MachineConfig& config, const guest::Memo
 }
 
 }  // namespace
+
+std::string kernel_command_line(const MachineConfig& config) {
+  const auto root = std::ranges::find(config.drives, config.root_drive, &virtio::blk::Options::id);
+  std::string line = config.boot.cmdline;
+  if (config.root_drive.empty() || root == config.drives.end()) return line;
+  if (!line.empty()) line += " ";
+  line += config.root_partition.empty() ? "root=/dev/vda" : "root=PARTUUID=" + config.root_partition;
+  return line + (root->access == virtio::blk::DiskAccess::ReadOnly ? " ro" : " rw");
+}
 
 uvm::Result<guest::MemoryLayout> plan_memory(const MachineConfig& config, std::uint32_t address_bits) {
   const std::uint64_t limit = address_bits < 52 ? std::uint64_t{1} << address_bits : uvm::kAddressLimit;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "guest/e820.h"
@@ -25,6 +26,9 @@ struct BootPlan {
     return {kernel ? &*kernel : nullptr, initrd ? &*initrd : nullptr};
   }
 };
+
+/// boot_args, and what names the root where a disk is one. The guest's first disk is that disk.
+[[nodiscard]] std::string kernel_command_line(const MachineConfig& config);
 
 /// Guest RAM of `config` around the MMIO hole; `address_bits` is the guest-physical width the host can give.
 [[nodiscard]] uvm::Result<guest::MemoryLayout> plan_memory(const MachineConfig& config,

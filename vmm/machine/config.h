@@ -91,6 +91,8 @@ struct MachineConfig {
   std::vector<vfio::DeviceOptions> vfio;        // devices of the host that the guest gets
   std::vector<vhost_user::Options> vhost_user;  // devices that other processes serve
   std::vector<virtio::blk::Options> drives;
+  std::string root_drive;      // id of the disk that the kernel is told to take as its root; empty: of none
+  std::string root_partition;  // PARTUUID of the root on it; empty: all of the disk
   std::vector<virtio::net::Options> networks;
   std::optional<virtio::vsock::Options> vsock;
   std::optional<virtio::balloon::Options> balloon;

@@ -122,7 +122,7 @@ TEST_F(BadInput, InAConfigurationFile) {
       {{"run", "--config", "/dev/zero"}, "configuration /dev/zero: larger than 1M"},
       {{"run", "--config", "trailing.json"}, "configuration trailing.json: not JSON at line 1, column 14"},
       {{"run", "--config", "key.json"}, "the nearest valid key is machine-config.vcpu_count"},
-      {{"run", "--config", "drives.json"}, "drives is not supported yet"},
+      {{"run", "--config", "drives.json"}, "drives[0] needs path_on_host"},
       {{"run", "--config", "elf-rubbish"}, "isn't UTF-8"},
   };
   for (const Row& row : rows) {

@@ -5,11 +5,13 @@
 #include <string>
 #include <vector>
 
-#include "vmm/cli/config_json.h"
 #include "vmm/cli/options.h"
+#include "vmm/config/config_json.h"
 
 namespace vmm::cli {
 namespace {
+
+using namespace config;
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;

@@ -1,4 +1,4 @@
-#include "vmm/cli/validate.h"
+#include "vmm/config/validate.h"
 
 #include <string>
 #include <string_view>
@@ -7,31 +7,17 @@
 #include "guest/programs/builtin_info.h"
 #include "guest/programs/programs.h"
 #include "uvm/base/units.h"
-#include "vmm/cli/nearest.h"
-#include "vmm/cli/values.h"
+#include "vmm/config/check_text.h"
+#include "vmm/config/nearest.h"
+#include "vmm/config/validate_devices.h"
+#include "vmm/config/values.h"
 #include "vmm/text.h"
 
-namespace vmm::cli {
+namespace vmm::config {
 namespace {
 
 uvm::Error invalid(std::string what, std::string way_out = {}) {
   return {uvm::ErrorKind::Invalid, std::move(what), std::move(way_out)};
-}
-
-/// A text that ends in a file name, a log line or a guest's memory: no control characters, no NUL.
-uvm::Status check_text(std::string_view what, std::string_view text, std::size_t limit) {
-  if (text.size() > limit) {
-    return invalid(std::string(what) + " has " + std::to_string(text.size()) + " bytes, " +
-                   std::to_string(limit) + " are possible");
-  }
-  for (std::size_t at = 0; at < text.size(); ++at) {
-    const auto byte = static_cast<unsigned char>(text[at]);
-    if (byte < 0x20 || byte == 0x7f) {
-      return invalid(std::string(what) + " holds a control character (" + one_line(text.substr(at, 1)) +
-                     ") at byte " + std::to_string(at));
-    }
-  }
-  return uvm::ok();
 }
 
 uvm::Status check_builtin(const MachineConfig& config) {
@@ -229,6 +215,7 @@ uvm::Status validate(const MachineConfig& config) {
   UVMM_CHECK(check_vhost_user(config));
   UVMM_CHECK(check_text("the control socket's path", config.control.socket, 107));
   UVMM_CHECK(check_vfio(config));
+  UVMM_CHECK(check_virtio(config));
   UVMM_CHECK(check_overcommit(config));
   UVMM_CHECK(check_boot(config));
   if (config.name.empty()) return invalid("the machine's name is empty", "leave --name out for 'uvmm'");
@@ -238,4 +225,4 @@ uvm::Status validate(const MachineConfig& config) {
   return uvm::ok();
 }
 
-}  // namespace vmm::cli
+}  // namespace vmm::config

@@ -1,4 +1,4 @@
-#include "vmm/cli/json_text.h"
+#include "vmm/config/json_text.h"
 
 #include <algorithm>
 #include <boost/json/basic_parser_impl.hpp>
@@ -12,7 +12,7 @@
 
 #include "vmm/text.h"
 
-namespace vmm::cli {
+namespace vmm::config {
 namespace {
 
 namespace json = boost::json;
@@ -202,4 +202,4 @@ uvm::Result<json::value> parse_json(std::string_view text) {
   return parser.handler().release();
 }
 
-}  // namespace vmm::cli
+}  // namespace vmm::config

@@ -1,11 +1,11 @@
-#include "vmm/cli/values.h"
+#include "vmm/config/values.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <string>
 
-namespace vmm::cli {
+namespace vmm::config {
 namespace {
 
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
@@ -128,4 +128,4 @@ TEST(ParseLogLevel, GivesTheCanonicalName) {
 }
 
 }  // namespace
-}  // namespace vmm::cli
+}  // namespace vmm::config

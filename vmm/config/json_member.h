@@ -4,6 +4,7 @@
 
 #include <boost/json/fwd.hpp>
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,7 +12,7 @@
 #include "uvm/base/error.h"
 #include "vmm/machine/config.h"
 
-namespace vmm::cli {
+namespace vmm::config {
 
 class JsonMember {
  public:
@@ -29,6 +30,9 @@ class JsonMember {
   /// A whole number, 0 … `limit`. 2.0 and "2" are refused.
   [[nodiscard]] uvm::Result<std::uint64_t> number(std::uint64_t limit) const;
 
+  /// That the object has all of these, and none of them null. Errors: Invalid, as of a wrong type too.
+  [[nodiscard]] uvm::Status require(std::initializer_list<std::string_view> names) const;
+
   /// An error about this member: "path what".
   [[nodiscard]] uvm::Error error(std::string_view what, std::string way_out = {}) const;
 
@@ -38,6 +42,13 @@ class JsonMember {
   std::string path_;
   const boost::json::value& value_;
 };
+
+/// Turns "'x' is not one of …" into "path: 'x' is not one of …".
+template <class T>
+uvm::Result<T> at_path(const JsonMember& member, uvm::Result<T> result) {
+  if (!result) return std::move(result).error().with_context(member.path());
+  return result;
+}
 
 /// A key that an object may have, and what its value does to a configuration.
 struct JsonKey {
@@ -49,4 +60,4 @@ struct JsonKey {
 [[nodiscard]] uvm::Status apply_object(const JsonMember& object, std::span<const JsonKey> keys,
                                        MachineConfig& config);
 
-}  // namespace vmm::cli
+}  // namespace vmm::config

@@ -1,4 +1,4 @@
-#include "vmm/cli/config_json.h"
+#include "vmm/config/config_json.h"
 
 #include <array>
 #include <boost/json/value.hpp>
@@ -6,23 +6,17 @@
 #include <limits>
 #include <utility>
 
-#include "vmm/cli/json_member.h"
-#include "vmm/cli/json_text.h"
-#include "vmm/cli/values.h"
+#include "vmm/config/device_json.h"
+#include "vmm/config/json_member.h"
+#include "vmm/config/json_text.h"
+#include "vmm/config/values.h"
 
-namespace vmm::cli {
+namespace vmm::config {
 namespace {
 
 using Member = JsonMember;
 
 constexpr std::uint64_t kMaxMemoryMib = std::numeric_limits<std::uint64_t>::max() >> 20U;
-
-/// Turns "'x' is not one of …" into "path: 'x' is not one of …".
-template <class T>
-uvm::Result<T> at_path(const Member& member, uvm::Result<T> result) {
-  if (!result) return std::move(result).error().with_context(member.path());
-  return result;
-}
 
 template <std::string BootSource::*field>
 uvm::Status set_boot_text(const Member& member, MachineConfig& config) {
@@ -328,16 +322,16 @@ constexpr std::array kSections = {
     JsonKey{"vhost-user", apply_vhost_user},
     JsonKey{"vfio", apply_vfio},
     JsonKey{"show-map", set_word<&MachineConfig::show_map, parse_show_map>},
-    JsonKey{"drives", refuse_section},
-    JsonKey{"network-interfaces", refuse_section},
-    JsonKey{"vsock", refuse_section},
-    JsonKey{"balloon", refuse_section},
+    JsonKey{"drives", apply_drives},
+    JsonKey{"network-interfaces", apply_networks},
+    JsonKey{"vsock", apply_vsock},
+    JsonKey{"balloon", apply_balloon},
     JsonKey{"mmds-config", refuse_section},
-    JsonKey{"entropy", refuse_section},
+    JsonKey{"entropy", apply_entropy},
     JsonKey{"metrics", refuse_section},
     JsonKey{"cpu-config", refuse_section},
     JsonKey{"serial", refuse_section},
-    JsonKey{"pmem", refuse_section},
+    JsonKey{"pmem", apply_pmem},
     JsonKey{"memory-hotplug", refuse_section},
 };
 
@@ -350,4 +344,4 @@ uvm::Result<MachineConfig> merge_json(const MachineConfig& base, std::string_vie
   return config;
 }
 
-}  // namespace vmm::cli
+}  // namespace vmm::config

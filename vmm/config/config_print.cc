@@ -8,13 +8,14 @@
 #include <cerrno>
 #include <utility>
 
-#include "vmm/cli/config_json.h"
-#include "vmm/cli/json_text.h"
-#include "vmm/cli/values.h"
+#include "vmm/config/config_json.h"
+#include "vmm/config/device_print.h"
+#include "vmm/config/json_text.h"
+#include "vmm/config/values.h"
 #include "vmm/kvm/fd.h"
 #include "vmm/log.h"
 
-namespace vmm::cli {
+namespace vmm::config {
 namespace {
 
 namespace json = boost::json;
@@ -140,6 +141,7 @@ std::string to_json(const MachineConfig& config) {
   if (!config.pins.socket.empty()) top["pins"] = devices(config.pins);
   if (!config.vhost_user.empty()) top["vhost-user"] = vhost_user_devices(config.vhost_user);
   if (!config.vfio.empty()) top["vfio"] = host_devices(config.vfio);
+  add_devices(config, top);
   return indented(top);
 }
 
@@ -164,4 +166,4 @@ uvm::Result<std::string> read_config_file(const std::string& path) {
   }
 }
 
-}  // namespace vmm::cli
+}  // namespace vmm::config

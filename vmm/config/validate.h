@@ -10,7 +10,7 @@
 #include "uvm/base/error.h"
 #include "vmm/machine/config.h"
 
-namespace vmm::cli {
+namespace vmm::config {
 
 /// Below it there is no room for what every boot protocol puts into the first MiB.
 inline constexpr std::uint64_t kMinMemory = std::uint64_t{1} << 20;  // bytes
@@ -25,4 +25,4 @@ inline constexpr std::size_t kMaxName = 64;        // bytes
 /// Kind Invalid; the message names the value, its limit and the option or key to change.
 [[nodiscard]] uvm::Status validate(const MachineConfig& config);
 
-}  // namespace vmm::cli
+}  // namespace vmm::config

@@ -1,16 +1,17 @@
-#include "vmm/cli/values.h"
+#include "vmm/config/values.h"
 
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstdio>
 #include <limits>
 #include <span>
 
-#include "vmm/cli/nearest.h"
+#include "vmm/config/nearest.h"
 #include "vmm/log.h"
 #include "vmm/text.h"
 
-namespace vmm::cli {
+namespace vmm::config {
 namespace {
 
 using Words = std::span<const std::string_view>;
@@ -20,6 +21,8 @@ constexpr std::array<std::string_view, 3> kBackings = {"auto", "anonymous", "sha
 constexpr std::array<std::string_view, 2> kHugePages = {"auto", "never"};
 constexpr std::array<std::string_view, 3> kIrqChips = {"auto", "split", "full"};
 constexpr std::array<std::string_view, 3> kDebugExits = {"auto", "qemu", "plain"};
+constexpr std::array<std::string_view, 2> kCacheTypes = {"Writeback", "Unsafe"};
+constexpr std::array<std::string_view, 2> kNetBackEnds = {"tap", "passt"};
 constexpr std::array<std::string_view, 2> kSwapErrors = {"pause", "stop"};
 constexpr std::array<std::string_view, 2> kConsoles = {"stdio", "none"};
 constexpr std::array<std::string_view, 2> kShowMaps = {"on-signal", "at-exit"};
@@ -180,6 +183,21 @@ uvm::Result<std::uint64_t> parse_address(std::string_view text) {
   return value;
 }
 
+uvm::Result<virtio::net::MacAddress> parse_mac(std::string_view text) {
+  const std::string_view whole = text;
+  virtio::net::MacAddress address{};
+  bool good = text.size() == 3 * address.size() - 1;
+  for (std::size_t i = 0; good && i < address.size(); ++i) {
+    std::string_view digits = text.substr(3 * i, 2);
+    std::uint64_t value = 0;
+    good = take_number(digits, 16, value) == Digits::Fit && digits.empty() &&
+           (i + 1 == address.size() || text[3 * i + 2] == ':');
+    address[i] = static_cast<std::uint8_t>(value);
+  }
+  if (good) return address;
+  return invalid(quoted(whole) + " is not a MAC address", "write six bytes, as in 02:4a:9f:00:00:01");
+}
+
 uvm::Result<MemoryBacking> parse_backing(std::string_view name) {
   return parse_enum<MemoryBacking>(name, kBackings);
 }
@@ -191,6 +209,12 @@ uvm::Result<IrqChip> parse_irqchip(std::string_view name) {
 }
 uvm::Result<DebugExitStatus> parse_debug_exit(std::string_view name) {
   return parse_enum<DebugExitStatus>(name, kDebugExits);
+}
+uvm::Result<virtio::blk::Flush> parse_cache_type(std::string_view name) {
+  return parse_enum<virtio::blk::Flush>(name, kCacheTypes);
+}
+uvm::Result<virtio::net::BackEnd> parse_net_back_end(std::string_view name) {
+  return parse_enum<virtio::net::BackEnd>(name, kNetBackEnds);
 }
 uvm::Result<SwapError> parse_swap_error(std::string_view name) {
   return parse_enum<SwapError>(name, kSwapErrors);
@@ -241,6 +265,18 @@ std::string_view to_string(IrqChip value) {
 std::string_view to_string(DebugExitStatus value) {
   return kDebugExits[static_cast<std::size_t>(value)];
 }
+std::string_view to_string(virtio::blk::Flush value) {
+  return kCacheTypes[static_cast<std::size_t>(value)];
+}
+std::string_view to_string(virtio::net::BackEnd value) {
+  return kNetBackEnds[static_cast<std::size_t>(value)];
+}
+std::string to_string(const virtio::net::MacAddress& address) {
+  std::array<char, 18> text{};
+  std::snprintf(text.data(), text.size(), "%02x:%02x:%02x:%02x:%02x:%02x", address[0], address[1], address[2],
+                address[3], address[4], address[5]);
+  return text.data();
+}
 std::string_view to_string(SwapError value) {
   return kSwapErrors[static_cast<std::size_t>(value)];
 }
@@ -260,4 +296,4 @@ std::string_view to_string(gdb::AtStart value) {
   return kAtStarts[static_cast<std::size_t>(value)];
 }
 
-}  // namespace vmm::cli
+}  // namespace vmm::config

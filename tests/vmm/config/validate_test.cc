@@ -1,4 +1,4 @@
-#include "vmm/cli/validate.h"
+#include "vmm/config/validate.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,7 +6,7 @@
 #include <functional>
 #include <string>
 
-namespace vmm::cli {
+namespace vmm::config {
 namespace {
 
 using ::testing::HasSubstr;
@@ -184,4 +184,4 @@ TEST(Validate, NamesWhatIsWrongAndTheLimit) {
 }
 
 }  // namespace
-}  // namespace vmm::cli
+}  // namespace vmm::config

@@ -10,7 +10,7 @@
 #include "uvm/base/error.h"
 #include "vmm/machine/config.h"
 
-namespace vmm::cli {
+namespace vmm::config {
 
 /// "512M", "2G", "1536" → bytes. K, M, G and T are powers of 1024, in either case, "B" or "iB" may follow; a
 /// plain number is MiB, as in QEMU and kvmtool. "size=2G" is taken too (QEMU, Cloud Hypervisor).
@@ -34,12 +34,18 @@ namespace vmm::cli {
 /// "SOCKET,tag=TAG": the path may hold commas, the tag may not.
 [[nodiscard]] uvm::Result<vhost_user::Options> parse_vhost_user_fs(std::string_view text);
 
+/// "02:4a:9f:00:00:01", in either case.
+[[nodiscard]] uvm::Result<virtio::net::MacAddress> parse_mac(std::string_view text);
+
 /// Errors name the nearest valid word and list all.
 [[nodiscard]] uvm::Result<vhost_user::Kind> parse_vhost_user_kind(std::string_view name);
 [[nodiscard]] uvm::Result<MemoryBacking> parse_backing(std::string_view name);
 [[nodiscard]] uvm::Result<HugePages> parse_huge_pages(std::string_view name);
 [[nodiscard]] uvm::Result<IrqChip> parse_irqchip(std::string_view name);
 [[nodiscard]] uvm::Result<DebugExitStatus> parse_debug_exit(std::string_view name);
+/// Firecracker's cache_type: "Writeback" honours a guest's flushes, "Unsafe" ignores them.
+[[nodiscard]] uvm::Result<virtio::blk::Flush> parse_cache_type(std::string_view name);
+[[nodiscard]] uvm::Result<virtio::net::BackEnd> parse_net_back_end(std::string_view name);
 [[nodiscard]] uvm::Result<SwapError> parse_swap_error(std::string_view name);
 [[nodiscard]] uvm::Result<ConsoleMode> parse_console(std::string_view name);
 [[nodiscard]] uvm::Result<ShowMap> parse_show_map(std::string_view name);
@@ -57,6 +63,9 @@ namespace vmm::cli {
 [[nodiscard]] std::string_view to_string(HugePages value);
 [[nodiscard]] std::string_view to_string(IrqChip value);
 [[nodiscard]] std::string_view to_string(DebugExitStatus value);
+[[nodiscard]] std::string_view to_string(virtio::blk::Flush value);
+[[nodiscard]] std::string_view to_string(virtio::net::BackEnd value);
+[[nodiscard]] std::string to_string(const virtio::net::MacAddress& address);
 [[nodiscard]] std::string_view to_string(SwapError value);
 [[nodiscard]] std::string_view to_string(ConsoleMode value);
 [[nodiscard]] std::string_view to_string(ShowMap value);
@@ -64,4 +73,4 @@ namespace vmm::cli {
 [[nodiscard]] std::string_view to_string(gdb::OnDisconnect value);
 [[nodiscard]] std::string_view to_string(gdb::AtStart value);
 
-}  // namespace vmm::cli
+}  // namespace vmm::config

@@ -1,4 +1,4 @@
-#include "vmm/cli/config_json.h"
+#include "vmm/config/config_json.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,9 +8,9 @@
 #include <fstream>
 #include <string>
 
-#include "vmm/cli/json_text.h"
+#include "vmm/config/json_text.h"
 
-namespace vmm::cli {
+namespace vmm::config {
 namespace {
 
 using ::testing::HasSubstr;
@@ -32,7 +32,7 @@ std::string error_of(std::string_view text) {
 TEST(ConfigJson, TakesFirecrackersKeys) {
   const MachineConfig config = merged(R"({
     "boot-source": {"kernel_image_path": "vmlinux.bin", "boot_args": "console=ttyS0 reboot=k", "initrd_path": null},
-    "drives": [], "network-interfaces": [], "vsock": null, "balloon": {}, "mmds-config": null, "entropy": null,
+    "drives": [], "network-interfaces": [], "vsock": null, "balloon": null, "mmds-config": null, "entropy": null,
     "metrics": null, "cpu-config": null,
     "machine-config": {"vcpu_count": 2, "mem_size_mib": 1024, "smt": false, "track_dirty_pages": false,
                        "huge_pages": "None", "cpu_template": "None"},
@@ -183,11 +183,7 @@ TEST(ConfigJson, NamesWrongTypesAndRanges) {
 
 TEST(ConfigJson, RefusesWhatUvmmCannotDo) {
   const Row rows[] = {
-      {R"({"drives": [{"drive_id": "rootfs"}]})",
-       "drives is not supported yet; leave it out or make it empty"},
-      {R"({"network-interfaces": [{}]})", "network-interfaces is not supported yet"},
-      {R"({"vsock": {"guest_cid": 3}})", "vsock is not supported yet"},
-      {R"({"balloon": {"amount_mib": 1}})", "balloon is not supported yet"},
+      {R"({"cpu-config": {"a": 1}})", "cpu-config is not supported yet; leave it out or make it empty"},
       {R"({"machine-config": {"smt": true}})", "machine-config.smt true is not supported"},
       {R"({"machine-config": {"cpu_template": "T2"}})", "machine-config.cpu_template takes only \"None\""},
       {R"({"machine-config": {"gdb_socket_path": 7}})", "gdb_socket_path must be a string"},
@@ -312,4 +308,4 @@ TEST(DefaultConfig, OfTheProjectIsValidAndUses512MiB) {
 }
 
 }  // namespace
-}  // namespace vmm::cli
+}  // namespace vmm::config

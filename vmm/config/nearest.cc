@@ -1,10 +1,10 @@
-#include "vmm/cli/nearest.h"
+#include "vmm/config/nearest.h"
 
 #include <algorithm>
 #include <tuple>
 #include <vector>
 
-namespace vmm::cli {
+namespace vmm::config {
 namespace {
 
 constexpr std::size_t kLongestWord = 64;  // bytes; keeps the cost of a hostile word small
@@ -70,4 +70,4 @@ std::string alternatives(std::span<const std::string_view> words) {
   return text;
 }
 
-}  // namespace vmm::cli
+}  // namespace vmm::config

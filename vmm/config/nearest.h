@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace vmm::cli {
+namespace vmm::config {
 
 /// Steps (insert, delete, replace a byte, swap two neighbours) that lead from one word to the other; case and
 /// '-' against '_' cost nothing, because that isn't what a person got wrong.
@@ -20,4 +20,4 @@ namespace vmm::cli {
 /// "a, b or c", for messages.
 [[nodiscard]] std::string alternatives(std::span<const std::string_view> words);
 
-}  // namespace vmm::cli
+}  // namespace vmm::config

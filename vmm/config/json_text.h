@@ -10,7 +10,7 @@
 
 #include "uvm/base/error.h"
 
-namespace vmm::cli {
+namespace vmm::config {
 
 inline constexpr std::size_t kMaxConfigText = std::size_t{1} << 20;  // bytes
 inline constexpr std::size_t kMaxJsonDepth = 16;                     // arrays and objects inside each other
@@ -19,4 +19,4 @@ inline constexpr std::size_t kMaxJsonDepth = 16;                     // arrays a
 /// columns in bytes. Never throws but std::bad_alloc.
 [[nodiscard]] uvm::Result<boost::json::value> parse_json(std::string_view text);
 
-}  // namespace vmm::cli
+}  // namespace vmm::config

@@ -23,7 +23,8 @@
 //   name*           a name for the machine
 //   console*        "stdio" or "none"               show-map*     "on-signal" or "at-exit"
 //
-// Firecracker's other sections (drives, network-interfaces, vsock, …) are refused as not supported yet,
+// Sections of virtio devices (drives, network-interfaces, vsock, balloon, entropy, pmem) are in
+// device_json.h. Firecracker's other sections (mmds-config, cpu-config, …) are refused as not supported yet,
 // unless they are empty: null, [] or {}. A member that is null counts as not given. Paths are relative to the
 // current directory, as Firecracker has them, not to the file. Nothing else is lenient: an unknown or a
 // doubled key, a wrong type or a number out of range is an error that names its place.
@@ -35,7 +36,7 @@
 #include "uvm/base/error.h"
 #include "vmm/machine/config.h"
 
-namespace vmm::cli {
+namespace vmm::config {
 
 /// `base` with every field replaced that `text` gives. Kind Invalid; one line, with the line and column or
 /// the path of the key. Says nothing about whether the machine is possible: that is validate()'s business.
@@ -48,4 +49,4 @@ namespace vmm::cli {
 /// base that has no kernel or built-in guest gives `config` again.
 [[nodiscard]] std::string to_json(const MachineConfig& config);
 
-}  // namespace vmm::cli
+}  // namespace vmm::config

@@ -1,14 +1,14 @@
-#include "vmm/cli/json_member.h"
+#include "vmm/config/json_member.h"
 
 #include <algorithm>
 #include <boost/json/value.hpp>
 #include <utility>
 #include <vector>
 
-#include "vmm/cli/nearest.h"
+#include "vmm/config/nearest.h"
 #include "vmm/text.h"
 
-namespace vmm::cli {
+namespace vmm::config {
 namespace {
 
 std::string_view kind_name(const boost::json::value& value) {
@@ -84,6 +84,16 @@ uvm::Result<std::uint64_t> JsonMember::number(std::uint64_t limit) const {
   return static_cast<std::uint64_t>(*number);
 }
 
+uvm::Status JsonMember::require(std::initializer_list<std::string_view> names) const {
+  const auto* const members = value_.if_object();
+  if (members == nullptr) return wrong_type("an object");
+  for (const std::string_view name : names) {
+    const auto* const member = members->if_contains(boost::json::string_view(name.data(), name.size()));
+    if (member == nullptr || member->is_null()) return error("needs " + std::string(name));
+  }
+  return uvm::ok();
+}
+
 uvm::Status apply_object(const JsonMember& object, std::span<const JsonKey> keys, MachineConfig& config) {
   const auto* members = object.value().if_object();
   if (members == nullptr)
@@ -104,4 +114,4 @@ uvm::Status apply_object(const JsonMember& object, std::span<const JsonKey> keys
   return uvm::ok();
 }
 
-}  // namespace vmm::cli
+}  // namespace vmm::config

@@ -1,11 +1,11 @@
-#include "vmm/cli/nearest.h"
+#include "vmm/config/nearest.h"
 
 #include <gtest/gtest.h>
 
 #include <array>
 #include <string>
 
-namespace vmm::cli {
+namespace vmm::config {
 namespace {
 
 TEST(EditDistance, CountsSteps) {
@@ -38,4 +38,4 @@ TEST(Alternatives, ReadLikeASentence) {
 }
 
 }  // namespace
-}  // namespace vmm::cli
+}  // namespace vmm::config

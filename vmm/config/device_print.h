@@ -1,0 +1,13 @@
+// The other direction of device_json.h.
+#pragma once
+
+#include <boost/json/fwd.hpp>
+
+#include "vmm/machine/config.h"
+
+namespace vmm::config {
+
+/// The sections of the devices that the configuration has.
+void add_devices(const MachineConfig& config, boost::json::object& top);
+
+}  // namespace vmm::config
