@@ -112,6 +112,10 @@ Result<Fault::Next> Fault::attempt() {
     return Next::Done;
   }
   auto next = act(*entry, amap, plan);
+  if (next && *next == Next::AskPager && question_->object->answers_at_once()) {
+    UVMM_CHECK(ask_pager());  // nothing is waited for, so the map can stay as it is
+    next = act(*entry, amap, plan);
+  }
   if (!next) return std::move(next).error().with_context(place());  // the pmap's, which knows no space
   if (*next == Next::AskPager) version_asked_ = context_.map.version();
   return next;

@@ -49,8 +49,8 @@ class Object {
   [[nodiscard]] bool answers_at_once() const { return pager_->answers_at_once(); }
 
   /// Frames for at most `request.pages` pages from `request.offset`: the pager's answer, never longer than
-  /// asked or than the object. May sleep; call it without locks. Errors: those of Pager::get, and PagerIo for
-  /// an answer that breaks the contract.
+  /// asked or than the object. May sleep; call it without locks, unless it answers at once. Errors: those of
+  /// Pager::get, and PagerIo for an answer that breaks the contract.
   [[nodiscard]] Result<ObjectFrames> get(const PagerRequest& request);
   /// Enters a mapping of frames that get() gave, unless invalidate() was called since. Errors: Pmap::enter's.
   [[nodiscard]] Result<Freshness> enter(Pmap& pmap, const Mapping& mapping, std::uint64_t generation);

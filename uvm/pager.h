@@ -25,7 +25,8 @@ enum class Tenure : std::uint8_t {
 };
 
 /// Supplies the frames of one object. Implementations do the I/O; uvm calls with its map lock released and
-/// checks afterwards that the map is what it was. Thread-safe: several faults may ask at once.
+/// checks afterwards that the map is what it was, unless the pager answers at once. Thread-safe: several
+/// faults may ask at once.
 class Pager {
  public:
   Pager() = default;
@@ -47,7 +48,8 @@ class Pager {
   [[nodiscard]] virtual bool hold(Frame /*frame*/) { return true; }
   virtual void let_go(Frame /*frame*/) {}
 
-  /// Whether get() only names memory that is there: it reads nothing, and nobody waits for it.
+  /// Whether get() only names memory that is there: it reads nothing, and nobody waits for it. Then it may be
+  /// called with the locks of map and amap held; never changes.
   [[nodiscard]] virtual bool answers_at_once() const { return false; }
 
   /// Pins keep private copies of Revocable pages; of a shared mapping they hold what the file has.

@@ -24,6 +24,13 @@ constexpr std::uint64_t kAt = kFillers;     // where a fault's mapping begins
 constexpr std::uint64_t kCount = 1024;      // its pages
 constexpr std::uint64_t kWired = 65536;     // pages of 256 MiB
 
+/// Memory that is there, as a RAM object's.
+class MemoryPager : public FakePager {
+ public:
+  using FakePager::FakePager;
+  [[nodiscard]] bool answers_at_once() const override { return true; }
+};
+
 void must(const uvm::Status& status, benchmark::State& state) {
   if (!status) state.SkipWithError(status.error().text().c_str());
 }
@@ -87,7 +94,7 @@ BENCHMARK(BM_Fault1A)->Apply(entries);
 /// 2A: the object's page, the whole entry entered at once.
 void BM_Fault2A(benchmark::State& state) {
   Bench bench(state);
-  auto object = uvm::Object::create(std::make_shared<FakePager>("o", kCount * kPage));
+  auto object = uvm::Object::create(std::make_shared<MemoryPager>("o", kCount * kPage));
   must(bench.space.map(over(pages(kAt, kCount), object, uvm::Sharing::Shared)), state);
   for ([[maybe_unused]] auto _ : state) {
     bench.guest.mmu.remove(pages(kAt, kCount));
