@@ -439,7 +439,10 @@ uvm::Status Loader::settle(uvm::GpaRange range) {
   const uvm::Gpa begin(range.begin().value() & ~(kSettleChunk - 1));
   const uvm::Gpa end((range.end().value() + kSettleChunk - 1) & ~(kSettleChunk - 1));
   const auto around = uvm::GpaRange::from_bounds(begin, end)->intersection(window_->covered());
-  for (const Run& piece : runs_.in(around)) {
+  // A scatter list asks for each of its pages: most lie in the middle of memory that no file has to do with.
+  const Shown* const all = runs_.covering(around);
+  const auto in_view = all != nullptr && !can_be_cut(*all) ? uvm::GpaRange() : around;
+  for (const Run& piece : runs_.in(in_view)) {
     if (!can_be_cut(piece.value) || !any_private_in_view(piece.range)) continue;
     // Neighbours, as far as the file still reaches; what fails becomes private with its own first write.
     (void)window_->populate_write(piece.range);
@@ -457,8 +460,7 @@ uvm::Status Loader::settle(uvm::GpaRange range) {
     }
   }
   // A device that pins the same buffers again and again is the usual one.
-  const auto noted = steady_.in(range);
-  if (const auto first = noted.begin(); first != noted.end() && (*first).range == range) return uvm::ok();
+  if (steady_.covering(range) != nullptr) return uvm::ok();
   if (!steady_.can_assign()) {
     return uvm::Error(uvm::ErrorKind::NoMemory,
                       "guest range " + uvm::to_string(range) + ": no memory to note that its pages stay");

@@ -93,6 +93,13 @@ class RunMap {
     return Run{part, it->second.value.advanced((part.begin() - it->first) >> uvm::kPageShift)};
   }
 
+  /// The value at the begin of the run that holds all of a range, which is not empty; null: none does.
+  [[nodiscard]] const Value* covering(uvm::GpaRange range) const {
+    const auto it = runs_.upper_bound(range.begin());
+    if (it == runs_.begin() || std::prev(it)->second.end < range.end()) return nullptr;
+    return &std::prev(it)->second.value;
+  }
+
   /// The whole run that `address` lies in; empty when it lies in a gap.
   [[nodiscard]] uvm::GpaRange around(uvm::Gpa address) const {
     const auto it = runs_.upper_bound(address);

@@ -120,6 +120,7 @@ void CountedRanges::drop_if_unused(Blocks::iterator block) {
 std::uint64_t CountedRanges::add(GpaRange range) {
   if (range.empty()) return 0;
   const Cut part(range);
+  if (part.head == part.end) return add_pages(part.first, part.end);
   // All that needs memory comes before the first count.
   if (part.first != part.head) block_at(part.first / kBlockPages);
   std::uint64_t blocks = 0;
@@ -143,6 +144,7 @@ void CountedRanges::remove(GpaRange range) {
 }
 
 std::uint64_t CountedRanges::count_of_block(std::uint64_t number) const {
+  if (edges_.empty()) return 0;
   const auto next = edges_.upper_bound(number);
   return next == edges_.begin() ? 0 : std::prev(next)->second.count;
 }

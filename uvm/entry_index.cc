@@ -15,8 +15,8 @@ std::size_t keys_up_to(const Gpa* keys, std::size_t count, Gpa address) {
   while (count > 4) {
     const std::size_t part = count / 4;
     base += part * (is_up_to(base[part - 1]) + is_up_to(base[2 * part - 1]) + is_up_to(base[3 * part - 1]));
-    count -=
-        3 * part;  // of the parts before the last these are more keys than it has; they are above as well
+    // Of the parts before the last these are more keys than it has, all of them above.
+    count -= 3 * part;
   }
   std::size_t rest = 0;
   for (std::size_t i = 0; i < count; ++i) rest += is_up_to(base[i]);
