@@ -3,6 +3,7 @@
 #include <array>
 #include <string>
 
+#include "vmm/config/device_flags.h"
 #include "vmm/config/values.h"
 
 namespace vmm::cli {
@@ -79,6 +80,18 @@ uvm::Status add_vhost_user_block(std::string_view value, MachineConfig& config) 
 uvm::Status add_vhost_user_fs(std::string_view value, MachineConfig& config) {
   UVMM_TRY(auto device, parse_vhost_user_fs(value));
   config.vhost_user.push_back(std::move(device));
+  return uvm::ok();
+}
+
+uvm::Status add_network(std::string_view value, MachineConfig& config) {
+  UVMM_TRY(auto network, parse_network(value));
+  if (network.id.empty()) network.id = "net" + std::to_string(config.networks.size());
+  config.networks.push_back(std::move(network));
+  return uvm::ok();
+}
+
+uvm::Status set_vsock(std::string_view value, MachineConfig& config) {
+  UVMM_TRY(config.vsock, parse_vsock(value));
   return uvm::ok();
 }
 
@@ -199,6 +212,14 @@ constexpr std::array kFlags = {
 
     RunFlag{"--rng", "--rng", kVirtio, "", "a source of random numbers for the guest",
             set_constant<&Config::entropy, Entropy::Device>},
+    RunFlag{"--net,--nic", "--net", kVirtio, "LINK",
+            "a network interface: tap=NAME of the host, or passt[=SOCKET],\nwhich needs no rights; then "
+            ",mac=02:… and ,id=NAME where\nwanted; may be repeated",
+            add_network, Repeat::All},
+    RunFlag{"--vsock", "--vsock", kVirtio, "CID,SOCKET",
+            "sockets between guest and host: the guest's address, and a\nunix socket to be made here, as "
+            "Firecracker has it",
+            set_vsock},
 
     RunFlag{"--pin-socket", "--pin-socket", kDevices, "PATH",
             "a unix socket where device processes pin guest memory and\nmap it; see uvmm-pin (default: none)",

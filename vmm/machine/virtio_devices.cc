@@ -5,7 +5,9 @@
 
 #include "vmm/vhost_user/device.h"
 #include "vmm/virtio/local_device.h"
+#include "vmm/virtio/net/net.h"
 #include "vmm/virtio/rng/rng.h"
+#include "vmm/virtio/vsock/vsock.h"
 
 namespace vmm {
 namespace {
@@ -24,6 +26,8 @@ class VirtioBuilder {
     if (parts_.config.entropy == Entropy::Device) {
       UVMM_CHECK(add_local("rng0", std::make_unique<virtio::rng::Rng>(space())));
     }
+    UVMM_CHECK(add_networks());
+    UVMM_CHECK(add_vsock());
     return uvm::ok();
   }
 
@@ -63,6 +67,28 @@ class VirtioBuilder {
       UVMM_CHECK(add(name, *std::move(device)));
     }
     return uvm::ok();
+  }
+
+  [[nodiscard]] virtio::Origin origin() const {
+    if (parts_.config.control.parent != 0) return virtio::Origin::Forked;
+    return parts_.config.restore.empty() ? virtio::Origin::New : virtio::Origin::Restored;
+  }
+
+  [[nodiscard]] uvm::Status add_networks() {
+    unsigned networks = 0;
+    for (const virtio::net::Options& options : parts_.config.networks) {
+      auto interface = virtio::net::create(options, parts_.config.name, space(), origin());
+      if (!interface) return blame_option(interface.error());
+      UVMM_CHECK(add_local("net" + std::to_string(networks++), *std::move(interface)));
+    }
+    return uvm::ok();
+  }
+
+  [[nodiscard]] uvm::Status add_vsock() {
+    if (!parts_.config.vsock) return uvm::ok();
+    auto sockets = virtio::vsock::create(*parts_.config.vsock, space(), origin());
+    if (!sockets) return blame_option(sockets.error());
+    return add_local("vsock0", *std::move(sockets));
   }
 
   Machine::Parts& parts_;

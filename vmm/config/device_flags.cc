@@ -1,0 +1,95 @@
+#include "vmm/config/device_flags.h"
+
+#include <charconv>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "vmm/config/values.h"
+#include "vmm/text.h"
+
+namespace vmm::config {
+namespace {
+
+using virtio::net::BackEnd;
+using NetOptions = virtio::net::Options;
+using VsockOptions = virtio::vsock::Options;
+
+constexpr const char* kNetworkForms =
+    "say tap=NAME or passt[=SOCKET], then ,mac=02:… and ,id=NAME where wanted";
+constexpr const char* kVsockForms = "say CID,SOCKET, as in 3,/run/guest.vsock";
+
+uvm::Error invalid(std::string_view text, std::string way_out) {
+  constexpr std::size_t kMostShown = 80;
+  return {uvm::ErrorKind::Invalid, "'" + one_line(text.substr(0, kMostShown)) + "' is not possible",
+          std::move(way_out)};
+}
+
+/// Whether `item` is `key` itself, or `key=…`: its value then.
+std::optional<std::string_view> value_of(std::string_view item, std::string_view key) {
+  if (item == key) return std::string_view();
+  if (!item.starts_with(key) || item.substr(key.size(), 1) != "=") return std::nullopt;
+  return item.substr(key.size() + 1);
+}
+
+/// Which of the two it is, and the name in it.
+uvm::Status set_link(std::string_view item, NetOptions& options) {
+  if (const auto tap = value_of(item, "tap")) {
+    options.back_end = BackEnd::Tap;
+    options.tap = *tap;
+  } else if (const auto passt = value_of(item, "passt")) {
+    options.back_end = BackEnd::Passt;
+    options.passt_socket = *passt;
+  } else {
+    return invalid(item, kNetworkForms);
+  }
+  return uvm::ok();
+}
+
+uvm::Status set_more(std::string_view item, NetOptions& options) {
+  if (const auto mac = value_of(item, "mac")) {
+    UVMM_TRY(options.mac, parse_mac(*mac));
+  } else if (const auto id = value_of(item, "id"); id && !id->empty()) {
+    options.id = *id;
+  } else if (const auto name = value_of(item, "ifname"); name && options.tap.empty()) {
+    options.tap = *name;
+  } else {
+    return invalid(item, kNetworkForms);
+  }
+  return uvm::ok();
+}
+
+}  // namespace
+
+uvm::Result<NetOptions> parse_network(std::string_view text) {
+  NetOptions options;
+  std::size_t comma = text.find(',');
+  UVMM_CHECK(set_link(text.substr(0, comma), options));
+  while (comma != std::string_view::npos) {
+    text.remove_prefix(comma + 1);
+    comma = text.find(',');
+    UVMM_CHECK(set_more(text.substr(0, comma), options));
+  }
+  if (options.back_end == BackEnd::Tap && options.tap.empty()) {
+    return invalid("tap", "name the interface, as in tap=tap0");
+  }
+  if (options.back_end == BackEnd::Passt && !options.tap.empty()) return invalid("ifname", kNetworkForms);
+  return options;
+}
+
+uvm::Result<VsockOptions> parse_vsock(std::string_view text) {
+  const std::size_t comma = text.find(',');
+  if (comma == std::string_view::npos) return invalid(text, kVsockForms);
+  const std::string_view first = text.substr(0, comma);
+  const std::string_view second = text.substr(comma + 1);
+  const std::string_view cid = value_of(first, "cid").value_or(first);
+  VsockOptions options;
+  options.socket = value_of(second, "socket").value_or(second);
+  const auto [stop, error] = std::from_chars(cid.data(), cid.data() + cid.size(), options.cid);
+  if (error != std::errc() || stop != cid.data() + cid.size() || options.socket.empty()) {
+    return invalid(text, kVsockForms);
+  }
+  return options;
+}
+
+}  // namespace vmm::config
