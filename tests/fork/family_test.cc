@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <list>
 #include <memory>
 #include <string>
 #include <vector>
@@ -141,19 +142,20 @@ TEST_F(MaxChildren, RefuseBeforeTheMachineIsAskedForAnImage) {
   test::RunningMachine machine(test::builtin_config("spin"));
   ASSERT_TRUE(machine.wait_for_work());
   std::atomic<int> images = 0;
+  std::list<vmm::control::Environment> doors;
   const auto serve = [&](const std::string& name, std::uint32_t most) {
-    return vmm::control::Server::create(
-        file(name), {name, machine->checkpoints(), *Family::create(most),
-                     [&] {
-                       ++images;
-                       return machine->take_image();
-                     },
-                     [&](std::uint32_t) -> uvm::Result<vmm::control::ForkedImage> {
-                       ++images;
-                       UVMM_TRY(auto image, machine->take_image());
-                       return vmm::control::ForkedImage{std::move(image), {}};
-                     },
-                     [] { return vmm::ResidentPages(); }, [] { return std::string(); }, [] {}, [] {}, [] {}});
+    vmm::control::Environment& its = doors.emplace_back(machine->doors());
+    its.family = *Family::create(most);
+    its.take_image = [&] {
+      ++images;
+      return machine->take_image();
+    };
+    its.fork = [&](std::uint32_t) -> uvm::Result<vmm::control::ForkedImage> {
+      ++images;
+      UVMM_TRY(auto image, machine->take_image());
+      return vmm::control::ForkedImage{std::move(image), {}};
+    };
+    return vmm::control::Server::create(file(name), its);
   };
   auto none = serve("none", 0);
   auto one = serve("one", 1);

@@ -53,13 +53,26 @@ bool has_ended(pid_t pid) {
 
 }  // namespace
 
+Children::~Children() {
+  const uvm::MutexLock lock(mutex_);
+  forget_ended_locked();
+}
+
 uvm::Result<Child> Children::start() {
-  forget_ended();
   Child child;
-  UVMM_TRY(child.debugger, debugger_socket(name_, ++started_));
+  unsigned number = 0;
+  {
+    const uvm::MutexLock lock(mutex_);
+    forget_ended_locked();
+    number = ++started_;
+  }
+  UVMM_TRY(child.debugger, debugger_socket(name_, number));
   UVMM_TRY(child.pid, spawn({options_.program, "fork", options_.socket, "--name", name_, "--console", "none",
                              "--gdb", "unix:" + child.debugger}));
-  running_.push_back(child.pid);
+  {
+    const uvm::MutexLock lock(mutex_);
+    running_.push_back(child.pid);
+  }
   UVMM_TRY(child.socket, default_socket(name_, child.pid));
   UVMM_CHECK(wait_for(child));
   return child;
@@ -80,7 +93,7 @@ uvm::Status Children::wait_for(const Child& child) const {
   return uvm::ok();
 }
 
-void Children::forget_ended() {
+void Children::forget_ended_locked() {
   std::erase_if(running_, [](pid_t pid) { return ::waitpid(pid, nullptr, WNOHANG) != 0; });
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "uvm/base/error.h"
+#include "uvm/base/lock.h"
 #include "vmm/control/options.h"
 
 namespace vmm::control {
@@ -20,29 +21,30 @@ struct Child {
 
 /// A copy is what `uvmm fork` makes of the machine's control socket, and that is how it is made here too. It
 /// lives on when this process ends, and a terminal's signals do not reach it.
-/// Thread: one at a time, any but the control socket's.
+/// Thread-safe; any thread but the control socket's.
 class Children {
  public:
   /// `options` of the machine itself, with a socket and a program.
   Children(Options options, std::string name) : options_(std::move(options)), name_(std::move(name)) {}
-  ~Children() { forget_ended(); }
+  ~Children();
   Children(const Children&) = delete;
   Children& operator=(const Children&) = delete;
 
   /// Returns when it answers at its control socket. Errors: System (no process); Unsupported (it has ended
   /// instead, and has said why on this process's stderr); Busy (it does not answer within kPatience).
-  [[nodiscard]] uvm::Result<Child> start();
+  [[nodiscard]] uvm::Result<Child> start() EXCLUDES(mutex_);
 
  private:
   static constexpr int kPatience = 30;  // seconds
 
-  void forget_ended();
+  void forget_ended_locked() REQUIRES(mutex_);
   [[nodiscard]] uvm::Status wait_for(const Child& child) const;
 
   const Options options_;
   const std::string name_;
-  unsigned started_ = 0;
-  std::vector<pid_t> running_;
+  uvm::Mutex mutex_{uvm::LockRank::Leaf};  // of what follows; not held while a copy starts
+  unsigned started_ GUARDED_BY(mutex_) = 0;
+  std::vector<pid_t> running_ GUARDED_BY(mutex_);
 };
 
 }  // namespace vmm::control

@@ -12,7 +12,7 @@ namespace {
 
 class Client final : public PacketClient {
  public:
-  Client(const Environment& environment, bool& paused) : session_(environment, paused) {}
+  explicit Client(const Environment& environment) : session_(environment) {}
 
   bool answer(int socket) override {
     const auto request = pins::receive(socket);
@@ -30,17 +30,15 @@ class Client final : public PacketClient {
 }  // namespace
 
 struct Server::Parts {
-  const Environment environment;
-  bool paused = false;  // the server's thread only, once it runs
+  const Environment& environment;
   std::unique_ptr<PacketServer> packets;
 };
 
-uvm::Result<std::unique_ptr<Server>> Server::create(const std::string& path, Environment environment) {
-  auto parts = std::make_unique<Parts>(Parts{std::move(environment), false, nullptr});
+uvm::Result<std::unique_ptr<Server>> Server::create(const std::string& path, const Environment& environment) {
+  auto parts = std::make_unique<Parts>(Parts{environment, nullptr});
   UVMM_TRY(parts->packets, PacketServer::create(path, {"control socket", "control connection"},
                                                 [&parts = *parts](boost::asio::io_context&, pid_t) {
-                                                  return std::make_unique<Client>(parts.environment,
-                                                                                  parts.paused);
+                                                  return std::make_unique<Client>(parts.environment);
                                                 }));
   return std::unique_ptr<Server>(new Server(std::move(parts)));
 }
@@ -51,17 +49,12 @@ Server::~Server() {
   finish();
 }
 
-void Server::start_paused() {
-  parts_->paused = true;
-}
-
 uvm::Status Server::start() {
   return parts_->packets->start();
 }
 
 void Server::finish() {
   parts_->packets->finish();
-  if (std::exchange(parts_->paused, false)) parts_->environment.resume();
 }
 
 }  // namespace vmm::control

@@ -12,11 +12,12 @@ namespace vmm::control {
 /// Thread: create, start, finish and destruction on the machine's I/O thread.
 class Server {
  public:
-  /// Listens from here on at a unix socket of mode 0600, and answers from start() on. A socket that nobody
-  /// listens at any more is replaced; anything else at `path` is not. Errors: Busy (somebody listens there),
-  /// Invalid (a file that is no socket, a path that is too long), Permission, System; the path is named.
+  /// `environment` outlives it. Listens from here on at a unix socket of mode 0600, and answers from start()
+  /// on. A socket that nobody listens at any more is replaced; anything else at `path` is not. Errors: Busy
+  /// (somebody listens there), Invalid (a file that is no socket, a path that is too long), Permission,
+  /// System; the path is named.
   [[nodiscard]] static uvm::Result<std::unique_ptr<Server>> create(const std::string& path,
-                                                                   Environment environment);
+                                                                   const Environment& environment);
   /// As finish().
   ~Server();
   Server(const Server&) = delete;
@@ -24,10 +25,8 @@ class Server {
 
   /// Begins to accept. Once. Errors: System (no thread).
   [[nodiscard]] uvm::Status start();
-  /// Every connection ends, and a pause of theirs too, before it returns. Idempotent.
+  /// Every connection ends before it returns. Idempotent.
   void finish();
-  /// Before start(): the machine is paused already, until somebody resumes it here.
-  void start_paused();
 
  private:
   struct Parts;

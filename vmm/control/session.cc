@@ -10,6 +10,7 @@
 #include "ept/host/frozen_object.h"
 #include "vmm/machine/checkpoints.h"
 #include "vmm/machine/image_codec.h"
+#include "vmm/machine/pause_switch.h"
 #include "vmm/text.h"
 
 namespace vmm::control {
@@ -27,7 +28,6 @@ constexpr std::size_t kLongestName = 255;
 /// What a verb answers with, and by whom it is asked.
 struct Call {
   const Environment& environment;
-  bool& paused;
   const json::object& request;
   json::object answer;
   std::vector<Fd> fds;
@@ -42,12 +42,22 @@ Result<std::string> name_of(const Call& call) {
   return std::string(value->get_string());
 }
 
-Status status(Call& call) {
+/// Members as the answer.
+void answer_members(Call& call, const std::string& members) {
   json::error_code error;
-  const json::value values = json::parse("{" + call.environment.status_json() + "}", error);
+  const json::value values = json::parse("{" + members + "}", error);
   if (!error && values.is_object()) call.answer = values.get_object();
+}
+
+Status counters(Call& call) {
+  answer_members(call, call.environment.counters_json());
+  return uvm::ok();
+}
+
+Status status(Call& call) {
+  answer_members(call, call.environment.status_json());
   call.answer["name"] = call.environment.name;
-  call.answer["paused"] = call.paused;
+  call.answer["paused"] = call.environment.pauses.paused();
   json::array checkpoints;
   for (const CheckpointInfo& info : call.environment.checkpoints.list()) {
     checkpoints.push_back(json::object{
@@ -58,12 +68,12 @@ Status status(Call& call) {
 }
 
 Status pause(Call& call) {
-  if (!std::exchange(call.paused, true)) call.environment.pause();
+  call.environment.pauses.pause();
   return uvm::ok();
 }
 
 Status resume(Call& call) {
-  if (std::exchange(call.paused, false)) call.environment.resume();
+  call.environment.pauses.resume();
   return uvm::ok();
 }
 
@@ -149,9 +159,9 @@ struct Verb {
 };
 
 constexpr std::array kVerbs{
-    Verb{"status", status}, Verb{"pause", pause}, Verb{"resume", resume}, Verb{"checkpoint", checkpoint},
-    Verb{"reset", reset},   Verb{"drop", drop},   Verb{"family", family}, Verb{"memory", memory},
-    Verb{"image", image},   Verb{"fork", fork},   Verb{"quit", quit}};
+    Verb{"status", status},     Verb{"pause", pause}, Verb{"resume", resume}, Verb{"checkpoint", checkpoint},
+    Verb{"reset", reset},       Verb{"drop", drop},   Verb{"family", family}, Verb{"memory", memory},
+    Verb{"counters", counters}, Verb{"image", image}, Verb{"fork", fork},     Verb{"quit", quit}};
 
 Status run(Call& call) {
   const json::value* const verb = call.request.if_contains("verb");
@@ -193,7 +203,7 @@ Message Session::answer(const Message& request) {
   if (error || !value.is_object()) {
     return message_of({}, Error(ErrorKind::Invalid, "the request is no JSON object"), {});
   }
-  Call call{environment_, paused_, value.get_object(), {}, {}};
+  Call call{environment_, value.get_object(), {}, {}};
   const Status done = run(call);
   return message_of(std::move(call.answer), done, std::move(call.fds));
 }

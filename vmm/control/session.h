@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "uvm/base/error.h"
+#include "vmm/control/children.h"
 #include "vmm/control/family.h"
 #include "vmm/kvm/fd.h"
 #include "vmm/machine/machine_image.h"
@@ -16,6 +17,12 @@
 
 namespace vmm {
 class Checkpoints;
+class Events;
+class MetricSources;
+class PauseSwitch;
+}  // namespace vmm
+namespace uvm {
+class Space;
 }
 
 namespace vmm::control {
@@ -27,7 +34,8 @@ struct ForkedImage {
   std::vector<Fd> debuggers;
 };
 
-/// What a session may do with the machine. Outlives it; the functions are called on the server's thread.
+/// A machine's doors: what its control socket and its API may do with it. Outlives them. The functions may
+/// be called on any thread but a vCPU's, several at once.
 struct Environment {
   std::string name;
   Checkpoints& checkpoints;
@@ -35,16 +43,23 @@ struct Environment {
   std::function<uvm::Result<MachineImage>()> take_image;
   std::function<uvm::Result<ForkedImage>(std::uint32_t copies)> fork;
   std::function<uvm::Result<ResidentPages>()> resident_pages;
-  std::function<std::string()> status_json;  // members of an object, `"vcpus": 2, …`
-  std::function<void()> pause;
-  std::function<void()> resume;
+  std::function<std::string()> status_json;    // members of an object, `"vcpus": 2, …`
+  std::function<std::string()> counters_json;  // the same of what `uvmm top` shows
+  /// A copy in a process of its own; empty where none can be started.
+  std::function<uvm::Result<Child>()> start_copy;
+  std::function<void()> press_power_button;
   std::function<void()> quit;
+  PauseSwitch& pauses;
+  uvm::Space& space;
+  Events& events;
+  const MetricSources& metrics;
 };
 
 /// One connection's. Verbs:
 ///   status                  what the machine is
 ///   pause, resume           of the machine, not of the connection: paused twice is paused
 ///   checkpoint, reset, drop {"name": TEXT}, by default ""
+///   counters                what `uvmm top` shows
 ///   family                  how many forks there may be; descriptor: where one takes its place
 ///   memory                  which pages are in host memory; descriptor: see ResidentPages::decode()
 ///   image                   the machine as it is; descriptors: the description, then the objects
@@ -53,14 +68,12 @@ struct Environment {
 ///   quit                    the machine ends as if the console had been left
 class Session {
  public:
-  /// `paused` is the server's: whether this socket keeps the machine paused.
-  Session(const Environment& environment, bool& paused) : environment_(environment), paused_(paused) {}
+  explicit Session(const Environment& environment) : environment_(environment) {}
 
   [[nodiscard]] pins::Message answer(const pins::Message& request);
 
  private:
   const Environment& environment_;
-  bool& paused_;
 };
 
 }  // namespace vmm::control

@@ -13,6 +13,7 @@
 #include "vmm/machine/cpuid.h"
 #include "vmm/machine/generation.h"
 #include "vmm/machine/machine_image.h"
+#include "vmm/machine/machine_metrics.h"
 #include "vmm/machine/machine_state.h"
 #include "vmm/machine/parts.h"
 #include "vmm/machine/virtio_devices.h"
@@ -205,6 +206,7 @@ uvm::Status tell_of_copies(Machine::Parts& parts, std::uint32_t copies, std::vec
 uvm::Result<control::ForkedImage> fork(Machine::Parts& parts, std::uint32_t copies) {
   control::ForkedImage forked;
   UVMM_TRY(forked.image, take_image(parts, [&] { return tell_of_copies(parts, copies, forked.debuggers); }));
+  parts.events.tell("forked", "\"copies\": " + std::to_string(copies));
   return forked;
 }
 
@@ -218,30 +220,45 @@ void build_children(Machine::Parts& parts) {
   parts.inferior->set_door(std::move(door));
 }
 
-uvm::Status build_control(Machine::Parts& parts) {
+/// An image for whoever asks at a door.
+uvm::Result<MachineImage> take_told(Machine::Parts& parts) {
+  UVMM_TRY(MachineImage image, take_image(parts));
+  parts.events.tell("snapshot");
+  return image;
+}
+
+uvm::Status build_doors(Machine::Parts& parts) {
   const control::Options& options = parts.config.control;
-  if (options.socket.empty()) return uvm::ok();
   std::shared_ptr<const control::Family> family = options.family;
   if (!family) {
     UVMM_TRY(family, control::Family::create(options.max_children));
   }
-  control::Environment environment{parts.config.name,
-                                   *parts.checkpoints,
-                                   std::move(family),
-                                   [&parts] { return take_image(parts); },
-                                   [&parts](std::uint32_t copies) { return fork(parts, copies); },
-                                   [&parts] { return ResidentPages::of(parts.memory->pmap()); },
-                                   [&parts] { return status_of(parts.config); },
-                                   [&parts] { parts.vcpus->pause(); },
-                                   [&parts] { parts.vcpus->resume(); },
-                                   [&parts] { parts.ending.end(ExitStatus::Ok); }};
-  auto server = control::Server::create(options.socket, std::move(environment));
-  if (!server) return blame_option(server.error());
-  parts.control = *std::move(server);
-  if (!options.program.empty()) build_children(parts);
-  if (options.at_start == control::AtStart::Run) return uvm::ok();
-  parts.vcpus->pause();
-  parts.control->start_paused();
+  std::function<uvm::Result<control::Child>()> start_copy;
+  if (parts.children) start_copy = [&children = *parts.children] { return children.start(); };
+  parts.doors = std::make_unique<const control::Environment>(control::Environment{
+      parts.config.name, *parts.checkpoints, std::move(family), [&parts] { return take_told(parts); },
+      [&parts](std::uint32_t copies) { return fork(parts, copies); },
+      [&parts] { return ResidentPages::of(parts.memory->pmap()); },
+      [&parts] { return status_of(parts.config); }, [&parts] { return counters_json(parts); },
+      std::move(start_copy), [&parts] { parts.platform->acpi_pm().press_power_button(); },
+      [&parts] { parts.ending.end(ExitStatus::Ok); }, *parts.pauses, parts.memory->space(), parts.events,
+      parts.metrics});
+  return uvm::ok();
+}
+
+uvm::Status build_control(Machine::Parts& parts) {
+  const control::Options& options = parts.config.control;
+  const bool has_socket = !options.socket.empty();
+  if (has_socket && !options.program.empty()) build_children(parts);
+  parts.pauses = std::make_unique<PauseSwitch>(*parts.vcpus, parts.events);
+  add_machine_metrics(parts);
+  UVMM_CHECK(build_doors(parts));
+  if (has_socket) {
+    auto server = control::Server::create(options.socket, *parts.doors);
+    if (!server) return blame_option(server.error());
+    parts.control = *std::move(server);
+  }
+  if (options.at_start == control::AtStart::Paused) parts.pauses->pause();
   return uvm::ok();
 }
 

@@ -2,6 +2,9 @@
 
 #include <sys/stat.h>
 
+#include <boost/json/serialize.hpp>
+#include <boost/json/string.hpp>
+#include <chrono>
 #include <utility>
 
 #include "vmm/machine/devices_at_rest.h"
@@ -20,6 +23,11 @@ std::uint64_t held_by(const snapshot::MemoryObject& object) {
   return static_cast<std::uint64_t>(file.st_blocks) * kBlock;
 }
 
+/// `"name": "…"`
+std::string name_member(const std::string& name) {
+  return "\"name\": " + boost::json::serialize(boost::json::string(name));
+}
+
 }  // namespace
 
 uvm::Error Checkpoints::unknown(const std::string& name) {
@@ -30,9 +38,12 @@ uvm::Error Checkpoints::unknown(const std::string& name) {
 
 uvm::Status Checkpoints::take(const std::string& name) {
   const uvm::MutexLock lock(mutex_);
+  const auto begin = std::chrono::steady_clock::now();
   UVMM_TRY(auto image, take_image(parts_));
   UVMM_TRY(auto view, snapshot::ImageView::create(image.memory));
   checkpoints_.insert_or_assign(name, Checkpoint{std::move(image.state), std::move(view), 0});
+  parts_.timings.checkpoints.add(std::chrono::steady_clock::now() - begin);
+  parts_.events.tell("checkpoint", name_member(name));
   return uvm::ok();
 }
 
@@ -40,6 +51,7 @@ uvm::Status Checkpoints::reset(const std::string& name) {
   const uvm::MutexLock lock(mutex_);
   const auto found = checkpoints_.find(name);
   if (found == checkpoints_.end()) return unknown(name);
+  const auto begin = std::chrono::steady_clock::now();
   const VcpuPause pause(*parts_.vcpus);
   const DevicesAtRest devices(parts_);
   UVMM_TRY(const auto no_traps, parts_.inferior->suspend_traps());
@@ -48,6 +60,8 @@ uvm::Status Checkpoints::reset(const std::string& name) {
   UVMM_CHECK(parts_.memory->reset_to(found->second.memory));
   UVMM_CHECK(renew_generation(parts_, devices::Tell::Guest));
   ++found->second.resets;
+  parts_.timings.resets.add(std::chrono::steady_clock::now() - begin);
+  parts_.events.tell("reset", name_member(name));
   return uvm::ok();
 }
 

@@ -33,6 +33,7 @@ std::string where(kvm::Vcpu& vcpu) {
 }  // namespace
 
 Next Exits::handle(kvm::Vcpu& vcpu, kvm::Exit& exit) {
+  counts_.count(vcpu.id(), exit);
   const auto* const failed = std::get_if<kvm::InternalErrorExit>(&exit);
   const bool is_failure = failed != nullptr && failed->is_unknown_instruction();
   if (!is_failure && !std::holds_alternative<kvm::MemoryFaultExit>(exit)) faults_in_a_row_[vcpu.id()] = 0;

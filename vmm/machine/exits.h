@@ -12,6 +12,7 @@
 #include "vmm/machine/bus.h"
 #include "vmm/machine/config.h"
 #include "vmm/machine/ending.h"
+#include "vmm/machine/exit_counts.h"
 #include "vmm/machine/vcpu_group.h"
 
 namespace vmm {
@@ -45,6 +46,7 @@ class Exits : public ExitHandler {
   [[nodiscard]] Next handle(kvm::Vcpu& vcpu, kvm::Exit& exit) override;
   void failed(const kvm::Vcpu& vcpu, const uvm::Error& error) override;
   void ended() override {}
+  [[nodiscard]] const ExitCounts& counts() const { return counts_; }
 
  private:
   Next after_access() const;
@@ -60,6 +62,7 @@ class Exits : public ExitHandler {
   Parts parts_;
   /// Memory faults, or failures of the emulator, of each vCPU in a row; written by its own thread only.
   std::array<std::uint32_t, kMaxVcpus> faults_in_a_row_{};
+  ExitCounts counts_;
 };
 
 }  // namespace vmm

@@ -100,10 +100,14 @@ uvm::Result<RunReport> Machine::run() {
   if (parts.pins) UVMM_CHECK(parts.pins->start());
   if (parts.control) UVMM_CHECK(parts.control->start());
   if (parts.host_devices) parts.host_devices->start(parts.io);
+  parts.events.tell("started");
   const auto idle = boost::asio::make_work_guard(parts.io);
   parts.io.run();
   const RunReport report = parts.ending.report().value_or(RunReport{});
+  parts.events.tell("ended", "\"status\": " + std::to_string(report.status));
+  if (parts.at_end) parts.at_end();
   if (parts.control) parts.control->finish();
+  parts.pauses->resume();
   if (parts.debugger) parts.debugger->finish(report.status);
   parts.vcpus->stop();
   parts.inferior->run().machine_ended(report.status);
@@ -113,6 +117,14 @@ uvm::Result<RunReport> Machine::run() {
   parts.reclaim.reset();
   drain_console(parts);
   return report;
+}
+
+const control::Environment& Machine::doors() const {
+  return *parts_->doors;
+}
+
+void Machine::set_at_end(std::function<void()> at_end) {
+  parts_->at_end = std::move(at_end);
 }
 
 void Machine::stop() {

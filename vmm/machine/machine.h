@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -15,6 +16,9 @@ namespace vmm {
 
 namespace gdb {
 class Target;
+}
+namespace control {
+struct Environment;
 }
 
 class Checkpoints;
@@ -49,6 +53,13 @@ class Machine {
 
   /// Ends the run as leaving the console does. Any thread, before run() too.
   void stop();
+
+  /// What may be done with the machine from outside while it runs. As long as it lives; after run() has
+  /// returned nothing of it may be used.
+  [[nodiscard]] const control::Environment& doors() const;
+  /// Called once when the run ends and before the vCPUs do: whoever uses doors() has let go when it returns.
+  /// Before run().
+  void set_at_end(std::function<void()> at_end);
 
   /// The guest's space as `--show-map` prints it. Any thread.
   [[nodiscard]] std::string memory_map() const;

@@ -33,6 +33,7 @@ uvm::Result<MachineImage> take_image(Machine::Parts& parts,
   MachineImage image;
   UVMM_CHECK(take_paused(parts, store, image, at_the_moment));
   UVMM_TRY(image.memory.pages, std::move(store).freeze());
+  parts.timings.images.add(image.paused);
   return image;
 }
 

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <boost/asio/io_context.hpp>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -25,10 +26,12 @@
 #include "vmm/machine/host_devices.h"
 #include "vmm/machine/interrupts.h"
 #include "vmm/machine/machine.h"
+#include "vmm/machine/pause_switch.h"
 #include "vmm/machine/platform.h"
 #include "vmm/machine/power.h"
 #include "vmm/machine/reclaim_thread.h"
 #include "vmm/machine/swap_trouble.h"
+#include "vmm/machine/timings.h"
 #include "vmm/machine/vcpu_group.h"
 #include "vmm/pins/server.h"
 #include "vmm/virtio/pci_transport.h"
@@ -46,6 +49,9 @@ struct Machine::Parts {
       : config(std::move(machine_config)), system(std::move(opened)), vm(std::move(created)) {}
 
   const MachineConfig config;
+  Events events{config.name};
+  MetricSources metrics;
+  Timings timings;
   boost::asio::io_context io{1};
   Ending ending{[this] { io.stop(); }};  // thread-safe; everything else on io runs on the I/O thread
   Power power{ending, debug_exit_style(config)};
@@ -67,15 +73,18 @@ struct Machine::Parts {
   std::unique_ptr<Exits> exits;
   std::unique_ptr<debug::Inferior> inferior;  // stands between the vCPU threads and exits
   std::unique_ptr<VcpuGroup> vcpus;
+  std::unique_ptr<PauseSwitch> pauses;
   std::unique_ptr<Checkpoints> checkpoints;
   std::unique_ptr<gdb::MachineTarget> target;
   std::unique_ptr<SwapTrouble> trouble;
   std::unique_ptr<FaultThread> faults;
   std::unique_ptr<ReclaimThread> reclaim;
-  std::unique_ptr<control::Children> children;  // null where none can be started
-  std::unique_ptr<gdb::Server> debugger;        // null without --gdb
-  std::unique_ptr<PacketServer> pins;           // null without --pin-socket
-  std::unique_ptr<control::Server> control;     // null without a control socket
+  std::unique_ptr<control::Children> children;        // null where none can be started
+  std::unique_ptr<gdb::Server> debugger;              // null without --gdb
+  std::unique_ptr<PacketServer> pins;                 // null without --pin-socket
+  std::unique_ptr<const control::Environment> doors;  // for whoever drives the machine from outside
+  std::function<void()> at_end;                       // lets those go who are not among these parts
+  std::unique_ptr<control::Server> control;           // null without a control socket
 };
 
 /// Builds the parts of a machine, which boots (null) or goes on where an image says. Errors as

@@ -1,0 +1,17 @@
+// What a machine's own parts count, as metrics.
+#pragma once
+
+#include <string>
+
+#include "vmm/machine/machine.h"
+
+namespace vmm {
+
+/// Adds faults, memory, pins, exits and timings to `parts.metrics`. The parts outlive what reads them.
+void add_machine_metrics(Machine::Parts& parts);
+
+/// Members of a JSON object: the few numbers that an overview of several guests shows. Bytes, and counts
+/// since the start. Measures residency, as a memory map does.
+[[nodiscard]] std::string counters_json(Machine::Parts& parts);
+
+}  // namespace vmm
