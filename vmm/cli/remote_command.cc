@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "vmm/cli/output.h"
+#include "vmm/cli/progress_bar.h"
 #include "vmm/cli/run_command.h"
 #include "vmm/config/values.h"
 #include "vmm/control/client.h"
@@ -247,7 +248,11 @@ int snapshot_machine(const RemoteCall& call, const std::string& socket) {
   static_cast<void>(std::signal(SIGXFSZ, SIG_IGN));
   const auto image = control::fetch_image(socket);
   if (!image) return fail(image.error());
-  const auto written = snapshot::write_snapshot(call.directory, image->state, image->memory, call.base);
+  const auto written = [&] {
+    ProgressBar bar("snapshot");
+    return snapshot::write_snapshot(call.directory, image->state, image->memory, call.base,
+                                    [&](std::uint64_t done, std::uint64_t all) { bar.show(done, all); });
+  }();
   if (!written) return fail(written.error());
   return static_cast<int>(print("snapshot in " + call.directory + ": " + format_size(written->memory) +
                                 " of memory, " + std::to_string(written->state) + " bytes of state\n"));

@@ -35,13 +35,13 @@ struct Foreign {
 };
 
 constexpr std::string_view kNoDisk = "uvmm has no disks yet: put the files into the --initrd";
-constexpr std::string_view kNoNetwork = "uvmm has no network yet";
+constexpr std::string_view kNetwork = "nearest: --net tap=NAME or --net passt";
 constexpr std::string_view kNoSocket = "uvmm has no API socket yet; nearest: --config FILE";
 constexpr std::string_view kNoDevice = "uvmm has a fixed set of devices";
 constexpr std::string_view kConsole = "nearest: --console stdio or --console none";
 constexpr std::string_view kMachine = "uvmm has one machine type; nearest: --irqchip, --memory-backing";
 constexpr std::string_view kAlwaysKvm = "uvmm always uses KVM; leave it out";
-constexpr std::string_view kNoSnapshot = "uvmm has no snapshots yet";
+constexpr std::string_view kSnapshot = "nearest: --restore DIR";
 
 constexpr std::array kForeign = {
     Foreign{"M", kMachine},
@@ -55,12 +55,10 @@ constexpr std::array kForeign = {
     Foreign{"disk", kNoDisk},
     Foreign{"d", kNoDisk},
     Foreign{"pmem", kNoDisk},
-    Foreign{"netdev", kNoNetwork},
-    Foreign{"net", kNoNetwork},
-    Foreign{"nic", kNoNetwork},
-    Foreign{"network", kNoNetwork},
-    Foreign{"n", kNoNetwork},
-    Foreign{"vsock", kNoNetwork},
+    Foreign{"netdev", kNetwork},
+    Foreign{"nic", kNetwork},
+    Foreign{"network", kNetwork},
+    Foreign{"n", kNetwork},
     Foreign{"device", kNoDevice},
     Foreign{"vga", kNoDevice},
     Foreign{"balloon", kNoDevice},
@@ -81,10 +79,9 @@ constexpr std::array kForeign = {
     Foreign{"hugetlbfs", "nearest: --huge-pages auto"},
     Foreign{"object", "nearest: --memory-backing shared"},
     Foreign{"mem-path", "nearest: --memory-backing shared"},
-    Foreign{"incoming", kNoSnapshot},
-    Foreign{"loadvm", kNoSnapshot},
-    Foreign{"snapshot", kNoSnapshot},
-    Foreign{"restore", kNoSnapshot},
+    Foreign{"incoming", kSnapshot},
+    Foreign{"loadvm", kSnapshot},
+    Foreign{"snapshot", kSnapshot},
     Foreign{"daemonize", "uvmm runs in the foreground; put it behind systemd-run or &"},
 };
 

@@ -95,7 +95,7 @@ void MemoryFile::state(devices::StateFields& fields) {
 }
 
 Result<MemoryFile::Written> MemoryFile::write(const std::string& path, const ImageView& view,
-                                              const ImageView* base) {
+                                              const ImageView* base, const Progress& progress) {
   UVMM_TRY(const Fd fd, create_file(path));
   if (::ftruncate(fd.get(), static_cast<off_t>(bytes_)) != 0) return file_error(path, "writing");
   std::vector<std::byte> buffer(kChunk);
@@ -103,6 +103,7 @@ Result<MemoryFile::Written> MemoryFile::write(const std::string& path, const Ima
   Written written;
   for (std::uint64_t at = 0; at < bytes_; at += kChunk) {
     const auto chunk = std::span(buffer).first(std::min(kChunk, bytes_ - at));
+    if (progress) progress(at, bytes_);
     read_chunk(view, at, chunk);
     if (base != nullptr) {
       const auto there = std::span(base_buffer).first(chunk.size());

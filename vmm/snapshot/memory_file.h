@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -19,6 +20,9 @@ namespace vmm::snapshot {
 
 inline constexpr std::string_view kMemoryPrefix = "memory-";
 
+/// Told now and then, on the writer's thread, how much of an image's size has been dealt with; bytes.
+using Progress = std::function<void(std::uint64_t done, std::uint64_t all)>;
+
 /// What a state says of its memory's file.
 class MemoryFile final : public devices::Stateful {
  public:
@@ -32,9 +36,9 @@ class MemoryFile final : public devices::Stateful {
     std::vector<uvm::GpaRange> own;  // pages that are not what they are in the base
   };
   /// Makes the file `path`, writes the image and learns its sums. With a base, of the same RAM, only pages
-  /// that differ are written. Errors: System, Permission; the file is named.
+  /// that differ are written. `progress` may be empty. Errors: System, Permission; the file is named.
   [[nodiscard]] uvm::Result<Written> write(const std::string& path, const ImageView& view,
-                                           const ImageView* base);
+                                           const ImageView* base, const Progress& progress);
 
   /// The file, which has the right size. Errors: NotFound, Permission, Invalid.
   [[nodiscard]] uvm::Result<std::shared_ptr<ept::host::FileObject>> open(const std::string& directory) const;

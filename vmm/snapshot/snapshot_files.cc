@@ -93,7 +93,8 @@ void remove_others(const std::string& directory, const std::string& keep) {
 }  // namespace
 
 Result<WrittenBytes> write_snapshot(const std::string& directory, std::span<const std::byte> state,
-                                    const MemoryImage& memory, const std::string& base) {
+                                    const MemoryImage& memory, const std::string& base,
+                                    const Progress& progress) {
   UVMM_TRY(const WriterLock lock, WriterLock::take(directory));
   UVMM_TRY(const ImageView view, ImageView::create(memory));
   std::optional<Base> parent;
@@ -104,7 +105,7 @@ Result<WrittenBytes> write_snapshot(const std::string& directory, std::span<cons
                   memory.regions.empty() ? 0 : memory.regions.back().range.end().value());
   const std::string path = path_in(directory, file.name());
   Unfinished unfinished(path);
-  UVMM_TRY(const auto written, file.write(path, view, parent ? &parent->memory : nullptr));
+  UVMM_TRY(const auto written, file.write(path, view, parent ? &parent->memory : nullptr, progress));
   const auto description =
       parent ? describe(state, ImageLayout::of_delta(memory, written.own), file, &parent->link)
              : describe(state, ImageLayout::of_file(memory), file, nullptr);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "uvm/base/error.h"
+#include "vmm/snapshot/memory_file.h"
 #include "vmm/snapshot/memory_image.h"
 #include "vmm/snapshot/snapshot_chain.h"
 
@@ -36,7 +37,8 @@ struct WrittenBytes {
 [[nodiscard]] uvm::Result<WrittenBytes> write_snapshot(const std::string& directory,
                                                        std::span<const std::byte> state,
                                                        const MemoryImage& memory,
-                                                       const std::string& base = {});
+                                                       const std::string& base = {},
+                                                       const Progress& progress = {});
 
 /// Errors: NotFound, Permission, Invalid (damaged, cut, of another snapshot; its base is), in one line.
 [[nodiscard]] uvm::Result<SavedImage> read_snapshot(const std::string& directory,

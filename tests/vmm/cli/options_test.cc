@@ -227,7 +227,7 @@ TEST(WrongWords, AreNamedWithTheNearestValidOne) {
       {{"run", "-cpu", "host"}, "'-cpu' is not an option of uvmm; the guest sees the host's processor"},
       {{"run", "-drive", "file=x"}, "'-drive' is not an option of uvmm; uvmm has no disks yet"},
       {{"run", "--disk", "path=x"}, "'--disk' is not an option of uvmm; uvmm has no disks yet"},
-      {{"run", "--net", "tap=x"}, "uvmm has no network yet"},
+      {{"run", "-netdev", "tap"}, "'-netdev' is not an option of uvmm; nearest: --net tap=NAME"},
       {{"run", "-serial", "mon:stdio"}, "nearest: --console stdio"},
       {{"run", "--api-sock", "/x"}, "uvmm has no API socket yet; nearest: --config"},
       {{"run", "vmlinux"}, "unexpected word 'vmlinux'; a kernel is given with --kernel FILE"},
