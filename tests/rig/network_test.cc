@@ -1,0 +1,156 @@
+// A stock Debian guest on the network, over passt and over a tap interface: files both ways, with their sums.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <string>
+
+#include "tests/rig/virtio_guest.h"
+#include "tests/support/background_process.h"
+#include "tests/support/eventually.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+constexpr std::chrono::seconds kLimit{600};
+constexpr const char* kPasst = "/usr/bin/passt";
+constexpr const char* kBusybox = "/usr/bin/busybox";
+
+/// Runs in a root file system that is not one of chroot()'s: there nobody may make a user namespace, which
+/// passt wants.
+const std::vector<std::string>& in_real_root() {
+  static const std::vector<std::string> words{
+      "/usr/sbin/chroot",
+      "/proc/1/root",
+      "/bin/busybox",
+      "unshare",
+      "-m",
+      "/bin/busybox",
+      "sh",
+      "-c",
+      "cd /new && /bin/busybox mount -o move . / && exec /bin/busybox chroot . \"$@\"",
+      "sh"};
+  return words;
+}
+
+class NetworkLinux : public test::VirtioGuest {
+ protected:
+  static void SetUpTestSuite() {
+    VirtioGuest::SetUpTestSuite();
+    add_modules({"failover", "net_failover", "virtio_net"});
+    fs::create_directories(folder_ / "www");
+    std::ofstream data(folder_ / "www" / "data", std::ios::binary);
+    for (std::uint32_t i = 0; i < 2'000'000; ++i) data.put(static_cast<char>(i * 2654435761U >> 13));
+  }
+  void SetUp() override {
+    VirtioGuest::SetUp();
+    if (IsSkipped()) return;
+    if (!fs::exists(kBusybox)) GTEST_SKIP() << kBusybox << " is not installed (package busybox-static)";
+    const auto ready = shell(
+        "[ -w /dev/net/tun ] || { module=$(find $($0/tests/rig/kernels.sh l1)/modules -name 'tun.ko*'); "
+        "case $module in *.xz) xz -dc $module >/tmp/tun.ko ;; *) cp $module /tmp/tun.ko ;; esac; "
+        "busybox insmod /tmp/tun.ko; mkdir -p /dev/net; [ -e /dev/net/tun ] || mknod /dev/net/tun c 10 200; "
+        "}; "
+        "ip() { busybox ip \"$@\"; }; ip link set lo up; "
+        // What passt takes its addresses from: an interface with a default route.
+        "busybox tunctl -t uvmm-out >/dev/null && ip addr add 10.55.0.1/24 dev uvmm-out && "
+        "ip link set uvmm-out up && ip route add default via 10.55.0.2 dev uvmm-out && "
+        "busybox tunctl -t uvmm-tap >/dev/null && ip addr add 10.66.0.1/24 dev uvmm-tap && "
+        "ip link set uvmm-tap up");
+    if (ready.status != 0) GTEST_SKIP() << "no tap interfaces here: " << ready.err;
+    fs::remove(file("uploaded"));
+  }
+  void TearDown() override {
+    if (!IsSkipped()) (void)shell("busybox tunctl -d uvmm-out; busybox tunctl -d uvmm-tap");
+  }
+  static test::ProcessResult shell(const std::string& script) {
+    return test::run_process({"/bin/sh", "-c", script, UVMM_SOURCE_DIR});
+  }
+  static std::vector<std::string> with_prefix(std::vector<std::string> words,
+                                              const std::vector<std::string>& more) {
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  }
+  static std::vector<std::string> machine(const std::string& words, const std::string& link) {
+    return {std::string(UVMM_BUILD_DIR) + "/uvmm",
+            "run",
+            "-k",
+            file("vmlinuz"),
+            "-i",
+            file("initramfs.cpio.gz"),
+            "-p",
+            "console=ttyS0 panic=-1 " + script(words),
+            "--net",
+            link};
+  }
+  static std::string sum_of(const std::string& path) {
+    return test::run_process({"/usr/bin/md5sum", path}).out.substr(0, 32);
+  }
+  /// Fetches a file from the host, and sends it one of its own.
+  static std::string transfer(const std::string& host) {
+    return "cat /proc/uptime; wget -q -O /tmp/data http://" + host +
+           ":8080/data; cat /proc/uptime; "
+           "echo fetched=$(md5sum </tmp/data); head -c 2000000 /dev/urandom >/tmp/own; "
+           "echo own=$(md5sum </tmp/own); cat /proc/uptime; nc " +
+           host + " 9000 </tmp/own; cat /proc/uptime; cat /proc/net/dev; ip link show dev eth0; ";
+  }
+  void expect_transferred(const std::string& output) {
+    EXPECT_EQ(sum_behind(output, "fetched="), sum_of(file("www/data"))) << output;
+    EXPECT_TRUE(test::eventually([&] { return sum_of(file("uploaded")) == sum_behind(output, "own="); }))
+        << output;
+  }
+  /// The host's ends of it.
+  test::BackgroundProcess web_{{kBusybox, "httpd", "-f", "-p", "8080", "-h", file("www")}, file("web.log")};
+  test::BackgroundProcess sink_{{"/bin/sh", "-c", "exec busybox nc -l -p 9000 >\"$0\"", file("uploaded")},
+                                file("sink.log")};
+};
+
+TEST_F(NetworkLinux, PasstGivesAnAddressAndFilesGoBothWays) {
+  if (!fs::exists(kPasst)) GTEST_SKIP() << kPasst << " is not installed (package passt)";
+  test::BackgroundProcess guest(
+      with_prefix(in_real_root(),
+                  machine("cat >/tmp/dhcp <<'END'\n#!/bin/sh\n"
+                          "[ \"$1\" = bound ] && ip addr add $ip/24 dev eth0 && "
+                          "ip route add default via $router && echo address=$ip router=$router\nEND\n"
+                          "chmod +x /tmp/dhcp; ip link set lo up; ip link set eth0 up; "
+                          "udhcpc -i eth0 -n -q -s /tmp/dhcp; " +
+                              transfer("10.55.0.2"),
+                          "passt")),
+      file("machine.log"));
+  EXPECT_EQ(guest.wait(kLimit), 0) << guest.output();
+  EXPECT_THAT(guest.output(), HasSubstr("address=10.55.0.1 router=10.55.0.2"));
+  EXPECT_THAT(guest.output(), HasSubstr("mtu 65520")) << "without being told";
+  expect_transferred(guest.output());
+}
+
+TEST_F(NetworkLinux, ATapInterfaceTakesFilesBothWays) {
+  test::BackgroundProcess guest(
+      machine("ip link set lo up; ip addr add 10.66.0.2/24 dev eth0; ip link set eth0 up; "
+              "cat /sys/class/net/eth0/address; " +
+                  transfer("10.66.0.1"),
+              "tap=uvmm-tap,mac=02:00:5e:10:00:07"),
+      file("machine.log"));
+  EXPECT_EQ(guest.wait(kLimit), 0) << guest.output();
+  EXPECT_THAT(guest.output(), HasSubstr("02:00:5e:10:00:07"));
+  expect_transferred(guest.output());
+}
+
+TEST_F(NetworkLinux, AGuestOutlivesItsPasst) {
+  if (!fs::exists(kPasst)) GTEST_SKIP() << kPasst << " is not installed (package passt)";
+  test::BackgroundProcess guest(
+      with_prefix(in_real_root(),
+                  machine("ip link set eth0 up; sleep 1; cat /sys/class/net/eth0/carrier; "
+                          "echo rea\"\"dy; until [ \"$(cat /sys/class/net/eth0/carrier)\" = 0 ]; "
+                          "do sleep 1; done; echo carrier-lo\"\"st",
+                          "passt")),
+      file("machine.log"));
+  ASSERT_TRUE(guest.prints("ready", 0, kLimit)) << guest.output();
+  ASSERT_EQ(shell("kill -9 $(busybox pidof passt passt.avx2)").status, 0);
+  EXPECT_TRUE(guest.prints("carrier-lost", 0, kLimit)) << guest.output();
+  EXPECT_EQ(guest.wait(kLimit), 0) << guest.output();
+  EXPECT_THAT(guest.output(), HasSubstr("network interface has lost its link"));
+}
+
+}  // namespace
