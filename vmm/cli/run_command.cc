@@ -69,7 +69,7 @@ int restore_command(const MachineConfig& config) {
   if (!saved) return fail(saved.error(), ExitStatus::BadInput);
   const auto shape = MachineShape::read(saved->description);
   if (!shape) return fail(shape.error(), ExitStatus::BadInput);
-  const MachineImage image{std::move(saved->description), std::move(saved->memory)};
+  const MachineImage image{std::move(saved->description), std::move(saved->memory), {}, {}};
   return run_with(shape->applied_to(config), &image);
 }
 

@@ -1,7 +1,9 @@
 #include "vmm/cli/run_flags.h"
 
+#include <algorithm>
 #include <array>
 #include <string>
+#include <utility>
 
 #include "vmm/config/device_flags.h"
 #include "vmm/config/values.h"
@@ -116,6 +118,21 @@ uvm::Status add_vfio(std::string_view value, MachineConfig& config) {
   return uvm::ok();
 }
 
+/// One without an id is called as the guest calls it, if no other disk has that name.
+uvm::Status add_disk(std::string_view value, MachineConfig& config) {
+  UVMM_TRY(auto disk, virtio::blk::parse_disk(value));
+  const auto is_taken = [&](const std::string& id) {
+    return std::ranges::find(config.drives, id, &virtio::blk::Options::id) != config.drives.end();
+  };
+  if (disk.id.empty()) {
+    std::size_t at = config.drives.size();
+    for (std::size_t i = 0; i < virtio::blk::kMostDisks && is_taken(virtio::blk::usual_id(at)); ++i) ++at;
+    disk.id = virtio::blk::usual_id(at);
+  }
+  config.drives.push_back(std::move(disk));
+  return uvm::ok();
+}
+
 using Boot = BootSource;
 using Control = control::Options;
 using Config = MachineConfig;
@@ -210,6 +227,13 @@ constexpr std::array kFlags = {
             "resume)",
             set_parsed_in<&Config::gdb, &Gdb::on_disconnect, parse_on_disconnect>},
 
+    RunFlag{"-d,--disk,--drive", "--disk", kVirtio, "FILE",
+            "a disk: a raw image or a block device; may be repeated. With\n,ro: only read; ,id=NAME; "
+            ",serial=TEXT; "
+            ",queues=N;\n,flush=ignored: nobody will miss it; ,fork=copy: a fork gets\na copy where it can't "
+            "have a "
+            "reflink",
+            add_disk, Repeat::All},
     RunFlag{"--rng", "--rng", kVirtio, "", "a source of random numbers for the guest",
             set_constant<&Config::entropy, Entropy::Device>},
     RunFlag{"--net,--nic", "--net", kVirtio, "LINK",

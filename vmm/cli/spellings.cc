@@ -26,7 +26,8 @@ constexpr std::array kRewrites = {
     Rewrite{"-enable-kvm", ""},       Rewrite{"--enable-kvm", ""},    Rewrite{"-no-reboot", ""},
     Rewrite{"--no-reboot", ""},       Rewrite{"-help", "--help"},     Rewrite{"-version", "--version"},
     Rewrite{"-config", "--config"},   Rewrite{"-cpus", "--cpus"},     Rewrite{"-memory", "--memory"},
-    Rewrite{"-cmdline", "--cmdline"}, Rewrite{"-gdb", "--gdb"},
+    Rewrite{"-cmdline", "--cmdline"}, Rewrite{"-gdb", "--gdb"},       Rewrite{"-drive", "--disk"},
+    Rewrite{"-disk", "--disk"},       Rewrite{"-hda", "--disk"},
 };
 
 struct Foreign {
@@ -34,7 +35,7 @@ struct Foreign {
   std::string_view answer;
 };
 
-constexpr std::string_view kNoDisk = "uvmm has no disks yet: put the files into the --initrd";
+constexpr std::string_view kDisk = "nearest: --disk FILE, with ,ro for one that is only read";
 constexpr std::string_view kNetwork = "nearest: --net tap=NAME or --net passt";
 constexpr std::string_view kNoSocket = "uvmm has no API socket yet; nearest: --config FILE";
 constexpr std::string_view kNoDevice = "uvmm has a fixed set of devices";
@@ -48,13 +49,9 @@ constexpr std::array kForeign = {
     Foreign{"machine", kMachine},
     Foreign{"accel", kAlwaysKvm},
     Foreign{"cpu", "the guest sees the host's processor; nearest: --cpus N"},
-    Foreign{"drive", kNoDisk},
-    Foreign{"hda", kNoDisk},
-    Foreign{"cdrom", kNoDisk},
-    Foreign{"blockdev", kNoDisk},
-    Foreign{"disk", kNoDisk},
-    Foreign{"d", kNoDisk},
-    Foreign{"pmem", kNoDisk},
+    Foreign{"hdb", kDisk},
+    Foreign{"cdrom", kDisk},
+    Foreign{"blockdev", kDisk},
     Foreign{"netdev", kNetwork},
     Foreign{"nic", kNetwork},
     Foreign{"network", kNetwork},

@@ -90,6 +90,14 @@ uvm::Status set_queues(const Member& member, MachineConfig& config) {
   return uvm::ok();
 }
 
+uvm::Status set_fork_copy(const Member& member, MachineConfig& config) {
+  UVMM_TRY(const std::string word, member.text());
+  if (word != "reflink" && word != "copy") return member.error("takes \"reflink\" or \"copy\"");
+  using virtio::blk::ForkCopy;
+  config.drives.back().fork = word == "copy" ? ForkCopy::Bytes : ForkCopy::Reflink;
+  return uvm::ok();
+}
+
 uvm::Status check_io_engine(const Member& member, MachineConfig& /*config*/) {
   UVMM_TRY(const std::string word, member.text());
   if (word == "Sync" || word == "Async") return uvm::ok();
@@ -110,6 +118,7 @@ constexpr std::array kDriveKeys = {
     JsonKey{"io_engine", check_io_engine},
     JsonKey{"serial", set_text_of_last<kDrives, &Drive::serial>},
     JsonKey{"queues", set_queues},
+    JsonKey{"fork", set_fork_copy},
     JsonKey{"rate_limiter", refuse_rate_limit},
     JsonKey{"socket", refuse_socket},
 };

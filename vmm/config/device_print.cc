@@ -26,6 +26,7 @@ json::object drive(const virtio::blk::Options& options, const MachineConfig& con
   object["cache_type"] = text(to_string(options.flush));
   if (!options.serial.empty()) object["serial"] = text(options.serial);
   if (options.queues != 0) object["queues"] = options.queues;
+  if (options.fork == virtio::blk::ForkCopy::Bytes) object["fork"] = "copy";
   return object;
 }
 

@@ -90,6 +90,22 @@ Result<MachineImage> image_in(const std::string& socket, Answer& answer) {
   return decode(description, objects);
 }
 
+/// Takes the last descriptors for those that the answer names as disks.
+Result<std::vector<DiskFile>> disks_in(const std::string& socket, Answer& answer) {
+  const json::value* const ids = answer.values.if_contains("disks");
+  if (ids == nullptr) return std::vector<DiskFile>();
+  if (!ids->is_array() || answer.fds.size() <= ids->get_array().size()) return strange(socket);
+  std::vector<DiskFile> disks;
+  auto fd = answer.fds.end() - static_cast<std::ptrdiff_t>(ids->get_array().size());
+  const auto first = fd;
+  for (const json::value& id : ids->get_array()) {
+    if (!id.is_string()) return strange(socket);
+    disks.push_back({std::string(id.get_string()), std::make_shared<const Fd>(std::move(*fd++))});
+  }
+  answer.fds.erase(first, answer.fds.end());
+  return disks;
+}
+
 }  // namespace
 
 Result<std::string> ask(const std::string& socket, const std::string& verb, const std::string& name) {
@@ -126,7 +142,9 @@ Result<ForkedImage> fetch_fork(const std::string& socket, std::uint32_t copies) 
     std::move(first, answer.fds.end(), std::back_inserter(forked.debuggers));
     answer.fds.erase(first, answer.fds.end());
   }
+  UVMM_TRY(auto disks, disks_in(socket, answer));
   UVMM_TRY(forked.image, image_in(socket, answer));
+  forked.image.disks = std::move(disks);
   return forked;
 }
 

@@ -134,6 +134,20 @@ Status image(Call& call) {
   return answer_with(call, taken);
 }
 
+Status add_disks(Call& call, const MachineImage& taken) {
+  json::array ids;
+  for (const DiskFile& disk : taken.disks) {
+    if (call.fds.size() == pins::kMostFds) {
+      return Error(ErrorKind::Unsupported,
+                   "the machine has too many disks and forks of forks for one message");
+    }
+    UVMM_CHECK(attach(call, disk.fd->get()));
+    ids.emplace_back(disk.id);
+  }
+  call.answer["disks"] = std::move(ids);
+  return uvm::ok();
+}
+
 Status fork(Call& call) {
   const json::value* const value = call.request.if_contains("copies");
   json::error_code error;
@@ -141,6 +155,7 @@ Status fork(Call& call) {
   if (error || copies == 0) return Error(ErrorKind::Invalid, "\"copies\" is a number from 1 on");
   UVMM_TRY(ForkedImage forked, call.environment.fork(copies));
   UVMM_CHECK(answer_with(call, forked.image));
+  UVMM_CHECK(add_disks(call, forked.image));
   // More than fit go without a debugger: their doors close, and they run.
   if (call.fds.size() + forked.debuggers.size() > pins::kMostFds) forked.debuggers.clear();
   call.answer["debuggers"] = forked.debuggers.size();

@@ -63,8 +63,9 @@ struct Environment {
 ///   family                  how many forks there may be; descriptor: where one takes its place
 ///   memory                  which pages are in host memory; descriptor: see ResidentPages::decode()
 ///   image                   the machine as it is; descriptors: the description, then the objects
-///   fork                    {"copies": N}: the same; the debugger that is there is told of N copies, and the
-///                           last "debuggers" descriptors (N or 0) are where each of them meets it
+///   fork                    {"copies": N}: the same; then the files of "disks", in that order; the debugger
+///                           that is there is told of N copies, and the last "debuggers" descriptors (N or 0)
+///                           are where each of them meets it
 ///   quit                    the machine ends as if the console had been left
 class Session {
  public:

@@ -205,7 +205,13 @@ uvm::Status tell_of_copies(Machine::Parts& parts, std::uint32_t copies, std::vec
 /// The debugger stops where the copies begin: it is told before the pause ends.
 uvm::Result<control::ForkedImage> fork(Machine::Parts& parts, std::uint32_t copies) {
   control::ForkedImage forked;
-  UVMM_TRY(forked.image, take_image(parts, [&] { return tell_of_copies(parts, copies, forked.debuggers); }));
+  UVMM_CHECK(check_disks(parts, DisksFor::Fork));
+  std::vector<DiskFile> disks;
+  UVMM_TRY(forked.image, take_image(parts, [&]() -> uvm::Status {
+             UVMM_TRY(disks, copy_disks(parts));
+             return tell_of_copies(parts, copies, forked.debuggers);
+           }));
+  forked.image.disks = std::move(disks);
   parts.events.tell("forked", "\"copies\": " + std::to_string(copies));
   return forked;
 }
@@ -221,7 +227,8 @@ void build_children(Machine::Parts& parts) {
 }
 
 /// An image for whoever asks at a door.
-uvm::Result<MachineImage> take_told(Machine::Parts& parts) {
+uvm::Result<MachineImage> take_snapshot(Machine::Parts& parts) {
+  UVMM_CHECK(check_disks(parts, DisksFor::Snapshot));
   UVMM_TRY(MachineImage image, take_image(parts));
   parts.events.tell("snapshot");
   return image;
@@ -236,7 +243,7 @@ uvm::Status build_doors(Machine::Parts& parts) {
   std::function<uvm::Result<control::Child>()> start_copy;
   if (parts.children) start_copy = [&children = *parts.children] { return children.start(); };
   parts.doors = std::make_unique<const control::Environment>(control::Environment{
-      parts.config.name, *parts.checkpoints, std::move(family), [&parts] { return take_told(parts); },
+      parts.config.name, *parts.checkpoints, std::move(family), [&parts] { return take_snapshot(parts); },
       [&parts](std::uint32_t copies) { return fork(parts, copies); },
       [&parts] { return ResidentPages::of(parts.memory->pmap()); },
       [&parts] { return status_of(parts.config); }, [&parts] { return counters_json(parts); },
@@ -303,7 +310,7 @@ uvm::Result<std::unique_ptr<Machine::Parts>> build_machine(const MachineConfig& 
   UVMM_CHECK(parts->memory->attach(parts->vm));
   UVMM_TRY(parts->interrupts, Interrupts::create(parts->vm, irqchip));
   UVMM_CHECK(build_devices(*parts, layout));
-  UVMM_CHECK(build_virtio(*parts, layout));
+  UVMM_CHECK(build_virtio(*parts, layout, image));
   UVMM_CHECK(build_host_devices(*parts, layout));
   UVMM_TRY(const Cpuids cpuids, plan_cpuids(*parts, supported, image));
   UVMM_CHECK(build_vcpus(*parts, cpuids));

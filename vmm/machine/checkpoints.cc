@@ -38,6 +38,7 @@ uvm::Error Checkpoints::unknown(const std::string& name) {
 
 uvm::Status Checkpoints::take(const std::string& name) {
   const uvm::MutexLock lock(mutex_);
+  UVMM_CHECK(check_disks(parts_, DisksFor::Checkpoint));
   const auto begin = std::chrono::steady_clock::now();
   UVMM_TRY(auto image, take_image(parts_));
   UVMM_TRY(auto view, snapshot::ImageView::create(image.memory));

@@ -79,6 +79,7 @@ void DeviceList::state(StateFields& fields) {
     text(fields, disk.serial, virtio::blk::kMostSerialBytes);
     fields.field(disk.queues);
     fields.require(disk.queues <= virtio::blk::kMostQueues, "number of queues");
+    choice(fields, disk.fork, virtio::blk::ForkCopy::Bytes);
   });
   items(fields, networks_, virtio::net::kMostInterfaces, [&](virtio::net::Options& network) {
     text(fields, network.id, kLongestId);

@@ -4,19 +4,29 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "uvm/base/error.h"
+#include "vmm/kvm/fd.h"
 #include "vmm/machine/machine.h"
 #include "vmm/snapshot/memory_image.h"
 
 namespace vmm {
+
+/// A disk that goes with an image: the open file that the copy has in place of one by that name.
+struct DiskFile {
+  std::string id;
+  std::shared_ptr<const Fd> fd;
+};
 
 /// A value. Another machine made from it (MachineConfig of the same shape, see MachineShape::applied_to) goes
 /// on where this one was.
 struct MachineImage {
   std::vector<std::byte> state;
   snapshot::MemoryImage memory;
+  std::vector<DiskFile> disks;        // of a fork; empty: disks are opened by their paths
   std::chrono::nanoseconds paused{};  // how long the vCPUs stood still for it
 };
 

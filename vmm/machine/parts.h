@@ -18,6 +18,7 @@
 #include "vmm/machine/bus.h"
 #include "vmm/machine/checkpoints.h"
 #include "vmm/machine/console.h"
+#include "vmm/machine/disks.h"
 #include "vmm/machine/doorbells.h"
 #include "vmm/machine/ending.h"
 #include "vmm/machine/exits.h"
@@ -66,6 +67,7 @@ struct Machine::Parts {
   std::unique_ptr<Console> console;  // null with --console=none
   std::unique_ptr<Platform> platform;
   KvmDoorbells doorbells{vm};
+  std::vector<Disk> disks;
   std::vector<std::unique_ptr<virtio::PciTransport>> virtio;
   std::unique_ptr<HostDevices> host_devices;  // null without --vfio
   Bus bus;

@@ -1,9 +1,11 @@
 #include "vmm/machine/virtio_devices.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
 #include "vmm/vhost_user/device.h"
+#include "vmm/virtio/blk/blk.h"
 #include "vmm/virtio/local_device.h"
 #include "vmm/virtio/net/net.h"
 #include "vmm/virtio/rng/rng.h"
@@ -19,9 +21,12 @@ uvm::Error blame_option(const uvm::Error& error) {
 
 class VirtioBuilder {
  public:
-  VirtioBuilder(Machine::Parts& parts, const guest::MemoryLayout& layout) : parts_(parts), layout_(layout) {}
+  VirtioBuilder(Machine::Parts& parts, const guest::MemoryLayout& layout, const MachineImage* image)
+      : parts_(parts), layout_(layout), image_(image) {}
 
   [[nodiscard]] uvm::Status build() {
+    // First, so that the guest's /dev/vda is the first of them.
+    for (const virtio::blk::Options& disk : parts_.config.drives) UVMM_CHECK(add_disk(disk));
     UVMM_CHECK(add_vhost_user());
     if (parts_.config.entropy == Entropy::Device) {
       UVMM_CHECK(add_local("rng0", std::make_unique<virtio::rng::Rng>(space())));
@@ -50,8 +55,24 @@ class VirtioBuilder {
   }
 
   [[nodiscard]] uvm::Status add_local(const std::string& name, std::unique_ptr<virtio::Service> service) {
-    virtio::LocalDevice::Surroundings around{space(), uvm::PinOwner::create(name), is_ram()};
+    return add_local(name, uvm::PinOwner::create(name), std::move(service));
+  }
+  /// Of a service that pins, too.
+  [[nodiscard]] uvm::Status add_local(const std::string& name, std::shared_ptr<uvm::PinOwner> owner,
+                                      std::unique_ptr<virtio::Service> service) {
+    virtio::LocalDevice::Surroundings around{space(), std::move(owner), is_ram()};
     return add(name, std::make_unique<virtio::LocalDevice>(name, std::move(around), std::move(service)));
+  }
+
+  [[nodiscard]] uvm::Status add_disk(const virtio::blk::Options& options) {
+    UVMM_TRY(auto image, open_disk(options, image_));
+    const std::string name = "blk" + std::to_string(parts_.disks.size());
+    const auto owner = uvm::PinOwner::create(name);
+    const std::uint32_t queues = options.queues != 0 ? options.queues : parts_.config.vcpus;
+    auto disk = std::make_unique<virtio::blk::Blk>(virtio::blk::Blk::Parts{
+        space(), owner, image, static_cast<std::uint16_t>(std::min(queues, virtio::blk::kMostQueues))});
+    parts_.disks.push_back({std::move(image), disk->counters()});
+    return add_local(name, owner, std::move(disk));
   }
 
   [[nodiscard]] uvm::Status add_vhost_user() {
@@ -93,12 +114,14 @@ class VirtioBuilder {
 
   Machine::Parts& parts_;
   const guest::MemoryLayout& layout_;
+  const MachineImage* image_;
 };
 
 }  // namespace
 
-uvm::Status build_virtio(Machine::Parts& parts, const guest::MemoryLayout& layout) {
-  return VirtioBuilder(parts, layout).build();
+uvm::Status build_virtio(Machine::Parts& parts, const guest::MemoryLayout& layout,
+                         const MachineImage* image) {
+  return VirtioBuilder(parts, layout, image).build();
 }
 
 }  // namespace vmm

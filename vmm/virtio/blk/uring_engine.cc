@@ -1,0 +1,159 @@
+#include <fcntl.h>
+#include <liburing.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "vmm/kvm/fd.h"
+#include "vmm/virtio/blk/engine.h"
+
+namespace vmm::virtio::blk {
+namespace {
+
+constexpr unsigned kEntries = 256;
+
+uvm::Error refused(int error) {
+  return uvm::Error::from_errno(error, "setting up io_uring",
+                                "allow io_uring (sysctl kernel.io_uring_disabled, the container's seccomp "
+                                "profile) for faster disks");
+}
+
+class UringEngine final : public Engine {
+ public:
+  explicit UringEngine(int fd) : fd_(fd) {}
+  ~UringEngine() override {
+    if (has_ring_) ::io_uring_queue_exit(&ring_);
+  }
+
+  [[nodiscard]] uvm::Status open() {
+    // Its thread is not interrupted for what is done: it looks, or sleeps and is woken.
+    io_uring_params params{};
+    params.flags = IORING_SETUP_COOP_TASKRUN;
+    int error = ::io_uring_queue_init_params(kEntries, &ring_, &params);
+    if (error == -EINVAL) {
+      params = {};
+      error = ::io_uring_queue_init_params(kEntries, &ring_, &params);
+    }
+    if (error < 0) return refused(-error);
+    has_ring_ = true;
+    UVMM_CHECK(check_operations());
+    event_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!event_) return uvm::Error::from_errno(errno, "eventfd");
+    // For all that is done: the kernel's "async" kind leaves reads out that have waited for the page cache.
+    error = ::io_uring_register_eventfd(&ring_, event_.get());
+    if (error < 0) return refused(-error);
+    return uvm::ok();
+  }
+
+  void start(Job& job) override {
+    if (job.kind == JobKind::Forget) {
+      while (!settle(job, do_now(fd_, job))) {
+      }
+      done_.push_back(&job);
+    } else if (!prepare(job)) {
+      waiting_.push_back(&job);
+    }
+  }
+  void submit() override {
+    while (prepared_ != 0) {
+      const int sent = ::io_uring_submit(&ring_);
+      if (sent < 0 && sent != -EINTR) return;  // of what is left, reap() tries again
+      if (sent > 0) prepared_ -= std::min(prepared_, static_cast<unsigned>(sent));
+      while (!waiting_.empty() && prepare(*waiting_.front())) waiting_.pop_front();
+    }
+  }
+  [[nodiscard]] Job* reap() override {
+    if (!done_.empty()) {
+      Job* const job = done_.front();
+      done_.pop_front();
+      return job;
+    }
+    for (;;) {
+      io_uring_cqe* entry = nullptr;
+      if (::io_uring_peek_cqe(&ring_, &entry) != 0 || entry == nullptr) {
+        if (prepared_ == 0 && waiting_.empty()) return nullptr;
+        const unsigned before = prepared_;
+        submit();
+        if (prepared_ == before) return nullptr;
+        continue;
+      }
+      Job& job = *static_cast<Job*>(::io_uring_cqe_get_data(entry));
+      const int result = entry->res;
+      ::io_uring_cqe_seen(&ring_, entry);
+      if (settle(job, result)) return &job;
+      start(job);
+    }
+  }
+  [[nodiscard]] int event_fd() const override { return event_.get(); }
+  [[nodiscard]] std::string_view name() const override { return "io_uring"; }
+
+ private:
+  [[nodiscard]] uvm::Status check_operations() {
+    io_uring_probe* const probe = ::io_uring_get_probe_ring(&ring_);
+    if (probe == nullptr) return refused(ENOSYS);
+    bool all = true;
+    for (const int operation : {IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC, IORING_OP_FALLOCATE}) {
+      all = all && ::io_uring_opcode_supported(probe, operation) != 0;
+    }
+    ::io_uring_free_probe(probe);
+    return all ? uvm::ok() : uvm::Status(refused(ENOSYS));
+  }
+
+  /// False: the ring has no room.
+  [[nodiscard]] bool prepare(Job& job) {
+    io_uring_sqe* const entry = ::io_uring_get_sqe(&ring_);
+    if (entry == nullptr) return false;
+    const std::uint64_t offset = job.offset + job.done;
+    const iovec* const parts = job.parts.data() + job.part;
+    const auto count = static_cast<unsigned>(std::min<std::size_t>(job.parts.size() - job.part, IOV_MAX));
+    switch (job.kind) {
+      case JobKind::Read:
+        ::io_uring_prep_readv(entry, fd_, parts, count, offset);
+        break;
+      case JobKind::Write:
+        ::io_uring_prep_writev(entry, fd_, parts, count, offset);
+        break;
+      case JobKind::DurableWrite:
+        ::io_uring_prep_writev2(entry, fd_, parts, count, offset, RWF_DSYNC);
+        break;
+      case JobKind::Flush:
+        ::io_uring_prep_fsync(entry, fd_, IORING_FSYNC_DATASYNC);
+        break;
+      case JobKind::Punch:
+      case JobKind::Zero:
+        ::io_uring_prep_fallocate(
+            entry, fd_,
+            FALLOC_FL_KEEP_SIZE | (job.kind == JobKind::Punch ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE),
+            static_cast<off_t>(offset), static_cast<off_t>(job.bytes));
+        break;
+      case JobKind::Forget:
+        return false;
+    }
+    ::io_uring_sqe_set_data(entry, &job);
+    ++prepared_;
+    return true;
+  }
+
+  const int fd_;
+  io_uring ring_{};
+  bool has_ring_ = false;
+  Fd event_;
+  unsigned prepared_ = 0;     // in the ring, not sent
+  std::deque<Job*> waiting_;  // for room in the ring
+  std::deque<Job*> done_;     // without the ring
+};
+
+}  // namespace
+
+uvm::Result<std::unique_ptr<Engine>> uring_engine(int fd) {
+  auto engine = std::make_unique<UringEngine>(fd);
+  UVMM_CHECK(engine->open());
+  return std::unique_ptr<Engine>(std::move(engine));
+}
+
+}  // namespace vmm::virtio::blk
