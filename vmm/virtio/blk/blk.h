@@ -112,6 +112,7 @@ class Blk final : public Service {
   std::unique_ptr<Engine> engine_;
   std::optional<boost::asio::posix::stream_descriptor> finished_;  // of the engine; not by the plain one
 
+  QueueSet* queues_ = nullptr;   // since it was started
   bool flushes_itself_ = false;  // the driver cannot ask for it
   Chain chain_;
   std::vector<Task*> batch_;   // taken, not sent

@@ -64,7 +64,7 @@ uvm::Status copy_bytes(const DiskImage& image, int to) {
 
 uvm::Error no_reflinks(const DiskImage& image) {
   return {uvm::ErrorKind::Unsupported,
-          name_of(image) + ": is written by the guest, and its file system has no reflinks for a fork's own",
+          name_of(image) + " is written by the guest, and its file system has no reflinks for a fork's own",
           "let the guest only read it (,ro), or say ,fork=copy"};
 }
 
@@ -74,7 +74,7 @@ uvm::Status check_copy(const DiskImage& image) {
   if (image.is_block_device()) {
     return uvm::Error(
         uvm::ErrorKind::Unsupported,
-        name_of(image) + ": is a block device that the guest writes, of which a fork can't get its own",
+        name_of(image) + " is a block device that the guest writes, of which a fork can't get its own",
         "let the guest only read it (,ro)");
   }
   UVMM_TRY(const Fd fd, nameless_file(image));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <climits>
 #include <deque>
 #include <string>
@@ -15,7 +16,16 @@
 namespace vmm::virtio::blk {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 constexpr unsigned kEntries = 256;
+/// Writes into the page cache up to this are done where they come, which takes less than to hand them to one
+/// of the kernel's workers and to be woken: the kernel hands over all that may wait.
+constexpr std::uint64_t kMostHere = 128 * 1024;
+/// Unless one took this long, as it does when the host has too much to write out: then others are handed over
+/// for a while, and reads do not wait for them.
+constexpr std::chrono::milliseconds kSlow{2};
+constexpr std::chrono::seconds kHandedOver{1};
 
 uvm::Error refused(int error) {
   return uvm::Error::from_errno(error, "setting up io_uring",
@@ -51,10 +61,9 @@ class UringEngine final : public Engine {
   }
 
   void start(Job& job) override {
-    if (job.kind == JobKind::Forget) {
-      while (!settle(job, do_now(fd_, job))) {
-      }
-      done_.push_back(&job);
+    if (job.kind == JobKind::Forget ||
+        (job.kind == JobKind::Write && job.bytes <= kMostHere && writes_here())) {
+      do_here(job);
     } else if (!prepare(job)) {
       waiting_.push_back(&job);
     }
@@ -104,6 +113,16 @@ class UringEngine final : public Engine {
     return all ? uvm::ok() : uvm::Status(refused(ENOSYS));
   }
 
+  [[nodiscard]] bool writes_here() const { return Clock::now() >= writes_here_from_; }
+  void do_here(Job& job) {
+    const auto begin = Clock::now();
+    while (!settle(job, do_now(fd_, job))) {
+    }
+    const auto end = Clock::now();
+    if (end - begin >= kSlow) writes_here_from_ = end + kHandedOver;
+    done_.push_back(&job);
+  }
+
   /// False: the ring has no room.
   [[nodiscard]] bool prepare(Job& job) {
     io_uring_sqe* const entry = ::io_uring_get_sqe(&ring_);
@@ -146,6 +165,7 @@ class UringEngine final : public Engine {
   unsigned prepared_ = 0;     // in the ring, not sent
   std::deque<Job*> waiting_;  // for room in the ring
   std::deque<Job*> done_;     // without the ring
+  Clock::time_point writes_here_from_;
 };
 
 }  // namespace

@@ -122,6 +122,17 @@ TEST_P(BlkDevice, NothingIsPinnedAtRestButTheRings) {
   device_->go_on();
 }
 
+TEST_P(BlkDevice, WhatWasAskedBeforeRestIsDoneThen) {
+  start();
+  ASSERT_EQ(driver_.read(0, kData, 512), kOk);
+  driver_.ring().put_bytes(kData, std::string(512, 'w'));
+  driver_.offer(Type::Out, 7, {{kData, 512}});  // without a notification
+  device_->rest();
+  EXPECT_EQ(file_bytes(7 * 512, 3), "www");
+  EXPECT_TRUE(driver_.ring().used());
+  device_->go_on();
+}
+
 TEST_P(BlkDevice, ManyAtOnceComeBackEachWithItsOwn) {
   start();
   std::string contents;

@@ -1,0 +1,175 @@
+// A stock Debian kernel on our own virtio disks: a file system on one over reboots, kills and forks.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "tests/rig/linux_guest_fixture.h"
+#include "tests/support/background_process.h"
+#include "tests/support/process.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+using test::run_process;
+using ::testing::ContainsRegex;
+using ::testing::HasSubstr;
+
+constexpr std::chrono::seconds kLimit{600};
+
+class LinuxDisk : public test::LinuxGuest {
+ protected:
+  static void SetUpTestSuite() {
+    LinuxGuest::SetUpTestSuite();
+    const auto made =
+        run_process({UVMM_SOURCE_DIR "/tests/rig/modules.sh", file("modules.gz"), "virtio_ring", "virtio",
+                     "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk"});
+    ASSERT_EQ(made.status, 0) << made.err;
+    // Linux unpacks one initramfs after the other.
+    std::ofstream both(file("initramfs.cpio.gz"), std::ios::binary | std::ios::app);
+    both << std::ifstream(file("modules.gz"), std::ios::binary).rdbuf();
+  }
+
+  /// Words that make the guest run `script`, with virtio's drivers loaded.
+  static std::string script(const std::string& script) {
+    const std::string load = "for m in $(cat /modules/order); do insmod /modules/$m.ko; done; ";
+    test::ProcessOptions text;
+    text.input = {{"", load + script}};
+    return "quiet uvmm.exec=base64:" + run_process({"/usr/bin/base64", "-w0"}, text).out;
+  }
+  /// An image of 128 MiB with an empty ext4. Made here: the guest's user space is busybox, which cannot.
+  static std::string file_system(const std::string& name) {
+    std::ofstream(file(name), std::ios::binary).close();
+    fs::resize_file(file(name), 128 << 20);
+    const auto formatted = run_process({"/sbin/mkfs.ext4", "-q", file(name)});
+    EXPECT_EQ(formatted.status, 0) << formatted.err;
+    return file(name);
+  }
+  static void expect_clean(const std::string& image) {
+    const auto checked = run_process({"/sbin/e2fsck", "-fn", image});
+    EXPECT_EQ(checked.status, 0) << checked.out << checked.err;
+  }
+  /// One that says by which number to kill it.
+  static std::vector<std::string> killable_machine(const std::string& words,
+                                                   const std::vector<std::string>& more) {
+    std::vector<std::string> all{"/bin/sh", "-c", "echo pid=$$; exec \"$0\" \"$@\""};
+    for (std::string& word : machine(words, more)) all.push_back(std::move(word));
+    return all;
+  }
+  static std::vector<std::string> machine(const std::string& words, const std::vector<std::string>& more) {
+    std::vector<std::string> all{std::string(UVMM_BUILD_DIR) + "/uvmm",
+                                 "run",
+                                 "-k",
+                                 file("vmlinuz"),
+                                 "-i",
+                                 file("initramfs.cpio.gz"),
+                                 "-p",
+                                 "console=ttyS0 panic=-1 " + words};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+};
+
+/// The 32 digits that md5sum prints in front of a name.
+std::string sum_in(const std::string& text, const std::string& name) {
+  const std::size_t at = text.find("  " + name);
+  return at == std::string::npos || at < 32 ? "none" : text.substr(at - 32, 32);
+}
+
+TEST_F(LinuxDisk, AFileSystemIsThereAfterAReboot) {
+  const std::string image = file_system("disk");
+  const std::string other = file_system("other");
+  const auto first = boot(
+      script("mount -t ext4 /dev/vda /root && head -c 67108864 /dev/urandom >/root/data; md5sum /root/data; "
+             "umount /root; cat /sys/block/vd?/serial /sys/block/vdb/ro; cat /proc/interrupts; "
+             "cat /sys/block/vda/queue/discard_max_bytes; blkdiscard -l 1M /dev/vdb || echo re\"\"fused"),
+      {"-c", "2", "-d", image + ",serial=first-disk", "-d", other + ",ro"});
+  expect_good(first, "uvmm-guest: end 0");
+  const std::string sum = sum_in(first.out, "/root/data");
+  EXPECT_EQ(sum.size(), 32U) << first.out;
+  EXPECT_THAT(first.out, HasSubstr("first-diskvdb1"))
+      << "the serial numbers, of which the second is its name; that one is only read";
+  EXPECT_THAT(first.out, ContainsRegex("virtio0-req.1")) << "a queue for each processor";
+  expect_clean(image);
+  const auto second =
+      boot(script("mount -t ext4 /dev/vda /root; md5sum /root/data; rm /root/data; fstrim /root; "
+                  "umount /root"),
+           {"-d", image});
+  expect_good(second, "uvmm-guest: end 0");
+  EXPECT_EQ(sum_in(second.out, "/root/data"), sum) << second.out;
+  expect_clean(image);
+}
+
+// What was flushed is there, whenever the machine is killed, and the file system holds.
+TEST_F(LinuxDisk, WhatWasSyncedIsThereAfterAKill) {
+  const std::string image = file_system("disk");
+  for (int round = 0; round < 3; ++round) {
+    test::BackgroundProcess guest(
+        killable_machine(
+            script("mount -t ext4 /dev/vda /root && cd /root && rm -rf d* && i=0; while true; do "
+                   "i=$((i+1)); head -c 300000 /dev/urandom >d$i; md5sum d$i >d$i.sum; sync; "
+                   "echo synced $i; done"),
+            {"-d", image}),
+        file("machine.log"));
+    ASSERT_TRUE(guest.prints("synced 5", 0, kLimit)) << guest.output();
+    const std::size_t pid = guest.output().find("pid=");
+    ASSERT_EQ(::kill(std::stoi(guest.output().substr(pid + 4)), SIGKILL), 0);
+    ASSERT_EQ(guest.wait(kLimit), 128 + SIGKILL);
+    const std::string output = guest.output();
+    const std::size_t last = output.rfind("synced ");
+    const int synced = std::stoi(output.substr(last + 7));
+    // Its journal has to be played, which mounting does.
+    const auto after = boot(
+        script("mount -t ext4 /dev/vda /root && cd /root && i=0; while [ $i -lt " + std::to_string(synced) +
+               " ]; do i=$((i+1)); md5sum -c d$i.sum || echo lo\"\"st; done; cd /; umount /root"),
+        {"-d", image});
+    expect_good(after, "uvmm-guest: end 0");
+    EXPECT_THAT(after.out, HasSubstr("d" + std::to_string(synced) + ": OK"));
+    EXPECT_EQ(after.out.find("lost"), std::string::npos) << after.out;
+    expect_clean(image);
+  }
+}
+
+TEST_F(LinuxDisk, AForkReadsTheSameDiskAndNeverWritesItsParents) {
+  const std::string image = file_system("disk");
+  const std::string shared = file_system("shared");
+  const std::string loop = script(
+      "mount -t ext4 /dev/vda /root && mount -t ext4 -o ro /dev/vdb /tmp && i=0; while true; do "
+      "i=$((i+1)); echo $i $(cat /proc/sys/kernel/random/uuid) >/root/who; sync; "
+      "echo 3 >/proc/sys/vm/drop_caches; ls /tmp >/dev/null && echo \"wro\"\"te $(cat /root/who)\"; done");
+  test::BackgroundProcess parent(
+      machine(loop, {"-d", image + ",fork=copy", "-d", shared + ",ro", "--control", file("parent.sock")}),
+      file("parent.log"));
+  ASSERT_TRUE(parent.prints("wrote 2", 0, kLimit)) << parent.output();
+  test::BackgroundProcess child(
+      {std::string(UVMM_BUILD_DIR) + "/uvmm", "fork", file("parent.sock"), "--control", file("child.sock")},
+      file("child.log"));
+  ASSERT_TRUE(child.prints("wrote", 0, kLimit)) << child.output();
+  ASSERT_TRUE(child.prints("wrote", child.output_size(), kLimit)) << child.output();
+  const std::size_t seen = parent.output_size();
+  ASSERT_TRUE(parent.prints("wrote", seen, kLimit)) << parent.output();
+  const auto refused =
+      run_process({std::string(UVMM_BUILD_DIR) + "/uvmm", "checkpoint", file("parent.sock")});
+  EXPECT_EQ(refused.status, 2);
+  EXPECT_THAT(refused.err, HasSubstr("disk vda is written by the guest"));
+  for (const char* name : {"child", "parent"}) {
+    const auto done =
+        run_process({std::string(UVMM_BUILD_DIR) + "/uvmm", "quit", file(std::string(name) + ".sock")});
+    EXPECT_EQ(done.status, 0) << done.err;
+  }
+  EXPECT_EQ(child.wait(kLimit), 0) << child.output();
+  EXPECT_EQ(parent.wait(kLimit), 0) << parent.output();
+  for (const std::string& output : {parent.output(), child.output()}) {
+    EXPECT_EQ(output.find("I/O error"), std::string::npos) << output;
+    EXPECT_EQ(output.find("EXT4-fs error"), std::string::npos) << output;
+  }
+  EXPECT_LE(run_process({"/sbin/e2fsck", "-fp", image}).status, 1) << "its journal can be played";
+  expect_clean(image);
+}
+
+}  // namespace
