@@ -119,6 +119,9 @@ class Loader {
   [[nodiscard]] uvm::GpaRange forbid_writes(uvm::GpaRange range);
   /// Like arm, private pages are freed, and nothing of the backings is held any more.
   void discard(uvm::GpaRange range);
+  /// Frees private pages where they are and leaves what else is shown, which is `shows`, up to the first part
+  /// of which they would have to leave the view first, which is told and is as before. Empty: all is done.
+  [[nodiscard]] uvm::GpaRange empty(uvm::GpaRange range, Show shows);
   /// Moves private pages out of mappings of files that others can cut. To bound the host mappings it takes,
   /// their neighbours in 64 KiB become private with them where that is possible. From now on the private
   /// pages of the range are the same physical ones, in view or not, as long as they are not freed: a device

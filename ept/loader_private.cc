@@ -56,6 +56,31 @@ void Loader::free_private(uvm::GpaRange range) {
   }
 }
 
+uvm::GpaRange Loader::empty(uvm::GpaRange range, Show shows) {
+  const bool can_cut = reserve();
+  for (const Run& piece : runs_.in(range)) {
+    const Shown& shown = piece.value;
+    if (shown.guard == Guard::Present) {
+      discard_present(piece.range);
+      continue;
+    }
+    // Behind a settled page is no page of the file that could come into view.
+    if (shown.guard != Guard::Open || shown.show != shows || shown.settled) return piece.range;
+    if (shown.makes_zeros()) {
+      (void)window_->drop_pages(piece.range);
+    } else {
+      drop_private(*window_, piece);
+    }
+    if (can_cut) {
+      discard_stash(piece.range);
+    } else {
+      for (const Run& kept : stash_.in(piece.range)) drop_private(*stash_window_, kept);
+    }
+  }
+  if (steady_.can_assign()) steady_.erase(range);
+  return {};
+}
+
 std::vector<uvm::GpaRange> Loader::private_in_view(uvm::GpaRange range) const {
   std::vector<uvm::GpaRange> runs;
   for (const Run& piece : runs_.in(range)) {

@@ -234,12 +234,55 @@ void Pmap::discard(uvm::GpaRange range) noexcept {
   const uvm::GpaRange mine = range.intersection(config_.covered);
   if (mine.empty()) return;
   uvm::MutexLock lock(mutex_);
-  if (const uvm::GpaRange gone = forget_tables_locked(mine); gone != mine) {
+  discard_locked(mine);
+}
+
+void Pmap::discard_locked(uvm::GpaRange range) {
+  if (const uvm::GpaRange gone = forget_tables_locked(range); gone != range) {
     loader_.arm(gone);
-    loader_.free_private(mine);
+    loader_.free_private(range);
     return;
   }
-  loader_.discard(mine);
+  loader_.discard(range);
+}
+
+std::vector<std::pair<uvm::GpaRange, Fill>> Pmap::host_made_locked(uvm::GpaRange range) const {
+  std::vector<std::pair<uvm::GpaRange, Fill>> found;
+  table_.for_each(range, [&](uvm::GpaRange leaf_range, const Leaf& leaf) {
+    if (leaf.fill == Fill::Exact) return;
+    const uvm::GpaRange part = leaf_range.intersection(range);
+    if (!found.empty() && found.back().second == leaf.fill && found.back().first.end() == part.begin()) {
+      found.back().first = *uvm::GpaRange::from_bounds(found.back().first.begin(), part.end());
+    } else {
+      found.emplace_back(part, leaf.fill);
+    }
+  });
+  return found;
+}
+
+void Pmap::free_private(uvm::GpaRange range) noexcept {
+  uvm::GpaRange rest = range.intersection(config_.covered);
+  if (rest.empty()) return;
+  uvm::MutexLock lock(mutex_);
+  const auto discard_before = [&](uvm::Gpa end) NO_THREAD_SAFETY_ANALYSIS {
+    if (rest.begin() < end) discard_locked(rest.before(end));
+    rest = rest.from(end);
+  };
+  try {
+    // Elsewhere the window may show something else than is to be seen without the private pages.
+    for (const auto& [part, fill] : host_made_locked(rest)) {
+      discard_before(part.begin());
+      const Show shows = fill == Fill::CopyOnWrite ? Show::PrivateFile : Show::Zero;
+      while (rest.begin() < part.end()) {
+        const uvm::GpaRange stays = loader_.empty(rest.before(part.end()), shows);
+        if (!stays.empty()) discard_locked(stays);
+        rest = rest.from(stays.empty() ? part.end() : stays.end());
+      }
+    }
+  } catch (const std::bad_alloc&) {
+    // Translations may go at any moment.
+  }
+  discard_before(range.intersection(config_.covered).end());
 }
 
 void Pmap::protect(uvm::GpaRange range, Protection most) noexcept {

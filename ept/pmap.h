@@ -7,6 +7,8 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "ept/events.h"
 #include "ept/frame_codec.h"
@@ -64,6 +66,7 @@ class Pmap final : public uvm::Pmap {
   [[nodiscard]] uvm::Status enter(const uvm::Mapping& mapping) noexcept override;
   void remove(uvm::GpaRange range) noexcept override;
   void discard(uvm::GpaRange range) noexcept override;
+  void free_private(uvm::GpaRange range) noexcept override;
   void protect(uvm::GpaRange range, uvm::Protection most) noexcept override;
   [[nodiscard]] uvm::Result<uvm::Frame> promote(const uvm::Promotion& promotion) noexcept override;
   void release(uvm::Frame frame) noexcept override;
@@ -138,6 +141,10 @@ class Pmap final : public uvm::Pmap {
   [[nodiscard]] uvm::Status stash_locked(uvm::GpaRange range, std::span<const std::byte> bytes)
       REQUIRES(mutex_);
   [[nodiscard]] uvm::Result<std::uint64_t> encode_locked(uvm::Frame first, std::uint64_t pages)
+      REQUIRES(mutex_);
+  void discard_locked(uvm::GpaRange range) REQUIRES(mutex_);
+  /// The parts of the range in which the host makes pages, or tells of absent ones.
+  [[nodiscard]] std::vector<std::pair<uvm::GpaRange, uvm::Fill>> host_made_locked(uvm::GpaRange range) const
       REQUIRES(mutex_);
   /// Tables, reverse maps and window lose the range; private frames stay.
   void forget_locked(uvm::GpaRange range) REQUIRES(mutex_);

@@ -28,6 +28,11 @@ class LockedAmap {
   [[nodiscard]] bool is_shared(const Entry& entry) const NO_THREAD_SAFETY_ANALYSIS {
     return amap_ != nullptr && amap_->uses().is_shared_in(entry.amap_window());
   }
+  [[nodiscard]] bool is_shared_in(SlotRange slots) const NO_THREAD_SAFETY_ANALYSIS {
+    return amap_ != nullptr &&
+           amap_->uses().is_shared_in(*ObjectRange::from_bounds(ObjectOffset(slots.begin << kPageShift),
+                                                                ObjectOffset(slots.end << kPageShift)));
+  }
   [[nodiscard]] bool is_busy(std::uint64_t slot) const NO_THREAD_SAFETY_ANALYSIS {
     return amap_ != nullptr && amap_->is_busy(slot);
   }

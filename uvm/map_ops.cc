@@ -5,6 +5,7 @@
 #include <new>
 #include <utility>
 
+#include "uvm/discard.h"
 #include "uvm/space.h"
 
 namespace uvm {
@@ -141,6 +142,21 @@ Status Space::unmap(GpaRange range) try {
   return ok();
 } catch (const std::bad_alloc&) {
   return out_of_memory("unmap", range);
+}
+
+// The analysis does not know that the walk's map is the one locked here.
+Result<Discarded> Space::discard(GpaRange range) NO_THREAD_SAFETY_ANALYSIS try {
+  UVMM_CHECK(check_range(range, "discard"));
+  Discard walk({name_, map_, pmap_, *pins_, open_}, reclaim_);
+  {
+    const ExclusiveLock lock(map_.lock());
+    walk.run(range);
+  }
+  walk.finish();
+  count(counters_.discarded, walk.given_back() >> kPageShift);
+  return Discarded{walk.given_back(), range.size() - walk.given_back()};
+} catch (const std::bad_alloc&) {
+  return out_of_memory("discard", range);
 }
 
 Status Space::check_mapped(GpaRange range, const char* operation) const {

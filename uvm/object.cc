@@ -89,6 +89,19 @@ Status Object::drop_lost() {
   return first ? ok() : Status(first.error());
 }
 
+std::uint64_t Object::discard(ObjectRange range) {
+  const std::uint64_t end = (pager_->size() + kPageSize - 1) & ~(kPageSize - 1);
+  const ObjectRange there = range.before(ObjectOffset(end));
+  const MutexLock lock(lock_);
+  if (there.empty() || uses_.is_shared_in(there)) return 0;
+  return pager_->discard(there.begin(), there.pages()) ? there.pages() : 0;
+}
+
+bool Object::is_shared_in(ObjectRange range) const {
+  const MutexLock lock(lock_);
+  return uses_.is_shared_in(range);
+}
+
 Freshness Object::hold(FrameRun run, std::uint64_t generation) {
   // As for enter(): an invalidate() comes before both, or the pager knows of the hold.
   const MutexLock lock(lock_);

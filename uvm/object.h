@@ -65,6 +65,13 @@ class Object {
   /// for the first such page.
   [[nodiscard]] Status drop_lost();
 
+  /// Makes the pages of `range`, which one mapping of the caller's shows, zeros that cost nothing. Returns
+  /// how many they are: none when others map some of them, or the pager does not do it; none behind the end.
+  /// No pin holds one.
+  [[nodiscard]] std::uint64_t discard(ObjectRange range);
+  /// Whether a page of `range`, which a mapping of the caller's shows, is mapped at another place too.
+  [[nodiscard]] bool is_shared_in(ObjectRange range) const;
+
   /// For pins: has the pager keep all pages of a run that get() gave, unless invalidate() was called since or
   /// one of them is gone already; ends that. For listings: how many such holds there are.
   [[nodiscard]] Freshness hold(FrameRun run, std::uint64_t generation);

@@ -52,6 +52,11 @@ class Pager {
   /// called with the locks of map and amap held; never changes.
   [[nodiscard]] virtual bool answers_at_once() const { return false; }
 
+  /// Makes whole pages zeros that cost nothing, in place: whoever maps them sees that at once. False: this
+  /// backing does not do that, and nothing has changed. Called with the object's lock held, as hold() is. No
+  /// page of them is held.
+  [[nodiscard]] virtual bool discard(ObjectOffset /*first*/, std::uint64_t /*pages*/) { return false; }
+
   /// Pins keep private copies of Revocable pages; of a shared mapping they hold what the file has.
   [[nodiscard]] virtual Tenure tenure() const { return Tenure::Kept; }
 

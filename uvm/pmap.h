@@ -98,6 +98,10 @@ class Pmap {
   virtual void remove(GpaRange range) = 0;
   /// Like remove, and the private frames of the range that were made in place are freed.
   virtual void discard(GpaRange range) = 0;
+  /// Frees the private frames of the range that were made in place. Where the host makes pages by itself
+  /// (CopyOnWrite, Zero) or an absent page is an event (Present), translations may stay, and show what is
+  /// there without such frames; those that named one go. No vCPU uses one afterwards.
+  virtual void free_private(GpaRange range) = 0;
   /// Takes away rights that `most` does not have; never adds any. Rights without Read remove.
   virtual void protect(GpaRange range, Protection most) = 0;
 

@@ -15,6 +15,7 @@
 #include "uvm/base/error.h"
 #include "uvm/base/lock.h"
 #include "uvm/base/range.h"
+#include "uvm/discarded.h"
 #include "uvm/extract_request.h"
 #include "uvm/map.h"
 #include "uvm/map_request.h"
@@ -121,6 +122,18 @@ class Space {
   /// those who found memory that should be there inaccessible. Errors: the pager's, for the first page that
   /// is lost.
   [[nodiscard]] Status drop_lost();
+
+  /// The guest has done with these pages, whatever they hold: they are given back, so that they cost nothing.
+  /// What it reads there afterwards is zeros, or, in a private mapping of an object, the object's page again,
+  /// which it had there before it wrote: never what another space wrote. Translations stay where they can, so
+  /// that the next access need not be a fault. In detail:
+  ///   private pages      freed, in place, elsewhere or in swap; a fork's other side keeps its own
+  ///   an object's pages  zeros (a hole), if it is mapped shared, can make some, and nobody else maps them
+  ///   kept as they are   pages that are pinned, that an Access has open, that others see the writes of
+  ///                      (share groups, objects that others map), that may not be written now, and holes
+  /// A pin that has outlived its space holds frames of objects which this may empty. Errors: Invalid,
+  /// NoMemory (a part may be given back all the same).
+  [[nodiscard]] Result<Discarded> discard(GpaRange range);
 
   /// Property P0: forgets every translation while vCPUs run. Nobody can tell but by the clock.
   void drop_translations();

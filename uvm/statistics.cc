@@ -23,6 +23,7 @@ FaultStatistics FaultCounters::snapshot() const {
   seen.peeks = look(peeks);
   seen.pokes = look(pokes);
   seen.reshared = look(reshared);
+  seen.discarded = look(discarded);
   seen.refused = look(refused);
   return seen;
 }

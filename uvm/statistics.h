@@ -25,6 +25,7 @@ struct FaultStatistics {
   std::uint64_t peeks = 0;          // pages a debugger read; not counted as a case above
   std::uint64_t pokes = 0;          // pages a debugger wrote; counted as a case above, too
   std::uint64_t reshared = 0;       // private copies given up for the page they were made from
+  std::uint64_t discarded = 0;      // pages given back, whether they were there or not
   std::uint64_t refused = 0;        // faults that ended in an error
 };
 
@@ -55,6 +56,7 @@ struct FaultCounters {
   std::atomic<std::uint64_t> peeks{0};
   std::atomic<std::uint64_t> pokes{0};
   std::atomic<std::uint64_t> reshared{0};
+  std::atomic<std::uint64_t> discarded{0};
   std::atomic<std::uint64_t> refused{0};
 
   [[nodiscard]] FaultStatistics snapshot() const;

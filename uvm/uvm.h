@@ -62,6 +62,9 @@
 // what it was copied from. Space::extract() shows a range in another space, for writing: both are one share
 // group.
 //
+// A guest gives pages back (a balloon) with Space::discard(): private ones are freed, an object that nobody
+// else maps gets a hole, and what others see, or a pin holds, stays.
+//
 // Wiring the space as a whole (mlockall) is a list of pins, and more with every map(): what failed in the
 // middle undoes its own pins and nobody else's. NetBSD's test for that has been inverted for 25 years.
 //
@@ -89,8 +92,8 @@
 //
 // Read in this order: protection.h, frame.h, pager.h and pmap.h (the contracts), map_request.h and space.h
 // (the operations), entry.h, map.h, amap.h, anon.h, object.h (the structures), fault_plan.h (the table),
-// fault.h (the driver), promote.h, space_fork.h, access.h, pin_table.h, wire.h, pin.h; then reclaim.h,
-// swap.h, page_queue.h, page_out.h, page_in.h.
+// fault.h (the driver), promote.h, space_fork.h, access.h, discard.h, pin_table.h, wire.h, pin.h; then
+// reclaim.h, swap.h, page_queue.h, page_out.h, page_in.h.
 #pragma once
 
 #include "uvm/access.h"

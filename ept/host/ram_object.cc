@@ -62,6 +62,12 @@ void RamObject::drop(std::uint64_t offset, std::uint64_t size) {
                     static_cast<off_t>(size));
 }
 
+bool RamObject::discard(uvm::ObjectOffset first, std::uint64_t pages) {
+  if (frozen_) return false;
+  return ::fallocate(fd(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(first.value()),
+                     static_cast<off_t>(pages << uvm::kPageShift)) == 0;
+}
+
 uvm::Result<UniqueFd> RamObject::stop_writes() {
   if (frozen_.exchange(true)) {
     return uvm::Error(uvm::ErrorKind::Invalid, name_ + " is frozen already",

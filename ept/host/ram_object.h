@@ -33,6 +33,7 @@ class RamObject final : public Backing {
   /// Why huge pages were wanted and are not there; empty otherwise.
   [[nodiscard]] const std::string& fallback_reason() const { return fallback_reason_; }
 
+  [[nodiscard]] bool discard(uvm::ObjectOffset first, std::uint64_t pages) override;
   /// Gives whole pages back: they are zeros again. What the host refuses stays. Not once it is frozen.
   void drop(std::uint64_t offset, std::uint64_t size);
 

@@ -35,6 +35,7 @@ class FlagPmap : public uvm::Pmap {
     for (std::uint64_t i = 0; i < range.pages(); ++i) flags_[range.begin().page() + i] = false;
   }
   void discard(uvm::GpaRange range) override { remove(range); }
+  void free_private(uvm::GpaRange /*range*/) override {}
   void protect(uvm::GpaRange /*range*/, uvm::Protection /*most*/) override {}
   [[nodiscard]] uvm::Result<uvm::Frame> promote(const uvm::Promotion& /*promotion*/) override {
     return uvm::Error(uvm::ErrorKind::Unsupported, "no frames here");

@@ -25,6 +25,10 @@ class SteadyMmu : public SimMmu {
     const AllocPause pause;
     SimMmu::discard(range);
   }
+  void free_private(uvm::GpaRange range) override {
+    const AllocPause pause;
+    SimMmu::free_private(range);
+  }
   void protect(uvm::GpaRange range, uvm::Protection most) override {
     const AllocPause pause;
     SimMmu::protect(range, most);

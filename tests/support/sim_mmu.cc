@@ -134,6 +134,35 @@ void SimMmu::discard(GpaRange range) {
   }
 }
 
+void SimMmu::free_private(GpaRange range) {
+  std::vector<std::uint64_t> freed;
+  {
+    const MutexLock lock(lock_);
+    const auto end = range.end().page();
+    // What a host is making private just now is made, and then freed.
+    while (std::any_of(moving_.begin(), moving_.end(),
+                       [&](std::uint64_t page) { return range.contains(Gpa(page << kPageShift)); })) {
+      moved_.wait(lock_);
+    }
+    freed.assign(private_.lower_bound(range.begin().page()), private_.lower_bound(end));
+    for (const std::uint64_t page : freed) {
+      const auto found = at(page);
+      const bool is_named =
+          found != segments_.end() && found->second.first && found->second.first->store == &window_;
+      if (is_named) erase(pages_range(page, page + 1));
+      moving_.insert(page);  // nobody finds it any more, nor what comes after it yet
+    }
+  }
+  for (const std::uint64_t page : freed) flush(page);
+  const MutexLock lock(lock_);
+  for (const std::uint64_t page : freed) {
+    std::memset(window_.page(page).data(), 0xdd, kPageSize);
+    private_.erase(page);
+    moving_.erase(page);
+  }
+  moved_.notify_all();
+}
+
 void SimMmu::protect(GpaRange range, Protection most) {
   const MutexLock lock(lock_);
   if (!includes(most, Protection::Read)) return erase(range);

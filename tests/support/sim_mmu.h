@@ -39,6 +39,7 @@ class SimMmu : public uvm::Pmap {
   [[nodiscard]] uvm::Status enter(const uvm::Mapping& mapping) override;
   void remove(uvm::GpaRange range) override;
   void discard(uvm::GpaRange range) override;
+  void free_private(uvm::GpaRange range) override;
   void protect(uvm::GpaRange range, uvm::Protection most) override;
   [[nodiscard]] uvm::Result<uvm::Frame> promote(const uvm::Promotion& promotion) override;
   void release(uvm::Frame frame) override;

@@ -105,6 +105,7 @@ class GuestMemory : public ept::StageTwo, public RamDoor {
   [[nodiscard]] uvm::Status check_pins() const;
   [[nodiscard]] bool can_freeze() const;
   [[nodiscard]] uvm::Status freeze_ram();
+  [[nodiscard]] uvm::Status bring_back_discarded(const snapshot::ImageView& image, uvm::GpaRange common);
   /// Calls `follows` for parts of RAM that are a region with the private pages the host made over it, `other`
   /// for all that is not so simple.
   template <class Follows, class Other>

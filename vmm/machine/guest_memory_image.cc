@@ -204,12 +204,38 @@ uvm::Status GuestMemory::reset_to(const ImageView& image) {
         for (const MemoryRegion& then : image.image().regions) {
           const uvm::GpaRange common = then.range.intersection(part.range);
           if (common.empty()) continue;
-          UVMM_CHECK(then.same_memory(part, common) ? pmap_->rewrite_private(common, rewrite)
-                                                    : write_differences(*space_, image, common));
+          if (!then.same_memory(part, common)) {
+            UVMM_CHECK(write_differences(*space_, image, common));
+            continue;
+          }
+          UVMM_CHECK(pmap_->rewrite_private(common, rewrite));
+          UVMM_CHECK(bring_back_discarded(image, common));
         }
         return uvm::ok();
       },
       [&](uvm::GpaRange range) { return write_differences(*space_, image, range); });
+}
+
+/// What was private then is no longer private where the guest has given it back.
+uvm::Status GuestMemory::bring_back_discarded(const ImageView& image, uvm::GpaRange common) {
+  if (space_->statistics().discarded == 0) return uvm::ok();
+  std::vector<uvm::GpaRange> own;
+  pmap_->harvest(common, [&](uvm::GpaRange run, uvm::Frame) { own.push_back(run); });
+  auto next = own.begin();
+  for (const uvm::GpaRange& run : image.image().changed) {
+    for (uvm::GpaRange rest = run.intersection(common); !rest.empty();) {
+      while (next != own.end() && next->end() <= rest.begin()) ++next;
+      const bool is_there = next != own.end() && next->begin() <= rest.begin();
+      if (is_there) {
+        rest = rest.from(next->end());
+        continue;
+      }
+      const uvm::GpaRange gone = next != own.end() ? rest.before(next->begin()) : rest;
+      rest = rest.from(gone.end());
+      UVMM_CHECK(write_differences(*space_, image, gone));
+    }
+  }
+  return uvm::ok();
 }
 
 uvm::Status GuestMemory::map_region(const MemoryRegion& region, uvm::Overlap overlap) {

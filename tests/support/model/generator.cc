@@ -43,10 +43,10 @@ class Generator {
     constexpr Weight kWeights[] = {
         {Do::Store, 26},    {Do::Load, 10},   {Do::Write, 8},    {Do::Read, 6},    {Do::Map, 12},
         {Do::Unmap, 4},     {Do::Protect, 6}, {Do::Inherit, 5},  {Do::Advise, 2},  {Do::Execute, 2},
-        {Do::Fault, 5},     {Do::Pin, 8},     {Do::Unpin, 3},    {Do::Dma, 12},    {Do::Fork, 3},
+        {Do::Fault, 5},     {Do::Pin, 8},     {Do::Unpin, 5},    {Do::Dma, 12},    {Do::Fork, 3},
         {Do::Drop, 5},      {Do::Create, 5},  {Do::Truncate, 3}, {Do::Destroy, 1}, {Do::Peek, 4},
         {Do::Poke, 6},      {Do::Reshare, 3}, {Do::Limit, 2},    {Do::Evict, 6},   {Do::WireAll, 2},
-        {Do::UnwireAll, 6}, {Do::Extract, 9},
+        {Do::UnwireAll, 6}, {Do::Extract, 9}, {Do::Discard, 9},
     };
     std::uint64_t sum = 0;
     for (const Weight& one : kWeights) sum += one.weight;

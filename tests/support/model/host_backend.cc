@@ -1,5 +1,6 @@
 #include "tests/support/model/host_backend.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -94,6 +95,11 @@ uvm::Result<uvm::FrameRun> ShrinkingObject::get(const uvm::PagerRequest& request
   const std::uint64_t pages = pages_;
   if (first >= pages) return uvm::Error(uvm::ErrorKind::EndOfObject, name_ + ": past the end");
   return uvm::FrameRun{{this, first}, std::min({request.pages, longest_, pages - first})};
+}
+
+bool ShrinkingObject::discard(uvm::ObjectOffset first, std::uint64_t pages) {
+  return ::fallocate(fd(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(first.value()),
+                     static_cast<off_t>(pages * kPageSize)) == 0;
 }
 
 // ---- a machine ------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ class ShrinkingObject : public ept::host::Backing {
   ShrinkingObject(int object, std::uint64_t longest);
   void resize(std::uint64_t pages);
   [[nodiscard]] uvm::Result<uvm::FrameRun> get(const uvm::PagerRequest& request) override;
+  [[nodiscard]] bool discard(uvm::ObjectOffset first, std::uint64_t pages) override;
   [[nodiscard]] std::uint64_t size() const override { return pages_.load() * uvm::kPageSize; }
   [[nodiscard]] uvm::Protection max_protection() const override { return uvm::Protection::All; }
   [[nodiscard]] std::string_view name() const override { return name_; }

@@ -8,9 +8,9 @@ namespace test::model {
 namespace {
 
 constexpr const char* kDoNames[] = {
-    "Create",  "Destroy", "Map",     "Unmap",    "Protect", "Inherit", "Advise",  "Load",      "Store",
-    "Execute", "Read",    "Write",   "Fault",    "Pin",     "Unpin",   "Dma",     "Fork",      "Drop",
-    "Peek",    "Poke",    "Reshare", "Truncate", "Limit",   "Evict",   "WireAll", "UnwireAll", "Extract"};
+    "Create",  "Destroy",  "Map",   "Unmap", "Protect", "Inherit",   "Advise",  "Load",   "Store", "Execute",
+    "Read",    "Write",    "Fault", "Pin",   "Unpin",   "Dma",       "Fork",    "Drop",   "Peek",  "Poke",
+    "Reshare", "Truncate", "Limit", "Evict", "WireAll", "UnwireAll", "Discard", "Extract"};
 constexpr const char* kProtectionNames[] = {
     "None", "Read", "Write", "ReadWrite", "Execute", "ReadExecute", "Write | uvm::Protection::Execute",
     "All"};

@@ -53,6 +53,7 @@ enum class Do : std::uint8_t {
   Evict,     // up to `count` of its pages out of memory
   WireAll,   // the space as a whole: what is mapped, what will be, or both
   UnwireAll,
+  Discard,  // the guest has done with [first, count)
   Extract,  // [first, count) becomes visible in the space `child`, from its page `to` on, with `protection`
 };
 inline constexpr std::size_t kKinds = static_cast<std::size_t>(Do::Extract) + 1;

@@ -423,6 +423,7 @@ void Reference::done(const Op& op) {
     case Do::WireAll:
     case Do::UnwireAll:
     case Do::Extract:
+    case Do::Discard:
       return done_to_all(op);
     case Do::Advise:
     case Do::Load:
@@ -441,6 +442,7 @@ void Reference::done_to_all(const Op& op) {
   if (op.what == Do::WireAll) wire_all(op);
   if (op.what == Do::UnwireAll) wholes_[op.space].reset();
   if (op.what == Do::Extract) extract(op);
+  if (op.what == Do::Discard) discard(op);
 }
 
 void Reference::refused_at_the_end(const Op& op) {

@@ -64,6 +64,8 @@ class Reference {
   /// Whether nobody could tell if the page's own bytes were dropped; drops them.
   [[nodiscard]] bool is_as_below(std::size_t space, std::uint64_t page) const;
   void drop_own(std::size_t space, std::uint64_t page);
+  /// Of the pages of a discard, how many cost nothing afterwards.
+  [[nodiscard]] std::uint64_t discarded(const Op& op) const;
 
   [[nodiscard]] const std::vector<Bytes>& object(int object) const {
     return objects_[static_cast<std::size_t>(object)];
@@ -143,6 +145,10 @@ class Reference {
   [[nodiscard]] Bytes wire(Page& page);
   void map(const Op& op);
   void extract(const Op& op);
+  [[nodiscard]] bool can_discard(std::size_t space, std::uint64_t number) const;
+  /// Whether another mapping shows what this one shows, and would miss it.
+  [[nodiscard]] bool is_shown_elsewhere(const Page& page) const;
+  void discard(const Op& op);
   void wire_all(const Op& op);
   void wire_whole(std::size_t space, PageRange range);
   void wire_future(std::size_t space, PageRange range);

@@ -229,6 +229,7 @@ Status Runner::perform_to_all(const Op& op) {
   if (op.what == Do::Evict) return perform_evict(op);
   if (op.what == Do::WireAll) return space(op).wire_all(op.scope, owner_, op.policy);
   if (op.what == Do::Extract) return perform_extract(op);
+  if (op.what == Do::Discard) return perform_discard(op);
   space(op).unwire_all();
   return uvm::ok();
 }
@@ -245,6 +246,16 @@ Status Runner::perform_evict(const Op& op) {
 
 Status Runner::perform_extract(const Op& op) {
   return space(op).extract({range(op), at(op.to), op.protection, "extracted"}, machines_[op.child]->space());
+}
+
+Status Runner::perform_discard(const Op& op) {
+  UVMM_TRY(const uvm::Discarded discarded, space(op).discard(range(op)));
+  const std::uint64_t expected = model_.discarded(op) * kPageSize;
+  if (discarded.given_back != expected || discarded.kept != range(op).size() - expected) {
+    fail("gave " + std::to_string(discarded.given_back) + " bytes back and kept " +
+         std::to_string(discarded.kept) + ", expected " + std::to_string(expected));
+  }
+  return uvm::ok();
 }
 
 // ---- devices --------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ class Runner {
   [[nodiscard]] uvm::Status perform_to_all(const Op& op);
   [[nodiscard]] uvm::Status perform_evict(const Op& op);
   [[nodiscard]] uvm::Status perform_extract(const Op& op);
+  [[nodiscard]] uvm::Status perform_discard(const Op& op);
   void transfer(const Op& op);
   [[nodiscard]] bool is_left_out(const Op& op) const;
   void compare(const Op& op, const uvm::Status& status, const Expected& expected);

@@ -150,6 +150,18 @@ void ShrinkingPager::let_go(uvm::Frame frame) {
   free_if_unused(frame.index);
 }
 
+bool ShrinkingPager::discard(uvm::ObjectOffset first, std::uint64_t pages) {
+  const MutexLock lock(lock_);
+  for (std::uint64_t number = first.page(); number < first.page() + pages; ++number) {
+    const std::uint64_t index = pages_.at(number);
+    EXPECT_EQ(held_.count(index), 0U) << "a page was emptied under a pin";
+    for (std::uint64_t at = 0; at < kPageSize; at += sizeof(std::uint64_t)) {
+      std::atomic_ref(*reinterpret_cast<std::uint64_t*>(store_.page(index).data() + at)).store(0);
+    }
+  }
+  return true;
+}
+
 std::uint64_t ShrinkingPager::size() const {
   const MutexLock lock(lock_);
   return pages_.size() * kPageSize;

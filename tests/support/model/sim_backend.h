@@ -23,6 +23,8 @@ class ShrinkingPager : public uvm::Pager {
   [[nodiscard]] uvm::Result<uvm::FrameRun> get(const uvm::PagerRequest& request) override;
   [[nodiscard]] bool hold(uvm::Frame frame) override;
   void let_go(uvm::Frame frame) override;
+  /// Of pages that are not held.
+  [[nodiscard]] bool discard(uvm::ObjectOffset first, std::uint64_t pages) override;
   [[nodiscard]] std::uint64_t size() const override;
   [[nodiscard]] uvm::Protection max_protection() const override { return most_; }
   [[nodiscard]] std::string_view name() const override { return store_.name(); }
