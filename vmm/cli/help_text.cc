@@ -23,6 +23,7 @@ Verbs:
   pause            stop a running machine for a while; resume lets it go on
   resume
   status           what a running machine is, as JSON
+  balloon          how much memory a running machine is to give back, and what it has given
   quit             end a running machine
   list             the machines that run here; tree shows who was forked from whom
   tree

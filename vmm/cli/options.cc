@@ -302,6 +302,21 @@ uvm::Result<Invocation> parse_question(std::string_view verb, Words words) {
   return parser.finish(words);
 }
 
+uvm::Result<Invocation> parse_balloon(Words words) {
+  RemoteParser parser("balloon",
+                      "Shows what a running machine's balloon has, or says how much it is to have.");
+  parser.call.verb = RemoteVerb::Balloon;
+  parser.add_machine();
+  std::string size;
+  parser.app.add_option("SIZE", size, "how much the guest is to give back (default: as before)")
+      ->type_name("");
+  UVMM_TRY(Invocation invocation, parser.finish(words));
+  if (!size.empty()) {
+    UVMM_TRY(invocation.remote.bytes, config::parse_size(size));
+  }
+  return invocation;
+}
+
 template <RemoteVerb verb>
 uvm::Result<Invocation> parse_listing(Words words) {
   RemoteParser parser(verb == RemoteVerb::Tree ? "tree" : "list", "Shows the machines that run here.");
@@ -339,6 +354,7 @@ constexpr std::array kVerbs = {
     VerbEntry{"pause", [](Words words) { return parse_question("pause", words); }},
     VerbEntry{"resume", [](Words words) { return parse_question("resume", words); }},
     VerbEntry{"status", [](Words words) { return parse_question("status", words); }},
+    VerbEntry{"balloon", parse_balloon},
     VerbEntry{"quit", [](Words words) { return parse_question("quit", words); }},
     VerbEntry{"list", parse_listing<RemoteVerb::List>},
     VerbEntry{"tree", parse_listing<RemoteVerb::Tree>},

@@ -291,6 +291,10 @@ int remote_command(const RemoteCall& call) {
   if (!socket) return fail(socket.error());
   if (call.verb == RemoteVerb::Fork) return fork_machine(call, *socket);
   if (call.verb == RemoteVerb::Snapshot) return snapshot_machine(call, *socket);
+  if (call.verb == RemoteVerb::Balloon) {
+    const auto told = control::ask_balloon(*socket, call.bytes);
+    return told ? static_cast<int>(print(*told + "\n")) : fail(told.error());
+  }
   const auto answer = control::ask(*socket, call.question, call.name);
   if (!answer) return fail(answer.error());
   return call.question == "status" ? static_cast<int>(print(*answer + "\n")) : 0;

@@ -2,24 +2,26 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "vmm/machine/config.h"
 
 namespace vmm::cli {
 
-enum class RemoteVerb : std::uint8_t { Fork, Snapshot, SnapshotInfo, Ask, List, Tree };
+enum class RemoteVerb : std::uint8_t { Fork, Snapshot, SnapshotInfo, Ask, Balloon, List, Tree };
 
 /// One command line of theirs.
 struct RemoteCall {
   RemoteVerb verb = RemoteVerb::List;
-  std::string machine;      // a path, a name or a process's number
-  std::string question;     // Ask: the verb of the socket
-  std::string name;         // Ask: of a checkpoint
-  std::string directory;    // Snapshot, SnapshotInfo
-  std::string base;         // Snapshot: the directory of one to build on; empty: on none
-  std::uint32_t count = 1;  // Fork
-  MachineConfig config;     // Fork: what is the child's own (console, control socket, log)
+  std::string machine;                 // a path, a name or a process's number
+  std::string question;                // Ask: the verb of the socket
+  std::string name;                    // Ask: of a checkpoint
+  std::string directory;               // Snapshot, SnapshotInfo
+  std::string base;                    // Snapshot: the directory of one to build on; empty: on none
+  std::uint32_t count = 1;             // Fork
+  std::optional<std::uint64_t> bytes;  // Balloon: that the guest is to give back; nothing: as before
+  MachineConfig config;                // Fork: what is the child's own (console, control socket, log)
 };
 
 /// Returns the exit status.

@@ -92,6 +92,18 @@ uvm::Status add_network(std::string_view value, MachineConfig& config) {
   return uvm::ok();
 }
 
+uvm::Status set_balloon(std::string_view value, MachineConfig& config) {
+  UVMM_TRY(config.balloon, parse_balloon(value));
+  return uvm::ok();
+}
+
+uvm::Status add_pmem(std::string_view value, MachineConfig& config) {
+  UVMM_TRY(auto image, parse_pmem(value));
+  if (image.id.empty()) image.id = "pmem" + std::to_string(config.pmem.size());
+  config.pmem.push_back(std::move(image));
+  return uvm::ok();
+}
+
 uvm::Status set_vsock(std::string_view value, MachineConfig& config) {
   UVMM_TRY(config.vsock, parse_vsock(value));
   return uvm::ok();
@@ -244,6 +256,16 @@ constexpr std::array kFlags = {
             "sockets between guest and host: the guest's address, and a\nunix socket to be made here, as "
             "Firecracker has it",
             set_vsock},
+    RunFlag{
+        "--balloon", "--balloon", kVirtio, "SIZE",
+        "memory that the guest gives back, at first; see `uvmm balloon`.\nThen ,deflate-on-oom (it may take "
+        "it again before it kills),\n,reporting (what is free costs nothing) and ,stats=SECONDS",
+        set_balloon},
+    RunFlag{
+        "--pmem", "--pmem", kVirtio, "FILE",
+        "an image that the guest sees as memory it can only read,\nshared with all who use the file; then "
+        ",id=NAME where\nwanted; may be repeated",
+        add_pmem, Repeat::All},
 
     RunFlag{"--pin-socket", "--pin-socket", kDevices, "PATH",
             "a unix socket where device processes pin guest memory and\nmap it; see uvmm-pin (default: none)",

@@ -59,7 +59,50 @@ uvm::Status set_more(std::string_view item, NetOptions& options) {
   return uvm::ok();
 }
 
+constexpr const char* kBalloonForms =
+    "say SIZE, then ,deflate-on-oom, ,reporting and ,stats=SECONDS where wanted";
+
+uvm::Status set_more(std::string_view item, virtio::balloon::Options& options) {
+  if (item == "deflate-on-oom") {
+    options.out_of_memory = virtio::balloon::OutOfMemory::Deflate;
+    return uvm::ok();
+  }
+  if (item == "reporting") {
+    options.free_pages = virtio::balloon::FreePages::Reported;
+    return uvm::ok();
+  }
+  const auto seconds = value_of(item, "stats");
+  if (!seconds) return invalid(item, kBalloonForms);
+  const char* const end = seconds->data() + seconds->size();
+  const auto [stop, error] = std::from_chars(seconds->data(), end, options.statistics_seconds);
+  if (error == std::errc() && stop == end && options.statistics_seconds != 0) return uvm::ok();
+  return invalid(item, "stats= takes a whole number of seconds, from 1 on");
+}
+
 }  // namespace
+
+uvm::Result<virtio::balloon::Options> parse_balloon(std::string_view text) {
+  virtio::balloon::Options options;
+  std::size_t comma = text.find(',');
+  UVMM_TRY(options.bytes, parse_size(text.substr(0, comma)));
+  while (comma != std::string_view::npos) {
+    text.remove_prefix(comma + 1);
+    comma = text.find(',');
+    UVMM_CHECK(set_more(text.substr(0, comma), options));
+  }
+  return options;
+}
+
+uvm::Result<virtio::pmem::Options> parse_pmem(std::string_view text) {
+  constexpr std::string_view kId = ",id=";
+  virtio::pmem::Options options;
+  const std::size_t at = text.rfind(kId);
+  if (at != std::string_view::npos) options.id = text.substr(at + kId.size());
+  const std::string_view path = text.substr(0, at);
+  options.path = value_of(path, "file").value_or(path);
+  if (!options.path.empty() && (at == std::string_view::npos || !options.id.empty())) return options;
+  return invalid(text, "say PATH, then ,id=NAME where wanted");
+}
 
 uvm::Result<NetOptions> parse_network(std::string_view text) {
   NetOptions options;

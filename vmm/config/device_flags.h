@@ -4,7 +4,9 @@
 #include <string_view>
 
 #include "uvm/base/error.h"
+#include "vmm/virtio/balloon/options.h"
 #include "vmm/virtio/net/options.h"
+#include "vmm/virtio/pmem/options.h"
 #include "vmm/virtio/vsock/options.h"
 
 namespace vmm::config {
@@ -16,5 +18,13 @@ namespace vmm::config {
 /// --vsock: "CID,SOCKET", also "cid=CID,socket=SOCKET" (Cloud Hypervisor). The path may hold commas. Errors:
 /// Invalid.
 [[nodiscard]] uvm::Result<virtio::vsock::Options> parse_vsock(std::string_view text);
+
+/// --balloon: "SIZE", then ",deflate-on-oom", ",reporting" and ",stats=SECONDS" where wanted. Errors:
+/// Invalid.
+[[nodiscard]] uvm::Result<virtio::balloon::Options> parse_balloon(std::string_view text);
+
+/// --pmem: "PATH" or "file=PATH" (Cloud Hypervisor), then ",id=NAME" where wanted. The path may hold commas.
+/// Errors: Invalid.
+[[nodiscard]] uvm::Result<virtio::pmem::Options> parse_pmem(std::string_view text);
 
 }  // namespace vmm::config

@@ -115,6 +115,13 @@ Result<std::string> ask(const std::string& socket, const std::string& verb, cons
   return json::serialize(answer.values);
 }
 
+Result<std::string> ask_balloon(const std::string& socket, std::optional<std::uint64_t> bytes) {
+  json::object request{{"verb", "balloon"}};
+  if (bytes) request["bytes"] = *bytes;
+  UVMM_TRY(const Answer answer, converse(socket, request));
+  return json::serialize(answer.values);
+}
+
 Result<std::shared_ptr<const Family>> fetch_family(const std::string& socket) {
   UVMM_TRY(Answer answer, converse(socket, {{"verb", "family"}}));
   if (answer.fds.size() != 1) return strange(socket);

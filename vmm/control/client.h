@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "uvm/base/error.h"
@@ -17,6 +18,11 @@ namespace vmm::control {
 /// `socket`, or not to us); what the machine refused, in its words, as Invalid.
 [[nodiscard]] uvm::Result<std::string> ask(const std::string& socket, const std::string& verb,
                                            const std::string& name = {});
+
+/// How much the guest is to give back (nothing: as before), and what its balloon says, as ask() answers.
+/// Errors: as ask().
+[[nodiscard]] uvm::Result<std::string> ask_balloon(const std::string& socket,
+                                                   std::optional<std::uint64_t> bytes);
 
 /// Where forks of the machine take their places, before they ask for its image. Errors: as ask().
 [[nodiscard]] uvm::Result<std::shared_ptr<const Family>> fetch_family(const std::string& socket);

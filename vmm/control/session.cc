@@ -163,6 +163,22 @@ Status fork(Call& call) {
   return uvm::ok();
 }
 
+Status balloon(Call& call) {
+  if (!call.environment.resize_balloon) {
+    return Error(ErrorKind::Unsupported, "the machine has no balloon", "start it with --balloon 0");
+  }
+  if (const json::value* const value = call.request.if_contains("bytes")) {
+    json::error_code error;
+    const auto bytes = value->to_number<std::uint64_t>(error);
+    if (error) return Error(ErrorKind::Invalid, "\"bytes\" is a whole number");
+    UVMM_CHECK(call.environment.resize_balloon(bytes));
+  }
+  json::error_code error;
+  const json::value values = json::parse("{" + call.environment.balloon_json() + "}", error);
+  if (!error && values.is_object()) call.answer = values.get_object();
+  return uvm::ok();
+}
+
 Status quit(Call& call) {
   call.environment.quit();
   return uvm::ok();
@@ -176,7 +192,8 @@ struct Verb {
 constexpr std::array kVerbs{
     Verb{"status", status},     Verb{"pause", pause}, Verb{"resume", resume}, Verb{"checkpoint", checkpoint},
     Verb{"reset", reset},       Verb{"drop", drop},   Verb{"family", family}, Verb{"memory", memory},
-    Verb{"counters", counters}, Verb{"image", image}, Verb{"fork", fork},     Verb{"quit", quit}};
+    Verb{"counters", counters}, Verb{"image", image}, Verb{"fork", fork},     Verb{"balloon", balloon},
+    Verb{"quit", quit}};
 
 Status run(Call& call) {
   const json::value* const verb = call.request.if_contains("verb");

@@ -48,6 +48,9 @@ struct Environment {
   /// A copy in a process of its own; empty where none can be started.
   std::function<uvm::Result<Child>()> start_copy;
   std::function<void()> press_power_button;
+  // Of devices; empty where there is none that can.
+  std::function<uvm::Status(std::uint64_t bytes)> resize_balloon;
+  std::function<std::string()> balloon_json;  // members of an object: its size, and what its guest tells
   std::function<void()> quit;
   PauseSwitch& pauses;
   uvm::Space& space;
@@ -60,6 +63,7 @@ struct Environment {
 ///   pause, resume           of the machine, not of the connection: paused twice is paused
 ///   checkpoint, reset, drop {"name": TEXT}, by default ""
 ///   counters                what `uvmm top` shows
+///   balloon                 {"bytes": N}: how much the guest is to give back; without it, what it has given
 ///   family                  how many forks there may be; descriptor: where one takes its place
 ///   memory                  which pages are in host memory; descriptor: see ResidentPages::decode()
 ///   image                   the machine as it is; descriptors: the description, then the objects

@@ -9,6 +9,7 @@
 
 #include "vmm/kvm/abi.h"
 #include "vmm/log.h"
+#include "vmm/machine/balloon_json.h"
 #include "vmm/machine/boot_state.h"
 #include "vmm/machine/cpuid.h"
 #include "vmm/machine/generation.h"
@@ -36,12 +37,24 @@ bool is_for_others(const Machine::Parts& parts) {
   return !parts.config.vhost_user.empty();
 }
 
+/// Above RAM, and above what is below 4 GiB besides.
+uvm::Result<std::vector<virtio::pmem::Image>> open_images(const MachineConfig& config,
+                                                          const guest::MemoryLayout& layout,
+                                                          std::uint32_t address_bits) {
+  constexpr std::uint32_t kMostBits = 48;  // that stage 2 has
+  const uvm::Gpa first = std::max(layout.ram.back().end(), layout::kMmioHoleEnd);
+  auto images =
+      virtio::pmem::open_images(config.pmem, first, std::uint64_t{1} << std::min(address_bits, kMostBits));
+  if (!images) return blame_option(images.error());
+  return images;
+}
+
 uvm::Status create_memory(Machine::Parts& parts, const guest::MemoryLayout& layout,
                           const snapshot::MemoryImage* image) {
   MemoryBacking backing = parts.config.backing;
   if (is_for_others(parts) && backing == MemoryBacking::Auto) backing = MemoryBacking::Shared;
   UVMM_TRY(parts.memory, GuestMemory::create({parts.config.name, layout.ram, backing, parts.config.huge_pages,
-                                              parts.config.overcommit, image}));
+                                              parts.config.overcommit, image, parts.images}));
   return uvm::ok();
 }
 
@@ -234,6 +247,19 @@ uvm::Result<MachineImage> take_snapshot(Machine::Parts& parts) {
   return image;
 }
 
+/// Both empty without a balloon.
+struct BalloonDoors {
+  std::function<uvm::Status(std::uint64_t)> resize;
+  std::function<std::string()> json;
+};
+
+BalloonDoors balloon_doors(const Machine::Parts& parts) {
+  if (parts.balloon == nullptr) return {};
+  virtio::balloon::Balloon& balloon = *parts.balloon;
+  return {[&balloon](std::uint64_t bytes) { return balloon.set_target(bytes); },
+          [&balloon] { return balloon_json(balloon.statistics()); }};
+}
+
 uvm::Status build_doors(Machine::Parts& parts) {
   const control::Options& options = parts.config.control;
   std::shared_ptr<const control::Family> family = options.family;
@@ -248,8 +274,8 @@ uvm::Status build_doors(Machine::Parts& parts) {
       [&parts] { return ResidentPages::of(parts.memory->pmap()); },
       [&parts] { return status_of(parts.config); }, [&parts] { return counters_json(parts); },
       std::move(start_copy), [&parts] { parts.platform->acpi_pm().press_power_button(); },
-      [&parts] { parts.ending.end(ExitStatus::Ok); }, *parts.pauses, parts.memory->space(), parts.events,
-      parts.metrics});
+      balloon_doors(parts).resize, balloon_doors(parts).json, [&parts] { parts.ending.end(ExitStatus::Ok); },
+      *parts.pauses, parts.memory->space(), parts.events, parts.metrics});
   return uvm::ok();
 }
 
@@ -305,6 +331,7 @@ uvm::Result<std::unique_ptr<Machine::Parts>> build_machine(const MachineConfig& 
 
   UVMM_TRY(auto vm, kvm::Vm::create(system));
   auto parts = std::make_unique<Machine::Parts>(config, std::move(system), std::move(vm));
+  UVMM_TRY(parts->images, open_images(config, layout, physical_address_bits(supported)));
   UVMM_CHECK(create_memory(*parts, layout, image != nullptr ? &image->memory : nullptr));
   UVMM_CHECK(load_memory(*parts, plan));
   UVMM_CHECK(parts->memory->attach(parts->vm));

@@ -95,7 +95,8 @@ uvm::Status GuestMemory::build_limit() {
 }
 
 uvm::Status GuestMemory::build() {
-  const auto covered = uvm::GpaRange::from_bounds(uvm::Gpa(0), request_.ram.back().end());
+  const uvm::Gpa end = request_.files.empty() ? request_.ram.back().end() : request_.files.back().range.end();
+  const auto covered = uvm::GpaRange::from_bounds(uvm::Gpa(0), end);
   ept::PmapConfig config;
   config.covered = *covered;
   config.stage_two = this;
@@ -105,6 +106,7 @@ uvm::Status GuestMemory::build() {
   const auto limits = uvm::GpaRange::from_bounds(uvm::Gpa(0), std::max(covered->end(), layout::kMmioHoleEnd));
   UVMM_TRY(space_, uvm::Space::create(request_.name, *pmap_, *limits));
   UVMM_CHECK(request_.image != nullptr ? map_image(*request_.image) : map_ram());
+  UVMM_CHECK(map_files());
   return limit() != 0 ? build_limit() : uvm::ok();
 }
 
@@ -123,16 +125,38 @@ uvm::Status GuestMemory::map_ram() {
   return uvm::ok();
 }
 
-uvm::Status GuestMemory::attach(const kvm::Vm& vm) {
-  std::uint32_t number = 0;
-  for (const auto& range : request_.ram) {
-    kvm::MemSlot::Spec spec{};
-    spec.slot = number++;
-    spec.gpa = range;
-    spec.hva = pmap_->window_base() + range.begin().value();
-    UVMM_TRY(auto slot, kvm::MemSlot::create(vm, spec));
-    slots_.push_back(std::move(slot));
+/// The guest reads zeros behind the end of a file.
+uvm::Status GuestMemory::map_files() {
+  for (const virtio::pmem::Image& image : request_.files) {
+    uvm::MapRequest request;
+    request.name = image.name;
+    request.protection = request.max_protection = uvm::Protection::ReadExecute;
+    const std::uint64_t bytes = (image.file->size() + uvm::kPageSize - 1) & ~(uvm::kPageSize - 1);
+    request.range = image.range.from(image.range.begin() + bytes);
+    if (!request.range.empty()) UVMM_CHECK(space_->map(request));
+    request.range = image.range.before(image.range.begin() + bytes);
+    request.object = uvm::Object::create(image.file);
+    request.sharing = uvm::Sharing::Shared;
+    request.inherit = uvm::Inherit::Share;
+    UVMM_CHECK(space_->map(request));
   }
+  return uvm::ok();
+}
+
+uvm::Status GuestMemory::attach(const kvm::Vm& vm) {
+  for (const auto& range : request_.ram) UVMM_CHECK(add_slot(vm, range, kvm::SlotAccess::ReadWrite));
+  for (const auto& image : request_.files) UVMM_CHECK(add_slot(vm, image.range, kvm::SlotAccess::ReadOnly));
+  return uvm::ok();
+}
+
+uvm::Status GuestMemory::add_slot(const kvm::Vm& vm, uvm::GpaRange range, kvm::SlotAccess access) {
+  kvm::MemSlot::Spec spec{};
+  spec.slot = static_cast<std::uint32_t>(slots_.size());
+  spec.gpa = range;
+  spec.hva = pmap_->window_base() + range.begin().value();
+  spec.access = access;
+  UVMM_TRY(auto slot, kvm::MemSlot::create(vm, spec));
+  slots_.push_back(std::move(slot));
   return uvm::ok();
 }
 
@@ -167,13 +191,22 @@ void GuestMemory::zap(uvm::GpaRange range) {
   }
 }
 
+bool GuestMemory::is_ram(uvm::GpaRange range) const {
+  return std::ranges::any_of(request_.ram, [&](const uvm::GpaRange& ram) { return ram.contains(range); });
+}
+
+bool GuestMemory::overlaps_ram(uvm::GpaRange range) const {
+  return std::ranges::any_of(request_.ram, [&](const uvm::GpaRange& ram) { return ram.overlaps(range); });
+}
+
+bool GuestMemory::is_file(uvm::GpaRange range) const {
+  return std::ranges::any_of(request_.files,
+                             [&](const virtio::pmem::Image& image) { return image.range.contains(range); });
+}
+
 bool GuestMemory::holds(uvm::Gpa gpa, std::size_t bytes) const {
   const auto access = uvm::GpaRange::from_size(gpa, bytes);
-  if (!access) return false;
-  for (const auto& range : request_.ram) {
-    if (range.contains(*access)) return true;
-  }
-  return false;
+  return access && (is_ram(*access) || is_file(*access));
 }
 
 uvm::Status GuestMemory::read(uvm::Gpa gpa, std::span<std::byte> data) {
@@ -181,6 +214,15 @@ uvm::Status GuestMemory::read(uvm::Gpa gpa, std::span<std::byte> data) {
 }
 
 uvm::Status GuestMemory::write(uvm::Gpa gpa, std::span<const std::byte> data) {
+  const auto range = uvm::GpaRange::from_size(gpa, data.size());
+  if (range && is_file(*range)) {
+    // As to a ROM: it changes nothing.
+    if (!files_written_.exchange(true)) {
+      log::event(log::Level::Warning, "the guest writes to an image that it can only read",
+                 {{"address", uvm::to_string(gpa)}, {"way_out", "mount it with -o ro"}});
+    }
+    return uvm::ok();
+  }
   return uvm::Access::write(*space_, gpa, data);
 }
 

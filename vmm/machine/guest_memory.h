@@ -1,6 +1,7 @@
 // Guest RAM: a UVM space over an EPT pmap, shown to KVM through memory slots.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -20,6 +21,7 @@
 #include "vmm/snapshot/memory_image.h"
 #include "vmm/snapshot/page_store.h"
 #include "vmm/swap/swap_file.h"
+#include "vmm/virtio/pmem/image.h"
 
 namespace vmm {
 
@@ -42,6 +44,7 @@ class GuestMemory : public ept::StageTwo, public RamDoor {
     HugePages huge_pages = HugePages::Auto;
     Overcommit overcommit;
     const snapshot::MemoryImage* image = nullptr;  // what RAM holds at first; null: zeros
+    std::vector<virtio::pmem::Image> files;        // above RAM, disjoint, to be read only
   };
   /// Opens the swap file, if there is a limit, reserves address space and makes the mappings; touches no page
   /// of it. Errors name the option to change.
@@ -77,6 +80,9 @@ class GuestMemory : public ept::StageTwo, public RamDoor {
   /// Errors: those of Access::write; RAM is neither the one nor the other then.
   [[nodiscard]] uvm::Status reset_to(const snapshot::ImageView& image);
 
+  /// Whether the guest has tried to write one of the files' pages. Any thread.
+  [[nodiscard]] bool files_written() const { return files_written_; }
+
   /// Null without a limit.
   [[nodiscard]] const SwapFile* swap() const { return swap_.get(); }
 
@@ -87,6 +93,7 @@ class GuestMemory : public ept::StageTwo, public RamDoor {
   /// translation KVM has of it, on nested and on shadow paging alike.
   void zap(uvm::GpaRange range) override;
 
+  /// RAM, and the files above it.
   [[nodiscard]] bool holds(uvm::Gpa gpa, std::size_t bytes) const override;
   [[nodiscard]] uvm::Status read(uvm::Gpa gpa, std::span<std::byte> data) override;
   [[nodiscard]] uvm::Status write(uvm::Gpa gpa, std::span<const std::byte> data) override;
@@ -99,6 +106,11 @@ class GuestMemory : public ept::StageTwo, public RamDoor {
   [[nodiscard]] ept::host::HugePages host_pages() const;
   [[nodiscard]] uvm::Result<std::shared_ptr<uvm::Object>> ram_object();
   [[nodiscard]] uvm::Status map_ram();
+  [[nodiscard]] uvm::Status map_files();
+  [[nodiscard]] bool is_ram(uvm::GpaRange range) const;
+  [[nodiscard]] bool overlaps_ram(uvm::GpaRange range) const;
+  [[nodiscard]] bool is_file(uvm::GpaRange range) const;
+  [[nodiscard]] uvm::Status add_slot(const kvm::Vm& vm, uvm::GpaRange range, kvm::SlotAccess access);
   [[nodiscard]] uvm::Status map_image(const snapshot::MemoryImage& image);
   [[nodiscard]] uvm::Status map_changed(const snapshot::ImageView& image);
   [[nodiscard]] uvm::Status map_region(const snapshot::MemoryRegion& region, uvm::Overlap overlap);
@@ -121,6 +133,7 @@ class GuestMemory : public ept::StageTwo, public RamDoor {
   std::shared_ptr<ept::host::RamObject> ram_;    // while RAM is a shared mapping of it, or a part of RAM is
   std::vector<snapshot::MemoryRegion> regions_;  // what RAM is a private mapping of, else zeros; ascending
   VcpuGroup* vcpus_ = nullptr;
+  std::atomic<bool> files_written_ = false;
 };
 
 }  // namespace vmm

@@ -117,7 +117,7 @@ uvm::Status write_differences(uvm::Space& space, const ImageView& image, uvm::Gp
 template <class Follows, class Other>
 uvm::Status GuestMemory::each_part(Follows&& follows, Other&& other) const {
   for (const auto& entry : space_->entries()) {
-    if (entry.tenure == uvm::Tenure::None) continue;
+    if (!overlaps_ram(entry.range)) continue;
     const bool simple = entry.name == kRamName && entry.sharing == uvm::Sharing::Private &&
                         entry.anons == 0 && !entry.needs_copy && limit() == 0;
     if (!simple) {

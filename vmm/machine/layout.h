@@ -6,6 +6,7 @@
 //   kEcam        │ 256 MiB of ECAM, bus 0 used
 //   kIoApic …    │ I/O APIC, local APICs, KVM's scratch pages
 //   4 GiB        ┴ RAM goes on
+//   above RAM      images that are memory the guest can only read (virtio/pmem/pmem.h), from 4 GiB on
 #pragma once
 
 #include <cstdint>

@@ -35,6 +35,7 @@
 #include "vmm/machine/timings.h"
 #include "vmm/machine/vcpu_group.h"
 #include "vmm/pins/server.h"
+#include "vmm/virtio/balloon/balloon.h"
 #include "vmm/virtio/pci_transport.h"
 
 namespace vmm {
@@ -60,6 +61,7 @@ struct Machine::Parts {
   kvm::System system;
   kvm::Vm vm;
   std::vector<std::uint32_t> saved_msrs;  // what KVM reads out of a vCPU; empty until somebody asked
+  std::vector<virtio::pmem::Image> images;
   std::unique_ptr<GuestMemory> memory;
   std::unique_ptr<Interrupts> interrupts;
 
@@ -69,7 +71,8 @@ struct Machine::Parts {
   KvmDoorbells doorbells{vm};
   std::vector<Disk> disks;
   std::vector<std::unique_ptr<virtio::PciTransport>> virtio;
-  std::unique_ptr<HostDevices> host_devices;  // null without --vfio
+  virtio::balloon::Balloon* balloon = nullptr;  // one of these, or none
+  std::unique_ptr<HostDevices> host_devices;    // null without --vfio
   Bus bus;
 
   std::unique_ptr<Exits> exits;

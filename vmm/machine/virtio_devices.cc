@@ -5,9 +5,11 @@
 #include <utility>
 
 #include "vmm/vhost_user/device.h"
+#include "vmm/virtio/balloon/balloon.h"
 #include "vmm/virtio/blk/blk.h"
 #include "vmm/virtio/local_device.h"
 #include "vmm/virtio/net/net.h"
+#include "vmm/virtio/pmem/pmem.h"
 #include "vmm/virtio/rng/rng.h"
 #include "vmm/virtio/vsock/vsock.h"
 
@@ -31,6 +33,8 @@ class VirtioBuilder {
     if (parts_.config.entropy == Entropy::Device) {
       UVMM_CHECK(add_local("rng0", std::make_unique<virtio::rng::Rng>(space())));
     }
+    UVMM_CHECK(add_balloon());
+    UVMM_CHECK(add_images());
     UVMM_CHECK(add_networks());
     UVMM_CHECK(add_vsock());
     return uvm::ok();
@@ -93,6 +97,24 @@ class VirtioBuilder {
   [[nodiscard]] virtio::Origin origin() const {
     if (parts_.config.control.parent != 0) return virtio::Origin::Forked;
     return parts_.config.restore.empty() ? virtio::Origin::New : virtio::Origin::Restored;
+  }
+
+  [[nodiscard]] uvm::Status add_balloon() {
+    if (!parts_.config.balloon) return uvm::ok();
+    auto balloon =
+        std::make_unique<virtio::balloon::Balloon>(space(), *parts_.config.balloon, parts_.config.memory);
+    parts_.balloon = balloon.get();
+    return add_local("balloon0", std::move(balloon));
+  }
+
+  [[nodiscard]] uvm::Status add_images() {
+    for (const virtio::pmem::Image& image : parts_.images) {
+      UVMM_CHECK(add_local(
+          image.name, std::make_unique<virtio::pmem::Pmem>(space(), image.range, [&memory = *parts_.memory] {
+            return memory.files_written();
+          })));
+    }
+    return uvm::ok();
   }
 
   [[nodiscard]] uvm::Status add_networks() {

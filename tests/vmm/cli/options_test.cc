@@ -196,6 +196,15 @@ TEST(RunOptions, DryRunAndBuiltinListAreVerbsOfTheirOwn) {
   EXPECT_EQ(parsed({"list-builtins"}).verb, Verb::ListBuiltins);
 }
 
+TEST(Options, ABalloonIsShownOrGivenASize) {
+  const Invocation shown = parsed({"balloon", "web"});
+  EXPECT_EQ(shown.remote.verb, RemoteVerb::Balloon);
+  EXPECT_EQ(shown.remote.machine, "web");
+  EXPECT_FALSE(shown.remote.bytes);
+  EXPECT_EQ(parsed({"balloon", "web", "1G"}).remote.bytes, std::uint64_t{1} << 30U);
+  EXPECT_EQ(parsed({"balloon", "web", "0"}).remote.bytes, 0U);
+}
+
 TEST(Doctor, HasThreeForms) {
   EXPECT_EQ(parsed({"doctor"}).doctor, DoctorOutput::Table);
   EXPECT_EQ(parsed({"doctor", "--json"}).doctor, DoctorOutput::Json);

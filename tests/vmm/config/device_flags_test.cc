@@ -72,5 +72,44 @@ TEST(VsockFlag, SaysWhatIsWrong) {
   }
 }
 
+TEST(BalloonFlag, IsASizeAndWhatMoreIsWanted) {
+  const auto plain = parse_balloon("512M");
+  ASSERT_TRUE(plain) << plain.error().text();
+  EXPECT_EQ(*plain, (virtio::balloon::Options{.bytes = std::uint64_t{512} << 20U}));
+  const auto all = parse_balloon("0,reporting,stats=5,deflate-on-oom");
+  ASSERT_TRUE(all) << all.error().text();
+  EXPECT_EQ(*all, (virtio::balloon::Options{.bytes = 0,
+                                            .out_of_memory = virtio::balloon::OutOfMemory::Deflate,
+                                            .free_pages = virtio::balloon::FreePages::Reported,
+                                            .statistics_seconds = 5}));
+}
+
+TEST(BalloonFlag, SaysWhatIsWrong) {
+  for (const char* text : {"", ",reporting", "x", "1G,", "1G,report", "1G,stats", "1G,stats=", "1G,stats=0",
+                           "1G,stats=5s", "1G,stats=-1", "1G,stats=4294967296", "1G,reporting=on"}) {
+    const auto wrong = parse_balloon(text);
+    ASSERT_FALSE(wrong) << text;
+    EXPECT_EQ(wrong.error().kind(), uvm::ErrorKind::Invalid) << text;
+    EXPECT_NE(wrong.error().way_out(), "") << text;
+  }
+}
+
+TEST(PmemFlag, IsAPathAndAName) {
+  const auto plain = parse_pmem("/images/a,b");
+  ASSERT_TRUE(plain) << plain.error().text();
+  EXPECT_EQ(*plain, (virtio::pmem::Options{.id = "", .path = "/images/a,b"})) << "a path may hold commas";
+  const auto spelled = parse_pmem("file=/images/a,id=tools");
+  ASSERT_TRUE(spelled) << spelled.error().text();
+  EXPECT_EQ(*spelled, (virtio::pmem::Options{.id = "tools", .path = "/images/a"}));
+}
+
+TEST(PmemFlag, SaysWhatIsWrong) {
+  for (const char* text : {"", "file=", ",id=x", "/images/a,id="}) {
+    const auto wrong = parse_pmem(text);
+    ASSERT_FALSE(wrong) << text;
+    EXPECT_THAT(wrong.error().text(), HasSubstr("PATH")) << text;
+  }
+}
+
 }  // namespace
 }  // namespace vmm::config
