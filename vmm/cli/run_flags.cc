@@ -212,7 +212,9 @@ constexpr std::array kFlags = {
             set_parsed_in<&Config::overcommit, &Swap::on_error, parse_swap_error>},
 
     RunFlag{"--console", "--console", kConsole, "WHERE",
-            "the first serial port: stdio or none (default: stdio)",
+            "what this terminal is to the guest: stdio, the first serial\nport; virtio, hvc0 (say "
+            "console=hvc0); or "
+            "none (default: stdio)",
             set_parsed<&Config::console, parse_console>},
     RunFlag{"--nographic", "--nographic", kConsole, "", "the same as --console stdio",
             set_constant<&Config::console, ConsoleMode::Stdio>},

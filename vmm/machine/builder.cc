@@ -80,15 +80,16 @@ uvm::Status show_devices(Machine::Parts& parts) {
 }
 
 uvm::Status build_devices(Machine::Parts& parts, const guest::MemoryLayout& layout) {
-  if (parts.config.console == ConsoleMode::Stdio) {
+  if (parts.config.console != ConsoleMode::None) {
     UVMM_TRY(parts.console, Console::create(parts.io));
   }
   devices::RtcMemory memory;
   for (const auto& range : layout.ram) {
     (range.begin().value() < 4 * layout::kGiB ? memory.below_4g : memory.above_4g) += range.size();
   }
-  devices::ByteSink& sink =
-      parts.console ? static_cast<devices::ByteSink&>(*parts.console) : parts.no_console;
+  devices::ByteSink& sink = parts.config.console == ConsoleMode::Stdio
+                                ? static_cast<devices::ByteSink&>(*parts.console)
+                                : parts.no_console;
   parts.platform = std::make_unique<Platform>(Platform::Parts{*parts.interrupts, parts.power, sink, memory});
   UVMM_CHECK(parts.interrupts->connect(parts.bus));
   UVMM_CHECK(parts.platform->connect(parts.bus));

@@ -36,8 +36,9 @@ enum class IrqChip : std::uint8_t { Auto, Split, Full };
 /// Plain with v. Auto is Plain for built-in guests, whose 0 is a pass, and Qemu for all others.
 enum class DebugExitStatus : std::uint8_t { Auto, Qemu, Plain };
 
-/// Where the first serial port goes.
-enum class ConsoleMode : std::uint8_t { Stdio, None };
+/// Stdio: the terminal is the first serial port. Virtio: it is hvc0, and what the serial port says is thrown
+/// away.
+enum class ConsoleMode : std::uint8_t { Stdio, None, Virtio };
 
 /// What happens when the guest's memory cannot be moved to or from the swap file: it stands still until that
 /// works again, or it ends.

@@ -1,5 +1,8 @@
 #include "vmm/machine/machine.h"
 
+#include <sys/ioctl.h>
+#include <unistd.h>
+
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <chrono>
@@ -32,14 +35,29 @@ void wait_for_signal(boost::asio::signal_set& signals, Machine::Parts& parts) {
   });
 }
 
+/// The size of the terminal that the console is on, now and whenever it changes.
+void follow_size(boost::asio::signal_set& changes, virtio::console::Console& hvc) {
+  winsize size{};
+  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) hvc.set_size({size.ws_col, size.ws_row});
+  changes.async_wait([&changes, &hvc](const boost::system::error_code& error, int /*number*/) {
+    if (!error) follow_size(changes, hvc);
+  });
+}
+
 void start_console(Machine::Parts& parts) {
   if (!parts.console) return;
-  devices::Serial& serial = parts.platform->serial();
   Console& console = *parts.console;
-  serial.set_on_input_space([&console] { console.input_space(); });
   Console::Callbacks callbacks;
-  callbacks.input = [&serial](std::span<const std::byte> bytes) { return serial.offer_input(bytes); };
-  callbacks.output_space = [&serial] { serial.sink_ready(); };
+  if (parts.hvc != nullptr) {
+    virtio::console::Console& hvc = *parts.hvc;
+    callbacks.input = [&hvc](std::span<const std::byte> bytes) { return hvc.offer_input(bytes); };
+    callbacks.output_space = [&hvc] { hvc.sink_ready(); };
+  } else {
+    devices::Serial& serial = parts.platform->serial();
+    serial.set_on_input_space([&console] { console.input_space(); });
+    callbacks.input = [&serial](std::span<const std::byte> bytes) { return serial.offer_input(bytes); };
+    callbacks.output_space = [&serial] { serial.sink_ready(); };
+  }
   callbacks.leave = [&parts] { parts.ending.end(ExitStatus::Ok); };
   callbacks.output_closed = [](const uvm::Error& error) {
     log::event(log::Level::Warning, "console output has gone", {{"error", error.text()}});
@@ -53,17 +71,25 @@ void start_debugger(Machine::Parts& parts) {
   if (!started) parts.ending.end(ExitStatus::Internal, started.error().text());
 }
 
-/// The guest's last words: what the UART holds follows what the console holds, until both are empty.
+/// What the guest has written goes on to the console, as far as there is room: whether that is all.
+bool push_output(Machine::Parts& parts) {
+  if (parts.hvc != nullptr) return parts.hvc->flush();
+  parts.platform->serial().sink_ready();
+  return parts.platform->serial().output_idle();
+}
+
+/// The guest's last words: what its device holds follows what the console holds, until both are empty.
 void drain_console(Machine::Parts& parts) {
   if (!parts.console) return;
   parts.console->stop();
+  bool all = false;
   do {
-    parts.platform->serial().sink_ready();
+    all = push_output(parts);
     if (!parts.console->drain(kDrainLimit)) {
       log::event(log::Level::Warning, "console output was cut off: nobody reads it");
       return;
     }
-  } while (!parts.platform->serial().output_idle());
+  } while (!all);
 }
 
 }  // namespace
@@ -88,6 +114,11 @@ uvm::Result<RunReport> Machine::run() {
   signals.add(SIGHUP);
   wait_for_signal(signals, parts);
   start_console(parts);
+  boost::asio::signal_set resizes(parts.io);
+  if (parts.hvc != nullptr) {
+    resizes.add(SIGWINCH);
+    follow_size(resizes, *parts.hvc);
+  }
   SwapTrouble& trouble = *parts.trouble;
   UVMM_TRY(parts.faults,
            FaultThread::start(*parts.memory, {[&trouble](uvm::Gpa gpa, const uvm::Error& error) {
@@ -112,10 +143,10 @@ uvm::Result<RunReport> Machine::run() {
   parts.vcpus->stop();
   parts.inferior->run().machine_ended(report.status);
   if (parts.pins) parts.pins->finish();
+  drain_console(parts);
   for (const auto& device : parts.virtio) device->finish();
   parts.faults.reset();
   parts.reclaim.reset();
-  drain_console(parts);
   return report;
 }
 

@@ -36,6 +36,7 @@
 #include "vmm/machine/vcpu_group.h"
 #include "vmm/pins/server.h"
 #include "vmm/virtio/balloon/balloon.h"
+#include "vmm/virtio/console/console.h"
 #include "vmm/virtio/pci_transport.h"
 
 namespace vmm {
@@ -71,8 +72,10 @@ struct Machine::Parts {
   KvmDoorbells doorbells{vm};
   std::vector<Disk> disks;
   std::vector<std::unique_ptr<virtio::PciTransport>> virtio;
-  virtio::balloon::Balloon* balloon = nullptr;  // one of these, or none
-  std::unique_ptr<HostDevices> host_devices;    // null without --vfio
+  // Of these, or none.
+  virtio::balloon::Balloon* balloon = nullptr;
+  virtio::console::Console* hvc = nullptr;
+  std::unique_ptr<HostDevices> host_devices;  // null without --vfio
   Bus bus;
 
   std::unique_ptr<Exits> exits;

@@ -7,6 +7,7 @@
 #include "vmm/vhost_user/device.h"
 #include "vmm/virtio/balloon/balloon.h"
 #include "vmm/virtio/blk/blk.h"
+#include "vmm/virtio/console/console.h"
 #include "vmm/virtio/local_device.h"
 #include "vmm/virtio/net/net.h"
 #include "vmm/virtio/pmem/pmem.h"
@@ -33,6 +34,7 @@ class VirtioBuilder {
     if (parts_.config.entropy == Entropy::Device) {
       UVMM_CHECK(add_local("rng0", std::make_unique<virtio::rng::Rng>(space())));
     }
+    if (parts_.config.console == ConsoleMode::Virtio) UVMM_CHECK(add_console());
     UVMM_CHECK(add_balloon());
     UVMM_CHECK(add_images());
     UVMM_CHECK(add_networks());
@@ -97,6 +99,14 @@ class VirtioBuilder {
   [[nodiscard]] virtio::Origin origin() const {
     if (parts_.config.control.parent != 0) return virtio::Origin::Forked;
     return parts_.config.restore.empty() ? virtio::Origin::New : virtio::Origin::Restored;
+  }
+
+  [[nodiscard]] uvm::Status add_console() {
+    auto hvc = std::make_unique<virtio::console::Console>(space(), *parts_.console);
+    Console& console = *parts_.console;
+    hvc->set_on_input_space([&console] { console.input_space(); });
+    parts_.hvc = hvc.get();
+    return add_local("console0", std::move(hvc));
   }
 
   [[nodiscard]] uvm::Status add_balloon() {
