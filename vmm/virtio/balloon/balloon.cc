@@ -176,8 +176,7 @@ void Balloon::give_back_pages(std::span<const std::byte> numbers) {
     pages_.push_back(devices::load_le(numbers.first(kNumberBytes)));
   }
   std::ranges::sort(pages_);
-  const auto repeated = std::ranges::unique(pages_);
-  pages_.erase(repeated.begin(), repeated.end());
+  pages_.erase(std::unique(pages_.begin(), pages_.end()), pages_.end());
   for (std::size_t first = 0; first < pages_.size();) {
     std::size_t end = first + 1;
     while (end < pages_.size() && pages_[end] == pages_[first] + (end - first)) ++end;

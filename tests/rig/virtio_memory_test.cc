@@ -1,0 +1,136 @@
+// A stock Debian kernel that gives memory back, reads an image that is memory, and talks over hvc0.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "tests/rig/linux_guest_fixture.h"
+#include "tests/support/background_process.h"
+#include "tests/support/eventually.h"
+#include "tests/support/process.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+constexpr std::chrono::seconds kLimit{600};
+constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
+const std::string kUvmm = UVMM_BUILD_DIR "/uvmm";
+
+class VirtioMemoryLinux : public test::LinuxGuest {
+ protected:
+  static void SetUpTestSuite() {
+    LinuxGuest::SetUpTestSuite();
+    const auto made = test::run_process(
+        {UVMM_SOURCE_DIR "/tests/rig/modules.sh", file("modules.gz"), "virtio_ring", "virtio",
+         "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "libnvdimm", "nd_btt", "nd_pmem",
+         "nd_virtio", "virtio_pmem", "virtio_balloon", "virtio_console"});
+    ASSERT_EQ(made.status, 0) << made.err;
+    // Linux unpacks one initramfs after the other.
+    std::ofstream both(file("initramfs.cpio.gz"), std::ios::binary | std::ios::app);
+    both << std::ifstream(file("modules.gz"), std::ios::binary).rdbuf();
+  }
+
+  /// Words that make the guest run `script`, with virtio's drivers loaded.
+  static std::string script(const std::string& script) {
+    const std::string load = "for m in $(cat /modules/order); do insmod /modules/$m.ko; done; ";
+    test::ProcessOptions text;
+    text.input = {{"", load + script}};
+    return "quiet uvmm.exec=base64:" + test::run_process({"/usr/bin/base64", "-w0"}, text).out;
+  }
+
+  /// What `uvmm balloon` says of the machine at a socket.
+  static std::string balloon(const std::vector<std::string>& words) {
+    std::vector<std::string> all{kUvmm, "balloon"};
+    all.insert(all.end(), words.begin(), words.end());
+    const auto done = test::run_process(all);
+    EXPECT_EQ(done.status, 0) << done.err;
+    return done.out;
+  }
+  static std::uint64_t number_in(const std::string& text, const std::string& key) {
+    const std::size_t at = text.find("\"" + key + "\":");
+    return at == std::string::npos ? 0 : std::stoull(text.substr(at + key.size() + 3));
+  }
+  /// Bytes of the machine's process that are in memory.
+  static std::uint64_t resident(const std::string& socket) {
+    const auto status = test::run_process({kUvmm, "status", socket});
+    std::ifstream map("/proc/" + std::to_string(number_in(status.out, "pid")) + "/smaps_rollup");
+    for (std::string line; std::getline(map, line);) {
+      if (line.starts_with("Rss:")) return std::stoull(line.substr(4)) * 1024;
+    }
+    return 0;
+  }
+  static std::vector<std::string> machine(const std::string& words, const std::vector<std::string>& more) {
+    std::vector<std::string> all = {kUvmm,       "run",
+                                    "-k",        file("vmlinuz"),
+                                    "-i",        file("initramfs.cpio.gz"),
+                                    "-m",        "256M",
+                                    "-p",        "console=ttyS0 panic=-1 " + words,
+                                    "--control", file("control.sock")};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+};
+
+TEST_F(VirtioMemoryLinux, ABalloonGivesTheHostItsMemoryBack) {
+  // Pages that the guest has had, and has freed.
+  const std::string use = script("dd if=/dev/zero of=/f bs=1M count=120; rm /f; echo is-free; sleep 1000");
+  test::BackgroundProcess guest(machine(use, {"--balloon", "0,stats=1"}), file("guest.log"));
+  ASSERT_TRUE(guest.prints("is-free", 0, kLimit)) << guest.output();
+  const std::string socket = file("control.sock");
+  const std::uint64_t before = resident(socket);
+  ASSERT_GT(before, 120 * kMiB);
+  balloon({socket, "128M"});
+  ASSERT_TRUE(test::eventually([&] { return number_in(balloon({socket}), "actual_mib") == 128; }))
+      << balloon({socket});
+  const std::uint64_t after = resident(socket);
+  std::fprintf(stderr, "[  FIGURE  ] resident before %llu MiB, with a balloon of 128 MiB %llu MiB\n",
+               static_cast<unsigned long long>(before / kMiB), static_cast<unsigned long long>(after / kMiB));
+  EXPECT_LT(after + 64 * kMiB, before);
+  EXPECT_GT(number_in(balloon({socket}), "total_memory"), 0U) << "the guest's own statistics";
+  balloon({socket, "0"});
+  EXPECT_TRUE(test::eventually([&] { return number_in(balloon({socket}), "actual_mib") == 0; }));
+  EXPECT_EQ(test::run_process({kUvmm, "quit", socket}).status, 0);
+  EXPECT_EQ(guest.wait(kLimit), 0) << guest.output();
+}
+
+TEST_F(VirtioMemoryLinux, WhatIsFreeIsReported) {
+  const std::string use = script("dd if=/dev/zero of=/f bs=1M count=120; rm /f; echo is-free; sleep 1000");
+  test::BackgroundProcess guest(machine(use, {"--balloon", "0,reporting"}), file("guest.log"));
+  ASSERT_TRUE(guest.prints("is-free", 0, kLimit)) << guest.output();
+  const std::string socket = file("control.sock");
+  EXPECT_TRUE(test::eventually([&] { return number_in(balloon({socket}), "given_back") > 64 * kMiB; }))
+      << balloon({socket});
+  EXPECT_EQ(test::run_process({kUvmm, "quit", socket}).status, 0);
+  EXPECT_EQ(guest.wait(kLimit), 0) << guest.output();
+}
+
+TEST_F(VirtioMemoryLinux, AnImageIsReadAsMemory) {
+  const auto made = test::run_process({"/bin/sh", "-c", "yes uvmm | head -c 4194304 > " + file("image")});
+  ASSERT_EQ(made.status, 0) << made.err;
+  const auto sum = test::run_process({"/usr/bin/md5sum", file("image")});
+  const auto result = boot(script("md5sum /dev/pmem0; dd if=/dev/zero of=/dev/pmem0 bs=4k count=1 "
+                                  "conv=fsync || echo not-written; md5sum /dev/pmem0"),
+                           {"--pmem", file("image")});
+  expect_good(result, sum.out.substr(0, 32) + "  /dev/pmem0");
+  EXPECT_EQ(test::run_process({"/usr/bin/md5sum", file("image")}).out, sum.out) << "the file is as it was";
+}
+
+TEST_F(VirtioMemoryLinux, ItTalksOverHvc0) {
+  test::ProcessOptions typed;
+  typed.input = {{"who is there", "it is me\n"}};
+  const auto result = boot(script("echo who is there > /dev/hvc0; read line < /dev/hvc0; "
+                                  "echo \"heard: $line\" > /dev/hvc0; seq 1 20000 > /dev/hvc0; "
+                                  "echo done > /dev/hvc0"),
+                           {"--console", "virtio"}, typed);
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("heard: it is me"));
+  EXPECT_THAT(result.out, HasSubstr("20000\r\ndone"));
+}
+
+}  // namespace
