@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "vmm/acceptor.h"
+#include "vmm/confine/confinement.h"
 #include "vmm/log.h"
 #include "vmm/pin_client/local_socket.h"
 
@@ -104,7 +105,10 @@ uvm::Status PacketServer::start() {
   Parts& parts = *parts_;
   parts.acceptor.start();
   try {
-    parts.thread = std::thread([&parts] { parts.io.run(); });
+    parts.thread = std::thread([&parts] {
+      confine::enter(confine::ThreadKind::Control);
+      parts.io.run();
+    });
   } catch (const std::system_error& failure) {
     return uvm::Error::from_errno(failure.code().value(), std::string(parts.names.server) + ": thread");
   }

@@ -8,8 +8,8 @@
 // pins/pins.h (guest memory for device processes), virtio/virtio.h and vhost_user/vhost_user.h (devices whose
 // queues other processes serve), vfio/vfio.h (devices of the host that a guest has to itself),
 // control/control.h (forks and snapshots for other processes), snapshot/snapshot.h and machine/checkpoints.h
-// (a machine's state, saved and brought back), config/config_json.h (JSON
-// to configuration), cli/cli.h (words to configuration), log.h (the only logger).
+// (a machine's state, saved and brought back), confine/confine.h (what each thread may do),
+// config/config_json.h (JSON to configuration), cli/cli.h (words to configuration), log.h (the only logger).
 //
 // Who may know whom
 //   cli → config → machine → {vhost_user → virtio → devices, vfio → devices, control, debug, gdb, kvm, snapshot};

@@ -198,6 +198,10 @@ uvm::Status scan(uvm::HvaRange range, Wanted wanted, const Visit& visit, Pagemap
 
 }  // namespace
 
+void open_pagemap() {
+  (void)pagemap_fd();
+}
+
 uvm::Status scan_pages(uvm::HvaRange range, const Visit& visit, PagemapSource source) {
   return scan(range, Wanted::All, visit, source);
 }

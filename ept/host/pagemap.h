@@ -31,6 +31,9 @@ enum class PagemapSource { Best, File };
 /// description of the page; not to have to look there makes a scan twice as fast (6 ns a page, not 13).
 enum class MappingOf { Anonymous, File };
 
+/// Makes the calls below open nothing any more on this thread, which may not be allowed to later.
+void open_pagemap();
+
 /// Calls `visit` for every run of pages of the range that are present or swapped, ascending. By the
 /// PAGEMAP_SCAN call (Linux 6.7), else by reading /proc/self/pagemap, which does not know zero pages nor huge
 /// ones: they come as private 4 KiB pages. Errors: System.

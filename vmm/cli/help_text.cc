@@ -54,6 +54,7 @@ Exit status of run:
   4    the guest crashed the processor (triple fault)
   6    KVM or uvmm failed
   8    no usable /dev/kvm on this host
+  10   a thread of uvmm did what it may not (--seccomp)
   odd  the guest wrote V to port 0xf4: V*2+1 (any status with --debug-exit plain)
   128+N  signal N ended it
 )";

@@ -10,6 +10,7 @@
 #include "vmm/cli/run_flags.h"
 #include "vmm/cli/spellings.h"
 #include "vmm/config/config_json.h"
+#include "vmm/config/confinement_words.h"
 #include "vmm/config/nearest.h"
 #include "vmm/config/validate.h"
 #include "vmm/config/values.h"
@@ -240,6 +241,10 @@ uvm::Result<Invocation> parse_fork(Words words) {
       ->type_name("POLICY");
   parser.app.add_option("--control", call.config.control.socket, "the copy's control socket, or none")
       ->type_name("PATH");
+  std::string seccomp(to_string(call.config.confinement.seccomp));
+  std::string landlock(to_string(call.config.confinement.landlock));
+  parser.app.add_option("--seccomp", seccomp, "on, log or off, as in `uvmm run`")->type_name("MODE");
+  parser.app.add_option("--landlock", landlock, "on or off, as in `uvmm run`")->type_name("MODE");
   parser.app.add_option("--gdb", debugger, "where the copy listens for a debugger, as in `uvmm run`")
       ->type_name("WHERE");
   parser.app.add_option("--name", call.config.name, "the copy's name (default: its parent's)")
@@ -249,6 +254,8 @@ uvm::Result<Invocation> parse_fork(Words words) {
   MachineConfig& config = invocation.remote.config;
   UVMM_TRY(config.console, parse_console(console));
   UVMM_TRY(config.clock, parse_clock(clock));
+  UVMM_TRY(config.confinement.seccomp, parse_seccomp(seccomp));
+  UVMM_TRY(config.confinement.landlock, parse_landlock(landlock));
   if (paused) config.control.at_start = control::AtStart::Paused;
   if (invocation.remote.count > 1 && !config.control.socket.empty() && config.control.socket != "none") {
     return invalid("several copies can't have one control socket", "leave --control or -n out");

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "vmm/config/confinement_words.h"
 #include "vmm/config/device_flags.h"
 #include "vmm/config/values.h"
 
@@ -22,6 +23,7 @@ constexpr const char* kVirtio = "Disks, network and other virtio devices";
 constexpr const char* kDevices = "Devices in other processes";
 constexpr const char* kControl = "Forks, snapshots and checkpoints";
 constexpr const char* kHost = "Devices of the host";
+constexpr const char* kConfine = "Confinement of this process";
 constexpr const char* kConfig = "Configuration";
 
 template <auto field>
@@ -308,6 +310,34 @@ constexpr std::array kFlags = {
         "repeated. With\n,fork=MODE: refuse, quiesce or copy, what a fork of the guest\ndoes (default: "
         "refuse)",
         add_vfio, Repeat::All},
+
+    RunFlag{"--seccomp", "--seccomp", kConfine, "MODE",
+            "on, log or off: end the machine at a system call that it has\nno use for, or let it pass and "
+            "tell the "
+            "kernel's log\n(dmesg, journalctl -k: type=1326) (default: on)",
+            set_seccomp},
+    RunFlag{
+        "--landlock", "--landlock", kConfine, "MODE",
+        "on or off: open no files but those that a running machine\nneeds, where the kernel can see to it "
+        "(default: on)",
+        set_landlock},
+    RunFlag{"--allow-path", "--allow-path", kConfine, "PATH",
+            "a file, or a folder with all below it, that Landlock leaves\nopen too, as for a debugger's "
+            "dumps; may "
+            "be repeated",
+            add_allowed_path, Repeat::All},
+    RunFlag{"--uid", "--uid", kConfine, "N",
+            "become user N, with --gid, once all is open (default: stay\nwho starts it)", set_uid},
+    RunFlag{"--gid", "--gid", kConfine, "N", "become group N, and leave all others", set_gid},
+    RunFlag{"--netns", "--netns", kConfine, "PATH",
+            "move into this network namespace first, as /run/netns/NAME", set_netns},
+    RunFlag{"--cgroup", "--cgroup", kConfine, "PATH",
+            "move into this cgroup (v2) first, made if it is not there;\nrelative to /sys/fs/cgroup",
+            set_cgroup},
+    RunFlag{"--memory-max", "--memory-max", kConfine, "SIZE",
+            "that cgroup's memory.max: more than this, and the kernel\nkills", set_memory_max},
+    RunFlag{"--pids-max", "--pids-max", kConfine, "N", "that cgroup's pids.max, which counts threads",
+            set_pids_max},
 
     RunFlag{"--config,--config-file", "--config", kConfig, "FILE",
             "a configuration in JSON, with Firecracker's keys; options\noverride it (paths in it: from the "

@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include "vmm/config/confinement_words.h"
 #include "vmm/config/device_json.h"
 #include "vmm/config/json_member.h"
 #include "vmm/config/json_text.h"
@@ -321,6 +322,7 @@ constexpr std::array kSections = {
     JsonKey{"pins", apply_pins},
     JsonKey{"vhost-user", apply_vhost_user},
     JsonKey{"vfio", apply_vfio},
+    JsonKey{"confinement", apply_confinement},
     JsonKey{"show-map", set_word<&MachineConfig::show_map, parse_show_map>},
     JsonKey{"drives", apply_drives},
     JsonKey{"network-interfaces", apply_networks},

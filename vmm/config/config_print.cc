@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "vmm/config/config_json.h"
+#include "vmm/config/confinement_words.h"
 #include "vmm/config/device_print.h"
 #include "vmm/config/json_text.h"
 #include "vmm/config/values.h"
@@ -142,6 +143,7 @@ std::string to_json(const MachineConfig& config) {
   if (!config.vhost_user.empty()) top["vhost-user"] = vhost_user_devices(config.vhost_user);
   if (!config.vfio.empty()) top["vfio"] = host_devices(config.vfio);
   add_devices(config, top);
+  if (config.confinement != confine::Options{}) top["confinement"] = confinement_json(config.confinement);
   return indented(top);
 }
 

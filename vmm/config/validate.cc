@@ -8,6 +8,7 @@
 #include "guest/programs/programs.h"
 #include "uvm/base/units.h"
 #include "vmm/config/check_text.h"
+#include "vmm/config/confinement_words.h"
 #include "vmm/config/nearest.h"
 #include "vmm/config/validate_devices.h"
 #include "vmm/config/values.h"
@@ -217,6 +218,7 @@ uvm::Status validate(const MachineConfig& config) {
   UVMM_CHECK(check_vfio(config));
   UVMM_CHECK(check_virtio(config));
   UVMM_CHECK(check_overcommit(config));
+  UVMM_CHECK(check_confinement(config));
   UVMM_CHECK(check_boot(config));
   if (config.name.empty()) return invalid("the machine's name is empty", "leave --name out for 'uvmm'");
   UVMM_CHECK(check_text("the machine's name", config.name, kMaxName));

@@ -3,12 +3,11 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "uvm/base/error.h"
-#include "uvm/base/lock.h"
 #include "vmm/control/options.h"
 
 namespace vmm::control {
@@ -24,27 +23,24 @@ struct Child {
 /// Thread-safe; any thread but the control socket's.
 class Children {
  public:
-  /// `options` of the machine itself, with a socket and a program.
+  /// `options` of the machine itself, with a socket and a starter.
   Children(Options options, std::string name) : options_(std::move(options)), name_(std::move(name)) {}
-  ~Children();
+  ~Children() = default;
   Children(const Children&) = delete;
   Children& operator=(const Children&) = delete;
 
   /// Returns when it answers at its control socket. Errors: System (no process); Unsupported (it has ended
   /// instead, and has said why on this process's stderr); Busy (it does not answer within kPatience).
-  [[nodiscard]] uvm::Result<Child> start() EXCLUDES(mutex_);
+  [[nodiscard]] uvm::Result<Child> start();
 
  private:
   static constexpr int kPatience = 30;  // seconds
 
-  void forget_ended_locked() REQUIRES(mutex_);
   [[nodiscard]] uvm::Status wait_for(const Child& child) const;
 
   const Options options_;
   const std::string name_;
-  uvm::Mutex mutex_{uvm::LockRank::Leaf};  // of what follows; not held while a copy starts
-  unsigned started_ GUARDED_BY(mutex_) = 0;
-  std::vector<pid_t> running_ GUARDED_BY(mutex_);
+  std::atomic<unsigned> started_{0};
 };
 
 }  // namespace vmm::control

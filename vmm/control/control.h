@@ -12,7 +12,8 @@
 // descriptors of objects that never change (SCM_RIGHTS) and a description. What becomes of it is the asker's
 // business and harms nobody here: `uvmm fork` maps it and runs it as a machine of its own, `uvmm snapshot`
 // writes it into files. So this process writes no files and keeps nothing for those who asked. The one
-// process it starts is `uvmm fork` itself, for a debugger that says `monitor fork` (children.h).
+// process it starts is `uvmm fork` itself, for a debugger that says `monitor fork` (children.h), by way of
+// one that was there before it was confined (starter.h).
 //
 // A FORK HAS A PLACE: before `uvmm fork` asks for the image it takes a place in the machine's family, which
 // is the first machine and every copy of a copy that runs; one that has no place left is refused, and nothing

@@ -8,6 +8,7 @@
 namespace vmm::control {
 
 class Family;
+class Starter;
 
 inline constexpr std::uint32_t kMostChildren = 65536;
 
@@ -17,9 +18,9 @@ struct Options {
   std::string socket;               // path; empty: none
   std::uint32_t parent = 0;         // process of the machine that this one was forked from; 0: of none
   std::uint32_t max_children = 64;  // forks, and forks of theirs, that run at once; of a machine's own family
-  std::shared_ptr<const Family> family;  // that a fork belongs to; null: of its own
-  AtStart at_start = AtStart::Run;       // Paused: until somebody says resume at the socket
-  std::string program;  // what `uvmm fork` is here; empty: this machine starts no copies itself
+  std::shared_ptr<const Family> family;    // that a fork belongs to; null: of its own
+  AtStart at_start = AtStart::Run;         // Paused: until somebody says resume at the socket
+  std::shared_ptr<const Starter> starter;  // of `uvmm fork`; null: this machine starts no copies itself
 };
 
 }  // namespace vmm::control

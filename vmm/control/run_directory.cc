@@ -20,10 +20,31 @@ using uvm::ErrorKind;
 constexpr std::string_view kSuffix = ".sock";
 constexpr std::string_view kDebuggerSuffix = ".gdb";
 
+std::string directory_of(uid_t owner) {
+  return "/tmp/uvmm-" + std::to_string(owner);
+}
+
 std::string directory_path() {
   const char* const runtime = std::getenv("XDG_RUNTIME_DIR");
   if (runtime != nullptr && *runtime == '/') return std::string(runtime) + "/uvmm";
-  return "/tmp/uvmm-" + std::to_string(::geteuid());
+  return directory_of(::geteuid());
+}
+
+uvm::Result<std::string> prepare(const std::string& path, uid_t owner) {
+  const bool made = ::mkdir(path.c_str(), 0700) == 0;
+  if (!made && errno != EEXIST) {
+    return Error::from_errno(errno, "making " + path, "set XDG_RUNTIME_DIR, or say --control PATH");
+  }
+  if (made && owner != ::geteuid() && ::lchown(path.c_str(), owner, static_cast<gid_t>(-1)) != 0) {
+    return Error::from_errno(errno, "giving " + path + " away", "say --control PATH");
+  }
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0) return Error::from_errno(errno, path);
+  const bool is_theirs = S_ISDIR(info.st_mode) && info.st_uid == owner && (info.st_mode & 0077) == 0;
+  if (is_theirs) return path;
+  return Error(ErrorKind::Permission,
+               path + " is not a directory of " + (owner == ::geteuid() ? "this" : "that") + " user's alone",
+               "remove it, or say --control PATH");
 }
 
 bool fits(const std::string& file, const std::string& machine) {
@@ -33,8 +54,7 @@ bool fits(const std::string& file, const std::string& machine) {
   return stem == machine || stem.substr(0, dash) == machine || stem.substr(dash + 1) == machine;
 }
 
-uvm::Result<std::string> stem_of(const std::string& name, pid_t pid) {
-  UVMM_TRY(const std::string directory, run_directory());
+std::string stem_in(const std::string& directory, const std::string& name, pid_t pid) {
   std::string plain = name.substr(0, 40);
   std::ranges::replace_if(
       plain, [](char c) { return c == '/' || c <= ' ' || c > '~'; }, '_');
@@ -44,26 +64,23 @@ uvm::Result<std::string> stem_of(const std::string& name, pid_t pid) {
 }  // namespace
 
 uvm::Result<std::string> run_directory() {
-  const std::string path = directory_path();
-  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
-    return Error::from_errno(errno, "making " + path, "set XDG_RUNTIME_DIR, or say --control PATH");
-  }
-  struct stat info {};
-  if (::lstat(path.c_str(), &info) != 0) return Error::from_errno(errno, path);
-  const bool ours = S_ISDIR(info.st_mode) && info.st_uid == ::geteuid() && (info.st_mode & 0077) == 0;
-  if (ours) return path;
-  return Error(ErrorKind::Permission, path + " is not a directory of this user's alone",
-               "remove it, or say --control PATH");
+  return prepare(directory_path(), ::geteuid());
 }
 
 uvm::Result<std::string> default_socket(const std::string& name, pid_t pid) {
-  UVMM_TRY(const std::string stem, stem_of(name, pid));
-  return stem + std::string(kSuffix);
+  UVMM_TRY(const std::string directory, run_directory());
+  return stem_in(directory, name, pid) + std::string(kSuffix);
 }
 
-uvm::Result<std::string> debugger_socket(const std::string& name, unsigned number) {
-  UVMM_TRY(const std::string stem, stem_of(name, ::getpid()));
-  return stem + "." + std::to_string(number) + std::string(kDebuggerSuffix);
+uvm::Result<std::string> default_socket(const std::string& name, pid_t pid, uid_t owner) {
+  ::unsetenv("XDG_RUNTIME_DIR");
+  UVMM_TRY(const std::string directory, prepare(directory_of(owner), owner));
+  return stem_in(directory, name, pid) + std::string(kSuffix);
+}
+
+uvm::Result<std::string> debugger_socket(const std::string& name, pid_t pid, unsigned number) {
+  UVMM_TRY(const std::string directory, run_directory());
+  return stem_in(directory, name, pid) + "." + std::to_string(number) + std::string(kDebuggerSuffix);
 }
 
 std::vector<std::string> known_sockets() {

@@ -15,8 +15,11 @@ namespace vmm::control {
 [[nodiscard]] uvm::Result<std::string> run_directory();
 /// NAME-PID.sock in it.
 [[nodiscard]] uvm::Result<std::string> default_socket(const std::string& name, pid_t pid);
-/// NAME-PID.NUMBER.gdb in it: where a debugger finds copy NUMBER of this process's machine.
-[[nodiscard]] uvm::Result<std::string> debugger_socket(const std::string& name, unsigned number);
+/// The same in the run directory of a user that this process, root's now, will become: $XDG_RUNTIME_DIR is
+/// root's, and is forgotten.
+[[nodiscard]] uvm::Result<std::string> default_socket(const std::string& name, pid_t pid, uid_t owner);
+/// NAME-PID.NUMBER.gdb in it: where a debugger finds copy NUMBER of that process's machine.
+[[nodiscard]] uvm::Result<std::string> debugger_socket(const std::string& name, pid_t pid, unsigned number);
 /// All control sockets that are there, sorted; somebody may listen or not.
 [[nodiscard]] std::vector<std::string> known_sockets();
 /// A path as it is; else the one socket whose name begins so (NAME, NAME-PID), or whose process it is.

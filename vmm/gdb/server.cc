@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "vmm/acceptor.h"
+#include "vmm/confine/confinement.h"
 #include "vmm/gdb/connection.h"
 #include "vmm/gdb/listening_socket.h"
 #include "vmm/log.h"
@@ -151,7 +152,10 @@ uvm::Status Server::start() {
   if (parts.acceptor) parts.acceptor->start();
   if (parts.inherited) asio::post(parts.io, [&parts] { parts.take_inherited(); });
   try {
-    parts.thread = std::thread([&parts] { serve(parts.io); });
+    parts.thread = std::thread([&parts] {
+      confine::enter(confine::ThreadKind::Debugger);
+      serve(parts.io);
+    });
   } catch (const std::system_error& failure) {
     return uvm::Error::from_errno(failure.code().value(), "gdb server: thread");
   }

@@ -283,7 +283,7 @@ uvm::Status build_doors(Machine::Parts& parts) {
 uvm::Status build_control(Machine::Parts& parts) {
   const control::Options& options = parts.config.control;
   const bool has_socket = !options.socket.empty();
-  if (has_socket && !options.program.empty()) build_children(parts);
+  if (has_socket && options.starter) build_children(parts);
   parts.pauses = std::make_unique<PauseSwitch>(*parts.vcpus, parts.events);
   add_machine_metrics(parts);
   UVMM_CHECK(build_doors(parts));

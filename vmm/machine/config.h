@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "vmm/confine/options.h"
 #include "vmm/control/options.h"
 #include "vmm/gdb/options.h"
 #include "vmm/pins/options.h"
@@ -100,6 +101,7 @@ struct MachineConfig {
   std::vector<virtio::pmem::Options> pmem;
   Entropy entropy = Entropy::None;
   control::Options control;
+  confine::Options confinement;
   ClockPolicy clock = ClockPolicy::Continue;  // of a machine made from an image
   std::string restore;  // directory of a snapshot to go on from, instead of booting; empty: boot
   std::string log_level = "warning";
@@ -114,6 +116,7 @@ enum class ExitStatus : int {
   TripleFault = 4,  // the guest shut down without meaning to
   Internal = 6,     // KVM or uvmm failed
   NoHost = 8,       // no usable /dev/kvm
+  Forbidden = 10,   // a thread did what it may not (vmm/confine/confine.h)
 };
 
 }  // namespace vmm

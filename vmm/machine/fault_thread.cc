@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "vmm/confine/confinement.h"
+
 namespace vmm {
 
 namespace {
@@ -38,6 +40,7 @@ FaultThread::~FaultThread() {
 }
 
 void FaultThread::loop() {
+  confine::enter(confine::ThreadKind::Faults);
   std::array<pollfd, 2> waits{};
   waits[0] = {memory_.pmap().events()->fd(), POLLIN, 0};
   waits[1] = {stop_.get(), POLLIN, 0};

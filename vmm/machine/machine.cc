@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "vmm/confine/confinement.h"
 #include "vmm/log.h"
 #include "vmm/machine/machine_state.h"
 #include "vmm/machine/memory_map.h"
@@ -110,6 +111,7 @@ Machine::~Machine() = default;
 
 uvm::Result<RunReport> Machine::run() {
   Parts& parts = *parts_;
+  UVMM_CHECK(confine::let_reopen_files());
   boost::asio::signal_set signals(parts.io, SIGUSR1, SIGTERM, SIGINT);
   signals.add(SIGHUP);
   wait_for_signal(signals, parts);
@@ -126,11 +128,15 @@ uvm::Result<RunReport> Machine::run() {
                                               },
                                               [&trouble] { trouble.recovered(); }}));
   UVMM_TRY(parts.reclaim, ReclaimThread::start(*parts.memory));
+  // The guest waits until this thread, too, is confined.
+  parts.vcpus->pause();
   UVMM_CHECK(parts.vcpus->start());
   start_debugger(parts);
   if (parts.pins) UVMM_CHECK(parts.pins->start());
   if (parts.control) UVMM_CHECK(parts.control->start());
   if (parts.host_devices) parts.host_devices->start(parts.io);
+  confine::enter(confine::ThreadKind::Io);
+  parts.vcpus->resume();
   parts.events.tell("started");
   const auto idle = boost::asio::make_work_guard(parts.io);
   parts.io.run();

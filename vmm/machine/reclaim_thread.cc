@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "vmm/confine/confinement.h"
 #include "vmm/log.h"
 
 namespace vmm {
@@ -41,6 +42,7 @@ ReclaimThread::~ReclaimThread() {
 }
 
 void ReclaimThread::loop() {
+  confine::enter(confine::ThreadKind::Reclaim);
   std::array<pollfd, 2> waits{};
   waits[0] = {memory_.low_fd(), POLLIN, 0};
   waits[1] = {stop_.get(), POLLIN, 0};

@@ -86,6 +86,10 @@ void remove_handlers() {
 
 }  // namespace
 
+void restore_terminal() {
+  restore();
+}
+
 uvm::Result<std::unique_ptr<RawTerminal>> RawTerminal::create(int fd) {
   Saved& state = saved();
   if (state.taken.exchange(true)) {

@@ -16,6 +16,9 @@
 
 namespace vmm {
 
+/// Back to what it was, whoever made it raw; for those who end the process by _exit(). Async-signal-safe.
+void restore_terminal();
+
 class RawTerminal {
  public:
   /// `fd` must be a terminal and stay open while this lives. Enters raw mode, unless this process is in the

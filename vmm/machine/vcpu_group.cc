@@ -7,6 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "vmm/confine/confinement.h"
+
 namespace vmm {
 namespace {
 
@@ -138,6 +140,7 @@ void VcpuGroup::leave(const kvm::Vcpu& vcpu) {
 }
 
 void VcpuGroup::loop(kvm::Vcpu& vcpu) {
+  confine::enter(confine::ThreadKind::Vcpu);
   {
     const uvm::MutexLock lock(mutex_);
     seats_[vcpu.id()].thread = std::this_thread::get_id();

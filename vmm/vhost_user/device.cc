@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "vmm/confine/confinement.h"
 #include "vmm/devices/registers.h"
 #include "vmm/log.h"
 
@@ -137,6 +138,7 @@ void Device::finish() {
 // ---- the thread
 
 void Device::loop() {
+  confine::enter(confine::ThreadKind::DeviceWorker);
   while (!finishing_) {
     std::array<pollfd, 2> waiting{pollfd{wake_.get(), POLLIN, 0},
                                   pollfd{back_end_ ? back_end_->fd() : -1, POLLIN, 0}};

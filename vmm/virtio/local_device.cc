@@ -11,6 +11,7 @@
 #include <system_error>
 #include <utility>
 
+#include "vmm/confine/confinement.h"
 #include "vmm/log.h"
 
 namespace vmm::virtio {
@@ -85,6 +86,7 @@ uvm::Status LocalDevice::attach(DeviceHost& host) {
   try {
     thread_ = std::thread([this] {
       ::pthread_setname_np(::pthread_self(), name_.c_str());
+      confine::enter(confine::ThreadKind::DeviceWorker);
       const auto stays = asio::make_work_guard(io_);
       io_.run();
     });
