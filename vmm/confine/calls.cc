@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include <array>
 #include <span>
@@ -107,6 +108,9 @@ constexpr std::array kDumps = {only(SYS_openat, 2, 0, 0), always(SYS_mkdir), alw
 /// A try of what KVM can do for a debugger, with a watchdog.
 constexpr std::array kTrial = {always(SYS_timer_create), always(SYS_timer_settime), always(SYS_timer_delete)};
 
+/// Helper processes are ended by descriptors that set-up has made of them.
+constexpr std::array kHelpers = {always(SYS_pidfd_send_signal), only(SYS_waitid, 0, P_PIDFD)};
+
 /// The machine's end removes its sockets.
 constexpr std::array kEnd = {always(SYS_unlink), always(SYS_unlinkat)};
 
@@ -139,9 +143,11 @@ std::vector<Call> calls_of(ThreadKind kind, Rings rings, pid_t self) {
       add(kSockets, all);
       add(kToUnixSockets, all);
       add(kDevices, all);
+      add(kHelpers, all);
       break;
     case ThreadKind::Io:
       add(kEnd, all);
+      add(kHelpers, all);
       // Ctrl-Z.
       add(std::array{only(SYS_kill, 0, pid)}, all);
       break;

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -93,14 +94,17 @@ uvm::Result<PasstProcess> PasstProcess::start(const std::string& program) {
     return uvm::Error::from_errno(number, "passt: " + program + " cannot be run",
                                   "install it (Debian's package passt), or use a tap interface");
   }
-  return PasstProcess(pid, std::move(here), std::move(messages));
+  Fd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!process) return uvm::Error::from_errno(errno, "passt: a descriptor of its process");
+  return PasstProcess(pid, std::move(process), std::move(here), std::move(messages));
 }
 
 PasstProcess::~PasstProcess() {
   if (pid_ < 0) return;
   // It has nothing to save, and would end by itself when its socket does.
-  ::kill(pid_, SIGKILL);
-  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+  ::syscall(SYS_pidfd_send_signal, process_.get(), SIGKILL, nullptr, 0);
+  siginfo_t info{};
+  while (::waitid(P_PIDFD, static_cast<id_t>(process_.get()), &info, WEXITED) < 0 && errno == EINTR) {
   }
 }
 

@@ -21,6 +21,7 @@ class PasstProcess {
   ~PasstProcess();
   PasstProcess(PasstProcess&& other) noexcept
       : pid_(std::exchange(other.pid_, -1)),
+        process_(std::move(other.process_)),
         socket_(std::move(other.socket_)),
         messages_(std::move(other.messages_)) {}
   PasstProcess& operator=(PasstProcess&&) = delete;
@@ -32,10 +33,11 @@ class PasstProcess {
   [[nodiscard]] pid_t pid() const { return pid_; }
 
  private:
-  PasstProcess(pid_t pid, Fd socket, Fd messages)
-      : pid_(pid), socket_(std::move(socket)), messages_(std::move(messages)) {}
+  PasstProcess(pid_t pid, Fd process, Fd socket, Fd messages)
+      : pid_(pid), process_(std::move(process)), socket_(std::move(socket)), messages_(std::move(messages)) {}
 
   pid_t pid_;
+  Fd process_;  // a pidfd: by its number a confined thread may end no process
   Fd socket_;
   Fd messages_;
 };
