@@ -29,6 +29,8 @@ Verbs:
   tree
   doctor           tell what this host can do, and what uvmm will use
   list-builtins    list the built-in guests
+  completion       print a completion script for bash, zsh or fish
+  man              print the manual page
 
   -h, --help       this text; behind a verb, the verb's own
   -V, --version    version and commit

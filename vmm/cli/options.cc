@@ -6,7 +6,10 @@
 #include <string_view>
 #include <vector>
 
+#include "vmm/cli/command_words.h"
+#include "vmm/cli/completion.h"
 #include "vmm/cli/help_text.h"
+#include "vmm/cli/man_page.h"
 #include "vmm/cli/run_flags.h"
 #include "vmm/cli/spellings.h"
 #include "vmm/config/config_json.h"
@@ -344,6 +347,10 @@ std::string whole_help() {
   return overview_text() + "\nOptions of run:\n" + (options == std::string::npos ? run : run.substr(options));
 }
 
+/// Verbs that describe the others.
+uvm::Result<Invocation> parse_completion(Words words);
+uvm::Result<Invocation> parse_man(Words words);
+
 struct VerbEntry {
   std::string_view name;
   uvm::Result<Invocation> (*parse)(Words words);
@@ -365,7 +372,38 @@ constexpr std::array kVerbs = {
     VerbEntry{"quit", [](Words words) { return parse_question("quit", words); }},
     VerbEntry{"list", parse_listing<RemoteVerb::List>},
     VerbEntry{"tree", parse_listing<RemoteVerb::Tree>},
+    VerbEntry{"completion", parse_completion},
+    VerbEntry{"man", parse_man},
 };
+
+/// Each verb's words, out of its own help text.
+std::vector<VerbWords> all_words() {
+  const std::array<std::string, 1> help = {"--help"};
+  std::vector<VerbWords> all;
+  for (const VerbEntry& entry : kVerbs) {
+    if (const auto told = entry.parse(help)) all.push_back(take_apart(entry.name, told->text));
+  }
+  return all;
+}
+
+uvm::Result<Invocation> parse_completion(Words words) {
+  CLI::App app("Prints a completion script, to be put where the shell looks for one.", "uvmm completion");
+  prepare(app);
+  std::string shell;
+  app.add_option("SHELL", shell, "bash, zsh or fish")->required()->type_name("");
+  UVMM_TRY(const bool wants_help, parse_plain(app, words));
+  if (wants_help) return show(without_double_gaps(app.help()));
+  UVMM_TRY(std::string script, completion_script(shell, all_words()));
+  return show(std::move(script));
+}
+
+uvm::Result<Invocation> parse_man(Words words) {
+  CLI::App app("Prints the manual page, for `man -l` or a file named uvmm.1.", "uvmm man");
+  prepare(app);
+  UVMM_TRY(const bool wants_help, parse_plain(app, words));
+  if (wants_help) return show(without_double_gaps(app.help()));
+  return show(man_page(all_words(), closing_text()));
+}
 
 uvm::Error unknown_verb(const std::string& word) {
   if (word.starts_with('-')) {
