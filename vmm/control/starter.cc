@@ -114,7 +114,15 @@ uvm::Result<std::shared_ptr<Starter>> Starter::create(const Plan& plan) {
     here.reset();
     serve(there.get(), plan);
   }
-  return std::shared_ptr<Starter>(new Starter(std::move(here)));
+  Fd process(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
+  return std::shared_ptr<Starter>(new Starter(std::move(here), std::move(process)));
+}
+
+Starter::~Starter() {
+  socket_.reset();
+  siginfo_t info{};
+  while (::waitid(P_PIDFD, static_cast<id_t>(process_.get()), &info, WEXITED) < 0 && errno == EINTR) {
+  }
 }
 
 Answer Starter::ask(std::uint32_t verb, std::uint32_t number) const {

@@ -31,6 +31,8 @@ class Starter {
   };
   /// This process has one thread. Errors: System.
   [[nodiscard]] static uvm::Result<std::shared_ptr<Starter>> create(const Plan& plan);
+  /// Waits until the process has ended, which it does at once.
+  ~Starter();
   Starter(const Starter&) = delete;
   Starter& operator=(const Starter&) = delete;
 
@@ -40,11 +42,12 @@ class Starter {
   [[nodiscard]] bool has_ended(pid_t pid) const;
 
  private:
-  explicit Starter(Fd socket) : socket_(std::move(socket)) {}
+  Starter(Fd socket, Fd process) : socket_(std::move(socket)), process_(std::move(process)) {}
   /// A negative errno if nobody answers.
   [[nodiscard]] std::int64_t ask(std::uint32_t verb, std::uint32_t number) const EXCLUDES(mutex_);
 
-  const Fd socket_;
+  Fd socket_;
+  const Fd process_;                               // a pidfd
   mutable uvm::Mutex mutex_{uvm::LockRank::Leaf};  // one question at a time
 };
 
