@@ -9,14 +9,15 @@
 // queues other processes serve), vfio/vfio.h (devices of the host that a guest has to itself),
 // control/control.h (forks and snapshots for other processes), snapshot/snapshot.h and machine/checkpoints.h
 // (a machine's state, saved and brought back), confine/confine.h (what each thread may do),
-// config/config_json.h (JSON to configuration), cli/cli.h (words to configuration), log.h (the only logger).
+// config/config_json.h (JSON to configuration), api/api.h (HTTP), cli/cli.h (words to configuration),
+// metrics.h and events.h (what a machine tells), log.h (the only logger).
 //
 // Who may know whom
-//   cli → config → machine → {vhost_user → virtio → devices, vfio → devices, control, debug, gdb, kvm, snapshot};
-//   snapshot → {devices, kvm}; debug → kvm and the group of vCPUs; gdb → its Target, which is debug's;
-//   everything → log, text. Devices never see KVM: they own the interfaces they need (an interrupt line, a
-//   sink of bytes) and machine/ implements them. Only kvm/ issues KVM's ioctls. Guest bytes are touched
-//   through uvm::Access, never through a raw pointer that outlives the call.
+//   cli → api → config → machine → {vhost_user → virtio → devices, vfio → devices, control, debug, gdb, kvm,
+//   snapshot}; snapshot → {devices, kvm}; debug → kvm and the group of vCPUs; gdb → its Target, which is
+//   debug's; everything → log, text. Devices never see KVM: they own the interfaces they need (an interrupt
+//   line, a sink of bytes) and machine/ implements them. Only kvm/ issues KVM's ioctls. Guest bytes are
+//   touched through uvm::Access, never through a raw pointer that outlives the call.
 //
 // Threads of one machine
 //   - The I/O thread: the one that calls Machine::create and Machine::run, for console and signals (Asio).
@@ -29,6 +30,7 @@
 //   - With --vhost-user-blk and -fs, one for each device (vhost_user/device.h).
 //   - With a control socket, its own (packet_server.h, control/server.h), which pauses vCPUs and takes images
 //     of the machine.
+//   - With --api-socket, the API's (api/server.h), from before the machine is built until it has ended.
 //   - With a memory limit, one that moves pages to swap before it is reached (machine/reclaim_thread.h).
 //   Devices are entered from every vCPU thread and from the I/O thread, and guard their registers themselves.
 //   The order of locks is uvm/base/lock.h's LockRank: machine, bus, device, then the VM system's own.

@@ -6,11 +6,13 @@
 #include <vector>
 
 #include "vmm/cli/builtins_command.h"
+#include "vmm/cli/ctl_command.h"
 #include "vmm/cli/doctor_command.h"
 #include "vmm/cli/options.h"
 #include "vmm/cli/output.h"
 #include "vmm/cli/remote_command.h"
 #include "vmm/cli/run_command.h"
+#include "vmm/cli/top_command.h"
 
 namespace vmm::cli {
 namespace {
@@ -27,6 +29,10 @@ int dispatch(const Invocation& invocation) {
       return list_builtins_command();
     case Verb::Remote:
       return remote_command(invocation.remote);
+    case Verb::Ctl:
+      return ctl_command(invocation.ctl);
+    case Verb::Top:
+      return top_command(invocation.top);
     case Verb::ShowText:
       return static_cast<int>(print(invocation.text));
   }

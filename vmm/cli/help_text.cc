@@ -27,6 +27,8 @@ Verbs:
   quit             end a running machine
   list             the machines that run here; tree shows who was forked from whom
   tree
+  top              the same with what they do, once a second
+  ctl              ask a machine's API (run --api-socket): status, map, fork, events, …
   doctor           tell what this host can do, and what uvmm will use
   list-builtins    list the built-in guests
   completion       print a completion script for bash, zsh or fish

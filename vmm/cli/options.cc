@@ -108,7 +108,8 @@ class RunParser {
       return invocation;
     }
     UVMM_TRY(invocation.config, configuration());
-    UVMM_CHECK(validate(invocation.config));
+    UVMM_CHECK(waits_for_start(invocation.config) ? validate_so_far(invocation.config)
+                                                  : validate(invocation.config));
     invocation.verb = given("--dry-run") ? Verb::DryRun : Verb::Run;
     return invocation;
   }
@@ -327,6 +328,46 @@ uvm::Result<Invocation> parse_balloon(Words words) {
   return invocation;
 }
 
+uvm::Result<Invocation> parse_ctl(Words words) {
+  CLI::App app("Asks a machine's API, which `uvmm run --api-socket SOCKET` opens.", "uvmm ctl");
+  prepare(app);
+  app.footer(ctl_verbs_text());
+  Invocation invocation;
+  bool json = false;
+  app.add_flag("--json", json, "the answer as it is, for scripts");
+  app.add_option("SOCKET", invocation.ctl.socket, "the API's socket")->required()->type_name("");
+  app.add_option("VERB", invocation.ctl.verb, "see below")->required()->type_name("");
+  app.add_option("ARGUMENT", invocation.ctl.arguments, "of the verb")->type_name("");
+  UVMM_TRY(const bool wants_help, parse_plain(app, words));
+  if (wants_help) {
+    invocation.text = without_double_gaps(app.help());
+    return invocation;
+  }
+  invocation.verb = Verb::Ctl;
+  if (json) invocation.ctl.output = CtlOutput::Json;
+  return invocation;
+}
+
+uvm::Result<Invocation> parse_top(Words words) {
+  CLI::App app("Shows the guests that run here, what memory they have and what they do, once a second.",
+               "uvmm top");
+  prepare(app);
+  bool once = false;
+  bool json = false;
+  app.add_flag("--once", once, "one table, and the end; so it is where stdout is no terminal");
+  app.add_flag("--json", json, "the same as JSON");
+  UVMM_TRY(const bool wants_help, parse(app, words));
+  Invocation invocation;
+  if (wants_help) {
+    invocation.text = without_double_gaps(app.help());
+    return invocation;
+  }
+  invocation.verb = Verb::Top;
+  if (once) invocation.top = TopOutput::Once;
+  if (json) invocation.top = TopOutput::Json;
+  return invocation;
+}
+
 template <RemoteVerb verb>
 uvm::Result<Invocation> parse_listing(Words words) {
   RemoteParser parser(verb == RemoteVerb::Tree ? "tree" : "list", "Shows the machines that run here.");
@@ -374,6 +415,8 @@ constexpr std::array kVerbs = {
     VerbEntry{"tree", parse_listing<RemoteVerb::Tree>},
     VerbEntry{"completion", parse_completion},
     VerbEntry{"man", parse_man},
+    VerbEntry{"ctl", parse_ctl},
+    VerbEntry{"top", parse_top},
 };
 
 /// Each verb's words, out of its own help text.

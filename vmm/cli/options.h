@@ -12,7 +12,9 @@
 #include <string>
 
 #include "uvm/base/error.h"
+#include "vmm/cli/ctl_command.h"
 #include "vmm/cli/remote_command.h"
+#include "vmm/cli/top_command.h"
 #include "vmm/machine/config.h"
 
 namespace vmm::cli {
@@ -23,6 +25,8 @@ enum class Verb : std::uint8_t {
   Doctor,        // doctor
   ListBuiltins,  //
   Remote,        // remote
+  Ctl,           // ctl
+  Top,           // top
   ShowText,      // text: help or version
 };
 
@@ -34,6 +38,8 @@ struct Invocation {
   MachineConfig config;  // validated
   DoctorOutput doctor = DoctorOutput::Table;
   RemoteCall remote;
+  CtlCall ctl;
+  TopOutput top = TopOutput::Live;
   std::string text;
 };
 

@@ -8,18 +8,15 @@
 #include <string_view>
 #include <vector>
 
+#include "vmm/cli/api_run.h"
 #include "vmm/cli/output.h"
+#include "vmm/cli/own_process.h"
 #include "vmm/config/config_json.h"
-#include "vmm/config/confinement_words.h"
-#include "vmm/confine/confinement.h"
-#include "vmm/confine/jail.h"
 #include "vmm/control/run_directory.h"
-#include "vmm/control/starter.h"
 #include "vmm/log.h"
 #include "vmm/machine/machine.h"
 #include "vmm/machine/machine_image.h"
 #include "vmm/machine/machine_shape.h"
-#include "vmm/machine/terminal.h"
 #include "vmm/snapshot/snapshot_files.h"
 
 namespace vmm::cli {
@@ -49,49 +46,6 @@ MachineConfig with_socket(MachineConfig config) {
   return config;
 }
 
-/// Started when a debugger may ask for copies.
-uvm::Result<std::shared_ptr<const control::Starter>> make_starter(const MachineConfig& config) {
-  const bool has_debugger = config.gdb.listen || config.gdb.inherited >= 0;
-  if (!has_debugger || config.control.socket.empty()) return nullptr;
-  control::Starter::Plan plan;
-  plan.words = {"/proc/self/exe",
-                "fork",
-                config.control.socket,
-                "--name",
-                config.name,
-                "--console",
-                "none",
-                "--seccomp",
-                std::string(to_string(config.confinement.seccomp)),
-                "--landlock",
-                std::string(to_string(config.confinement.landlock)),
-                "--gdb"};
-  plan.last_word = [name = config.name, pid = ::getpid()](unsigned number) {
-    const auto socket = control::debugger_socket(name, pid, number);
-    return "unix:" + (socket ? *socket : std::string());
-  };
-  plan.begin = [&options = config.confinement] { return confine::give_up_rights(options, {}); };
-  UVMM_TRY(auto starter, control::Starter::create(plan));
-  return starter;
-}
-
-/// What a process can do for its confinement as long as it has one thread and no guest.
-uvm::Status prepare_process(MachineConfig& config) {
-  UVMM_CHECK(confine::enter_jail(config.confinement));
-  UVMM_CHECK(confine::set_up(config, restore_terminal));
-  UVMM_TRY(config.control.starter, make_starter(config));
-  return uvm::ok();
-}
-
-/// Those that set-up has made; a socket of the machine's belongs to its user.
-std::vector<std::string> sockets_of(const MachineConfig& config) {
-  std::vector<std::string> all = {config.control.socket, config.pins.socket};
-  if (config.gdb.listen) all.push_back(config.gdb.listen->path);
-  if (config.vsock) all.push_back(config.vsock->socket);
-  std::erase(all, std::string());
-  return all;
-}
-
 int run_with(const MachineConfig& asked, const MachineImage* image) {
   MachineConfig config = with_socket(asked);
   // A console or log whose reader has gone is an error of that write, not the end of the guest.
@@ -102,23 +56,17 @@ int run_with(const MachineConfig& asked, const MachineImage* image) {
   settings.level = log::parse_level(config.log_level).value_or(log::Level::Warning);
   settings.file = config.log_file;
   if (auto ready = log::set_up(settings); !ready) return fail(ready.error(), ExitStatus::BadInput);
-
   if (auto prepared = prepare_process(config); !prepared) {
     return fail(prepared.error(), status_of(prepared.error()));
   }
+  if (!config.api_socket.empty()) return run_with_api(config, image);
+  if (auto confined = confine_process(config); !confined) {
+    return fail(confined.error(), status_of(confined.error()));
+  }
   auto machine = image != nullptr ? Machine::create_from(config, *image) : Machine::create(config);
   if (!machine) return fail(machine.error(), status_of(machine.error()));
-  if (auto left = confine::give_up_rights(config.confinement, sockets_of(config)); !left) {
-    return fail(left.error(), ExitStatus::BadInput);
-  }
-  log::event(log::Level::Info, "machine created",
-             {{"name", config.name}, {"vcpus", config.vcpus}, {"memory", config.memory}});
-  auto report = (*machine)->run();
-  if (!report) return fail(report.error(), ExitStatus::Internal);
-  log::event(log::Level::Info, "machine ended", {{"name", config.name}, {"status", report->status}});
-  if (!report->summary.empty()) print_notice(report->summary);
-  if (config.show_map == ShowMap::AtExit) static_cast<void>(print((*machine)->memory_map()));
-  return report->status;
+  if (auto left = give_up_rights(config); !left) return fail(left.error(), ExitStatus::BadInput);
+  return run_machine(**machine, config);
 }
 
 /// The snapshot's machine with what the command line says of console, sockets and log.
@@ -157,6 +105,17 @@ ExitStatus status_of(const uvm::Error& error) {
       return ExitStatus::Internal;
   }
   return ExitStatus::Internal;
+}
+
+int run_machine(Machine& machine, const MachineConfig& config) {
+  log::event(log::Level::Info, "machine created",
+             {{"name", config.name}, {"vcpus", config.vcpus}, {"memory", config.memory}});
+  auto report = machine.run();
+  if (!report) return fail(report.error(), ExitStatus::Internal);
+  log::event(log::Level::Info, "machine ended", {{"name", config.name}, {"status", report->status}});
+  if (!report->summary.empty()) print_notice(report->summary);
+  if (config.show_map == ShowMap::AtExit) static_cast<void>(print(machine.memory_map()));
+  return report->status;
 }
 
 int run_command(const MachineConfig& config) {

@@ -5,8 +5,9 @@
 #include "vmm/machine/config.h"
 
 namespace vmm {
+class Machine;
 struct MachineImage;
-}
+}  // namespace vmm
 
 namespace vmm::cli {
 
@@ -16,6 +17,9 @@ namespace vmm::cli {
 
 /// The same for a machine that goes on where another was; `config` has its shape.
 [[nodiscard]] int run_from_image(const MachineConfig& config, const MachineImage& image);
+
+/// One that is built: runs it, says how it ended, and returns the exit status.
+[[nodiscard]] int run_machine(Machine& machine, const MachineConfig& config);
 
 /// Prints the effective configuration.
 [[nodiscard]] int dry_run_command(const MachineConfig& config);

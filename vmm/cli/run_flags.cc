@@ -300,6 +300,11 @@ constexpr std::array kFlags = {
     RunFlag{"--control", "--control", kControl, "PATH",
             "the machine's control socket, or none (default:\nNAME-PID.sock in $XDG_RUNTIME_DIR/uvmm)",
             set_text_in<&Config::control, &Control::socket>},
+    RunFlag{
+        "--api-socket,--api-sock", "--api-socket", kControl, "PATH",
+        "a unix socket for Firecracker's API and uvmm's own requests;\nwithout a kernel the machine waits "
+        "there for InstanceStart\n(default: none)",
+        set_text<&Config::api_socket>},
     RunFlag{"--max-children", "--max-children", kControl, "N",
             "the most forks of the machine, forks of those included, that\nrun at once (default: 64)",
             set_parsed_in<&Config::control, &Control::max_children, parse_max_children>},

@@ -346,4 +346,13 @@ uvm::Result<MachineConfig> merge_json(const MachineConfig& base, std::string_vie
   return config;
 }
 
+uvm::Result<MachineConfig> merge_section(const MachineConfig& base, std::string_view section,
+                                         const boost::json::value& value) {
+  MachineConfig config = base;
+  boost::json::object top;
+  top[boost::json::string_view(section.data(), section.size())] = value;
+  UVMM_CHECK(apply_object(JsonMember({}, boost::json::value(std::move(top))), kSections, config));
+  return config;
+}
+
 }  // namespace vmm::config

@@ -30,6 +30,7 @@
 // doubled key, a wrong type or a number out of range is an error that names its place.
 #pragma once
 
+#include <boost/json/fwd.hpp>
 #include <string>
 #include <string_view>
 
@@ -41,6 +42,10 @@ namespace vmm::config {
 /// `base` with every field replaced that `text` gives. Kind Invalid; one line, with the line and column or
 /// the path of the key. Says nothing about whether the machine is possible: that is validate()'s business.
 [[nodiscard]] uvm::Result<MachineConfig> merge_json(const MachineConfig& base, std::string_view text);
+
+/// The same of one section, as if it stood alone in a configuration under its name.
+[[nodiscard]] uvm::Result<MachineConfig> merge_section(const MachineConfig& base, std::string_view section,
+                                                       const boost::json::value& value);
 
 /// The bytes of a configuration file (or pipe): at most 1 MiB. Errors name the path.
 [[nodiscard]] uvm::Result<std::string> read_config_file(const std::string& path);

@@ -201,9 +201,9 @@ uvm::Status check_vfio(const MachineConfig& config) {
                  "leave one of them out: all of the guest's memory is pinned for the device");
 }
 
-}  // namespace
+enum class Stage : std::uint8_t { Complete, SoFar };
 
-uvm::Status validate(const MachineConfig& config) {
+uvm::Status check(const MachineConfig& config, Stage stage) {
   if (config.vcpus < 1 || config.vcpus > kMaxVcpus) {
     return invalid(std::to_string(config.vcpus) + " vCPUs are not possible",
                    "--cpus takes 1 to " + std::to_string(kMaxVcpus));
@@ -215,16 +215,32 @@ uvm::Status validate(const MachineConfig& config) {
   UVMM_CHECK(check_pins(config.pins));
   UVMM_CHECK(check_vhost_user(config));
   UVMM_CHECK(check_text("the control socket's path", config.control.socket, 107));
+  UVMM_CHECK(check_text("the API socket's path", config.api_socket, 107));
   UVMM_CHECK(check_vfio(config));
   UVMM_CHECK(check_virtio(config));
   UVMM_CHECK(check_overcommit(config));
   UVMM_CHECK(check_confinement(config));
-  UVMM_CHECK(check_boot(config));
+  if (stage == Stage::Complete) UVMM_CHECK(check_boot(config));
   if (config.name.empty()) return invalid("the machine's name is empty", "leave --name out for 'uvmm'");
   UVMM_CHECK(check_text("the machine's name", config.name, kMaxName));
   UVMM_CHECK(check_text("the log file's path", config.log_file, 4095));
   UVMM_CHECK(parse_log_level(config.log_level));
   return uvm::ok();
+}
+
+}  // namespace
+
+uvm::Status validate(const MachineConfig& config) {
+  return check(config, Stage::Complete);
+}
+
+bool waits_for_start(const MachineConfig& config) {
+  return !config.api_socket.empty() && config.boot.kernel.empty() && config.boot.builtin.empty() &&
+         config.restore.empty();
+}
+
+uvm::Status validate_so_far(const MachineConfig& config) {
+  return check(config, Stage::SoFar);
 }
 
 }  // namespace vmm::config

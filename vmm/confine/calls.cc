@@ -105,8 +105,19 @@ constexpr std::array kDevices = {only(SYS_ioctl, 1, kBlockDevice, kWhose),
 /// Doors between a debugger and the copies it follows; the copies that it has asked for.
 constexpr std::array kSocketPairs = {only(SYS_socketpair, 0, AF_UNIX)};
 constexpr std::array kDumps = {only(SYS_openat, 2, 0, 0), always(SYS_mkdir), always(SYS_mkdirat)};
+/// Snapshots, metrics and disks that a client names.
+constexpr std::array kAnyFiles = {always(SYS_openat), always(SYS_mkdir),     always(SYS_mkdirat),
+                                  always(SYS_rename), always(SYS_renameat),  always(SYS_renameat2),
+                                  always(SYS_access), always(SYS_faccessat), always(SYS_faccessat2),
+                                  always(SYS_linkat), always(SYS_chmod),     always(SYS_fchmod)};
+
 /// A try of what KVM can do for a debugger, with a watchdog.
 constexpr std::array kTrial = {always(SYS_timer_create), always(SYS_timer_settime), always(SYS_timer_delete)};
+
+/// Copies of disks, for forks: files without a name, and blocks that are shared or copied.
+constexpr std::uint64_t kFileClone = 0x40049409;
+constexpr std::array kDiskCopies = {only(SYS_openat, 2, O_TMPFILE, O_TMPFILE), only(SYS_ioctl, 1, kFileClone),
+                                    always(SYS_copy_file_range)};
 
 /// Helper processes are ended by descriptors that set-up has made of them.
 constexpr std::array kHelpers = {always(SYS_pidfd_send_signal), only(SYS_waitid, 0, P_PIDFD)};
@@ -132,7 +143,7 @@ std::vector<Call> calls_of(ThreadKind kind, Rings rings, pid_t self) {
   add(std::array{only(SYS_tgkill, 0, pid), only(SYS_pidfd_open, 0, pid)}, all);
   add(kMachine, all);
   const bool has_files = kind == ThreadKind::Control || kind == ThreadKind::Debugger;
-  all.push_back(has_files ? kReadFiles : kReadNoFiles);
+  if (kind != ThreadKind::Api) all.push_back(has_files ? kReadFiles : kReadNoFiles);
   if (rings == Rings::Swap || kind == ThreadKind::DeviceWorker) add(kRings, all);
   switch (kind) {
     case ThreadKind::Vcpu:
@@ -154,6 +165,14 @@ std::vector<Call> calls_of(ThreadKind kind, Rings rings, pid_t self) {
     case ThreadKind::Control:
       add(kSockets, all);
       add(kSocketPairs, all);
+      add(kDiskCopies, all);
+      break;
+    case ThreadKind::Api:
+      add(kSockets, all);
+      add(kSocketPairs, all);
+      add(kToUnixSockets, all);
+      add(kDiskCopies, all);
+      add(kAnyFiles, all);
       break;
     case ThreadKind::Debugger:
       add(kSockets, all);

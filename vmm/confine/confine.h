@@ -30,6 +30,9 @@
 // FILES THAT ARE OPEN ALREADY may be opened again for reading: frozen memory goes to those who ask by such
 // descriptors, and RAM with huge pages lies on a file system of its own, where no path of a rule leads.
 //
+// THE API'S THREAD serves before there is a machine, and enters when there is one. Its clients name the files
+// of snapshots, metrics and disks, so Landlock does not hold for it; the list of calls does.
+//
 // IO_URING is no way around: Landlock holds for what a ring is asked for, and rings are there only for device
 // workers and under a memory limit. But a ring's socket is not seen by seccomp; that is the price of the
 // ring.

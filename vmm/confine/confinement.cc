@@ -32,6 +32,14 @@ struct Process {
   Rings rings = Rings::None;
   std::optional<Ruleset> files;
   std::optional<Ruleset> debugger_files;
+  std::optional<Ruleset> control_files;
+
+  [[nodiscard]] const std::optional<Ruleset>& files_of(ThreadKind kind) const {
+    static const std::optional<Ruleset> kAll;  // no fence
+    if (kind == ThreadKind::Api) return kAll;
+    if (kind == ThreadKind::Control) return control_files;
+    return kind == ThreadKind::Debugger ? debugger_files : files;
+  }
 };
 
 Process& process() {
@@ -53,6 +61,7 @@ uvm::Status prepare_landlock(const MachineConfig& config) {
   }
   UVMM_TRY(process().files, Ruleset::create(path_rules(config, ThreadKind::Io), version));
   UVMM_TRY(process().debugger_files, Ruleset::create(path_rules(config, ThreadKind::Debugger), version));
+  UVMM_TRY(process().control_files, Ruleset::create(path_rules(config, ThreadKind::Control), version));
   return uvm::ok();
 }
 
@@ -60,8 +69,11 @@ uvm::Status try_to_enter(ThreadKind kind) {
   Process& here = process();
   set_this_thread(kind);
   ept::host::open_pagemap();
-  const auto& files = kind == ThreadKind::Debugger ? here.debugger_files : here.files;
-  if (files) UVMM_CHECK(files->restrict_this_thread());
+  // A thread that was there before set_up() has not heard of it.
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+    return Error::from_errno(errno, "giving up new privileges");
+  }
+  if (const auto& files = here.files_of(kind)) UVMM_CHECK(files->restrict_this_thread());
   if (here.seccomp == Seccomp::Off) return uvm::ok();
   return install(compile(calls_of(kind, here.rings, ::getpid()), here.seccomp));
 }
@@ -90,6 +102,7 @@ uvm::Status let_reopen_files() {
   if (!here.files) return uvm::ok();
   return for_each_open_file([&](int fd, const struct stat& /*info*/) -> uvm::Status {
     UVMM_CHECK(here.files->let_reopen(fd));
+    UVMM_CHECK(here.control_files->let_reopen(fd));
     return here.debugger_files->let_reopen(fd);
   });
 }

@@ -35,6 +35,13 @@ std::vector<PathRule> path_rules(const MachineConfig& config, ThreadKind kind) {
   if (config.gdb.listen) add_socket(config.gdb.listen->path, rules);
   if (config.vsock) add_socket(config.vsock->socket, rules);
   for (const std::string& path : config.confinement.allowed_paths) rules.push_back({path, PathAccess::All});
+  if (kind == ThreadKind::Control) {
+    // A fork's copy of a disk is a file without a name beside it.
+    for (const virtio::blk::Options& drive : config.drives) {
+      const bool is_copied = drive.access == virtio::blk::DiskAccess::ReadWrite;
+      if (is_copied) rules.push_back({folder_of(drive.path), PathAccess::All});
+    }
+  }
   if (kind != ThreadKind::Debugger) return rules;
   // A debugger's first visit tries what KVM can do for it.
   rules.push_back({"/dev/kvm", PathAccess::ReadWrite});

@@ -18,6 +18,8 @@ const char* to_string(ThreadKind kind) {
       return "control";
     case ThreadKind::Debugger:
       return "debugger";
+    case ThreadKind::Api:
+      return "API";
   }
   return "?";
 }

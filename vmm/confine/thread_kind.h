@@ -13,6 +13,7 @@ enum class ThreadKind : std::uint8_t {
   Io,            // the first thread: console, signals, and the machine's end
   Control,       // serves the control socket or the pin socket
   Debugger,      // serves gdb
+  Api,           // serves the API, whose clients name the files
 };
 
 /// In messages: "vcpu", "device worker".

@@ -49,6 +49,7 @@ struct Environment {
   std::function<uvm::Result<Child>()> start_copy;
   std::function<void()> press_power_button;
   // Of devices; empty where there is none that can.
+  std::function<uvm::Status(const std::string& id, const std::string& path)> change_drive;
   std::function<uvm::Status(std::uint64_t bytes)> resize_balloon;
   std::function<std::string()> balloon_json;  // members of an object: its size, and what its guest tells
   std::function<void()> quit;

@@ -102,6 +102,7 @@ struct MachineConfig {
   Entropy entropy = Entropy::None;
   control::Options control;
   confine::Options confinement;
+  std::string api_socket;                     // of the API over HTTP; empty: none
   ClockPolicy clock = ClockPolicy::Continue;  // of a machine made from an image
   std::string restore;  // directory of a snapshot to go on from, instead of booting; empty: boot
   std::string log_level = "warning";

@@ -21,13 +21,6 @@ bool is_device(const uvm::EntryInfo& entry) {
   return entry.tenure == uvm::Tenure::None;
 }
 
-/// How writes behave: to a device, to the object, to a copy of its page, to memory of the mapping's own.
-const char* kind(const uvm::EntryInfo& entry) {
-  if (is_device(entry)) return "mmio";
-  if (entry.object.empty()) return "zero-fill";
-  return entry.sharing == uvm::Sharing::Shared ? "shared" : "copy-on-write";
-}
-
 /// Which page sizes the host maps the resident part with.
 std::string page_sizes(const uvm::Residency& residency) {
   if (residency.resident == 0) return "-";
@@ -62,6 +55,12 @@ std::string limit_text(const uvm::ReclaimStatistics& reclaim) {
 }
 
 }  // namespace
+
+const char* kind_of(const uvm::EntryInfo& entry) {
+  if (is_device(entry)) return "mmio";
+  if (entry.object.empty()) return "zero-fill";
+  return entry.sharing == uvm::Sharing::Shared ? "shared" : "copy-on-write";
+}
 
 std::string human_bytes(std::uint64_t bytes) {
   constexpr std::array kUnits = {"", "K", "M", "G", "T", "P"};
@@ -99,7 +98,7 @@ std::string format_memory_map(uvm::Space& space) {
     append(text, "%013" PRIx64 "-%013" PRIx64 " %10s %s/%s %-8s %-13s %7s %7s %7s %7s %s %-5s",
            entry.range.begin().value(), entry.range.end().value(), human_bytes(entry.range.size()).c_str(),
            uvm::to_string(entry.protection).c_str(), uvm::to_string(entry.max_protection).c_str(),
-           entry.name.c_str(), kind(entry), human_bytes(residency.resident).c_str(),
+           entry.name.c_str(), kind_of(entry), human_bytes(residency.resident).c_str(),
            human_bytes(residency.priv).c_str(), human_bytes(residency.shared).c_str(),
            human_bytes(entry.wired).c_str(),
            swapped_column(is_limited, human_bytes(space.swapped(entry.range))).c_str(),

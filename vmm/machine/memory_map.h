@@ -14,6 +14,10 @@ namespace vmm {
 /// Any thread.
 [[nodiscard]] std::string format_memory_map(uvm::Space& space);
 
+/// How writes behave: "mmio" (to a device), "shared" (to the object), "copy-on-write" (to a copy of its
+/// page), "zero-fill" (to memory of the mapping's own).
+[[nodiscard]] const char* kind_of(const uvm::EntryInfo& entry);
+
 /// "0", "4K", "1.5M", "64G": bytes for people, at most one decimal.
 [[nodiscard]] std::string human_bytes(std::uint64_t bytes);
 

@@ -32,8 +32,9 @@ uvm::Error failed(const std::string& path, std::string_view call) {
   return uvm::Error::from_errno(number, what);
 }
 
-Fd new_socket(int flags) {
-  return Fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0));
+Fd new_socket(SocketKind kind, int flags) {
+  const int type = kind == SocketKind::Packets ? SOCK_SEQPACKET : SOCK_STREAM;
+  return Fd(::socket(AF_UNIX, type | SOCK_CLOEXEC | flags, 0));
 }
 
 int connect(const Fd& fd, const sockaddr_un& address) {
@@ -41,14 +42,14 @@ int connect(const Fd& fd, const sockaddr_un& address) {
 }
 
 /// A socket that nobody listens at any more is removed, everything else stays.
-uvm::Status clear_path(const std::string& path, const sockaddr_un& address) {
+uvm::Status clear_path(const std::string& path, const sockaddr_un& address, SocketKind kind) {
   struct stat info {};
   if (::lstat(path.c_str(), &info) != 0) return uvm::ok();
   if (!S_ISSOCK(info.st_mode)) {
     return uvm::Error(uvm::ErrorKind::Invalid, "socket: " + path + " is there and no socket",
                       "remove it or choose another path");
   }
-  const Fd trial = new_socket(SOCK_NONBLOCK);
+  const Fd trial = new_socket(kind, SOCK_NONBLOCK);
   if (!trial) return failed(path, "socket");
   if (connect(trial, address) != 0 && errno == ECONNREFUSED) ::unlink(path.c_str());
   return uvm::ok();
@@ -56,10 +57,10 @@ uvm::Status clear_path(const std::string& path, const sockaddr_un& address) {
 
 }  // namespace
 
-uvm::Result<LocalListener> LocalListener::open(const std::string& path) {
+uvm::Result<LocalListener> LocalListener::open(const std::string& path, SocketKind kind) {
   UVMM_TRY(const sockaddr_un address, address_of(path));
-  UVMM_CHECK(clear_path(path, address));
-  Fd fd = new_socket(SOCK_NONBLOCK);
+  UVMM_CHECK(clear_path(path, address, kind));
+  Fd fd = new_socket(kind, SOCK_NONBLOCK);
   if (!fd) return failed(path, "socket");
   // The file that bind() makes gets the socket's own mode.
   constexpr mode_t kOwnerOnly = 0600;
@@ -76,9 +77,9 @@ void LocalListener::close() {
   fd_.reset();
 }
 
-uvm::Result<Fd> connect_to(const std::string& path) {
+uvm::Result<Fd> connect_to(const std::string& path, SocketKind kind) {
   UVMM_TRY(const sockaddr_un address, address_of(path));
-  Fd fd = new_socket(0);
+  Fd fd = new_socket(kind, 0);
   if (!fd || connect(fd, address) != 0) return failed(path, "connect");
   return fd;
 }

@@ -1,8 +1,9 @@
-// Unix sockets that keep packets whole.
+// Unix sockets, that keep packets whole or are streams of bytes.
 #pragma once
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <string>
 
 #include "uvm/base/error.h"
@@ -10,10 +11,13 @@
 
 namespace vmm::pins {
 
+enum class SocketKind : std::uint8_t { Packets, Stream };
+
 class LocalListener {
  public:
   /// See Server::create.
-  [[nodiscard]] static uvm::Result<LocalListener> open(const std::string& path);
+  [[nodiscard]] static uvm::Result<LocalListener> open(const std::string& path,
+                                                       SocketKind kind = SocketKind::Packets);
   ~LocalListener() { close(); }
   LocalListener(LocalListener&&) noexcept = default;
   LocalListener& operator=(LocalListener&&) = delete;
@@ -31,7 +35,7 @@ class LocalListener {
 };
 
 /// A connected, blocking socket. Errors: NotFound, Permission, System; the path is named.
-[[nodiscard]] uvm::Result<Fd> connect_to(const std::string& path);
+[[nodiscard]] uvm::Result<Fd> connect_to(const std::string& path, SocketKind kind = SocketKind::Packets);
 
 /// The process at the other end. Errors: Permission (it is neither root's nor this process's user's).
 [[nodiscard]] uvm::Result<pid_t> peer_of(int socket);

@@ -119,8 +119,7 @@ Result<MemoryFile::Written> MemoryFile::write(const std::string& path, const Ima
   return written;
 }
 
-Result<std::shared_ptr<ept::host::FileObject>> MemoryFile::open(const std::string& directory) const {
-  const std::string path = directory + "/" + name_;
+Result<std::shared_ptr<ept::host::FileObject>> MemoryFile::open_at(const std::string& path) const {
   auto object = ept::host::FileObject::open(path);
   if (!object) return std::move(object).error().with_context("snapshot");
   if ((*object)->size() == bytes_) return std::shared_ptr<ept::host::FileObject>(*std::move(object));

@@ -40,8 +40,11 @@ class MemoryFile final : public devices::Stateful {
   [[nodiscard]] uvm::Result<Written> write(const std::string& path, const ImageView& view,
                                            const ImageView* base, const Progress& progress);
 
-  /// The file, which has the right size. Errors: NotFound, Permission, Invalid.
-  [[nodiscard]] uvm::Result<std::shared_ptr<ept::host::FileObject>> open(const std::string& directory) const;
+  /// The file, which has the right size, in a directory or at a path. Errors: NotFound, Permission, Invalid.
+  [[nodiscard]] uvm::Result<std::shared_ptr<ept::host::FileObject>> open(const std::string& directory) const {
+    return open_at(directory + "/" + name_);
+  }
+  [[nodiscard]] uvm::Result<std::shared_ptr<ept::host::FileObject>> open_at(const std::string& path) const;
   /// Reads all of it. Errors: Invalid (damaged; the place is named), System.
   [[nodiscard]] uvm::Status check_sums(const ept::host::FileObject& object) const;
 

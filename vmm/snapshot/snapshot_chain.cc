@@ -37,14 +37,19 @@ Status read_sections(Level& level) {
   return restore(table, level.base);
 }
 
-Result<Level> read_level(const std::string& directory) {
+Result<Level> read_level_at(const std::string& state_path, const std::string& shown) {
   Level level;
-  level.directory = directory;
-  UVMM_TRY(level.description, read_file(directory + "/" + kStateFile, kMostState));
+  UVMM_TRY(level.description, read_file(state_path, kMostState));
   level.identity = XXH3_64bits(level.description.data(), level.description.size());
   if (auto read = read_sections(level); !read) {
-    return std::move(read).error().with_context("snapshot " + directory);
+    return std::move(read).error().with_context("snapshot " + shown);
   }
+  return level;
+}
+
+Result<Level> read_level(const std::string& directory) {
+  UVMM_TRY(Level level, read_level_at(directory + "/" + kStateFile, directory));
+  level.directory = directory;
   return level;
 }
 
@@ -119,6 +124,10 @@ Result<std::vector<Level>> read_chain(const std::string& directory) {
     levels.push_back(std::move(base));
   }
   return levels;
+}
+
+Result<Level> read_level_of(const std::string& state_path) {
+  return read_level_at(state_path, state_path);
 }
 
 Result<MemoryImage> memory_of(const std::vector<Level>& levels, Verify verify) {

@@ -57,6 +57,9 @@ enum class Verify : std::uint8_t {
 /// The snapshot's own level first. Errors: NotFound, Permission, Invalid: which level, and what of it.
 [[nodiscard]] uvm::Result<std::vector<Level>> read_chain(const std::string& directory);
 
+/// The level that one file of state describes; its directory is empty. Errors: as read_chain().
+[[nodiscard]] uvm::Result<Level> read_level_of(const std::string& state_path);
+
 /// The memory of the first level. Long runs stay in their files, short ones of upper levels are copied: a
 /// mapping costs more than they do. Errors: as read_chain(), NoMemory.
 [[nodiscard]] uvm::Result<MemoryImage> memory_of(const std::vector<Level>& levels, Verify verify);

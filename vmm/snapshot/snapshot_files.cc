@@ -61,9 +61,7 @@ std::vector<std::byte> describe(std::span<const std::byte> state, ImageLayout la
   return std::move(writer).finish();
 }
 
-Status replace_state(const std::string& directory, std::span<const std::byte> bytes) {
-  const std::string path = path_in(directory, kStateFile);
-  const std::string fresh = path_in(directory, kFreshState);
+Status replace_file(const std::string& path, const std::string& fresh, std::span<const std::byte> bytes) {
   ::unlink(fresh.c_str());  // of a writer that was killed
   Unfinished unfinished(fresh);
   UVMM_TRY(const Fd fd, create_file(fresh));
@@ -109,11 +107,48 @@ Result<WrittenBytes> write_snapshot(const std::string& directory, std::span<cons
   const auto description =
       parent ? describe(state, ImageLayout::of_delta(memory, written.own), file, &parent->link)
              : describe(state, ImageLayout::of_file(memory), file, nullptr);
-  UVMM_CHECK(replace_state(directory, description));
+  UVMM_CHECK(replace_file(path_in(directory, kStateFile), path_in(directory, kFreshState), description));
   unfinished.keep();
   UVMM_CHECK(lock.sync());
   remove_others(directory, file.name());
   return WrittenBytes{written.bytes, description.size()};
+}
+
+Result<WrittenBytes> write_snapshot_pair(const std::string& state_path, const std::string& memory_path,
+                                         std::span<const std::byte> state, const MemoryImage& memory) {
+  if (fs::path(state_path).lexically_normal() == fs::path(memory_path).lexically_normal()) {
+    return uvm::Error(uvm::ErrorKind::Invalid, "snapshot: " + state_path + " is to be state and memory",
+                      "name two files");
+  }
+  UVMM_TRY(const ImageView view, ImageView::create(memory));
+  MemoryFile file(1, memory.regions.empty() ? 0 : memory.regions.back().range.end().value());
+  const std::string fresh = memory_path + ".new";
+  ::unlink(fresh.c_str());  // of a writer that was killed
+  Unfinished unfinished(fresh);
+  UVMM_TRY(const auto written, file.write(fresh, view, nullptr));
+  const auto description = describe(state, ImageLayout::of_file(memory), file, nullptr);
+  if (::rename(fresh.c_str(), memory_path.c_str()) != 0) return file_error(memory_path, "replacing");
+  unfinished.keep();
+  UVMM_CHECK(replace_file(state_path, state_path + ".new", description));
+  return WrittenBytes{written.bytes, description.size()};
+}
+
+Result<SavedImage> read_snapshot_pair(const std::string& state_path, const std::string& memory_path,
+                                      Verify verify) {
+  UVMM_TRY(Level level, read_level_of(state_path));
+  if (level.layout.is_delta()) {
+    return uvm::Error(uvm::ErrorKind::Invalid, "snapshot " + state_path + " builds on another one",
+                      "restore its directory");
+  }
+  UVMM_TRY(auto file, level.file.open_at(memory_path));
+  if (verify == Verify::All) UVMM_CHECK(level.file.check_sums(*file));
+  const MemoryObject object(std::move(file));
+  SavedImage saved;
+  auto memory = level.layout.resolve(std::span(&object, 1));
+  if (!memory) return std::move(memory).error().with_context("snapshot " + state_path);
+  saved.memory = *std::move(memory);
+  saved.description = std::move(level.description);
+  return saved;
 }
 
 Result<SavedImage> read_snapshot(const std::string& directory, Verify verify) {

@@ -44,4 +44,17 @@ struct WrittenBytes {
 [[nodiscard]] uvm::Result<SavedImage> read_snapshot(const std::string& directory,
                                                     Verify verify = Verify::All);
 
+/// A snapshot in two files of the caller's choice, neither of which depends on the other's place: what is
+/// there already is replaced, by renaming, and stays what it was for whoever maps it. Between the renamings
+/// the two do not belong together, which read_snapshot_pair() finds by the sums. Errors: as write_snapshot().
+[[nodiscard]] uvm::Result<WrittenBytes> write_snapshot_pair(const std::string& state_path,
+                                                            const std::string& memory_path,
+                                                            std::span<const std::byte> state,
+                                                            const MemoryImage& memory);
+
+/// Errors: as read_snapshot().
+[[nodiscard]] uvm::Result<SavedImage> read_snapshot_pair(const std::string& state_path,
+                                                         const std::string& memory_path,
+                                                         Verify verify = Verify::All);
+
 }  // namespace vmm::snapshot

@@ -1,0 +1,223 @@
+// A machine that is driven over HTTP from its first request to its end.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "tests/api/api_process.h"
+#include "vmm/control/client.h"
+
+namespace {
+
+using test::ApiProcess;
+using test::run_process;
+using test::uvmm_program;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+class ApiCommand : public testing::Test {
+ protected:
+  void SetUp() override { UVMM_REQUIRE_KVM(); }
+
+  /// Configured as Firecracker's clients do it, and started.
+  std::unique_ptr<ApiProcess> started(const std::string& name) {
+    auto machine = std::make_unique<ApiProcess>(folder_, name);
+    EXPECT_EQ(
+        machine->put("/boot-source", "{\"kernel_image_path\": \"" + kernel_ + "\", \"boot_args\": \"x\"}"),
+        "");
+    EXPECT_EQ(machine->put("/machine-config", R"({"vcpu_count": 1, "mem_size_mib": 64})"), "");
+    EXPECT_EQ(machine->put("/actions", R"({"action_type": "InstanceStart"})"), "");
+    return machine;
+  }
+  std::string snapshot_body() const {
+    return "{\"snapshot_path\": \"" + folder_.file("state") + "\", \"mem_file_path\": \"" +
+           folder_.file("memory") + "\"";
+  }
+
+  const test::RunFolder folder_{"api"};
+  const std::string kernel_ = test::write_busy_kernel(folder_.file("kernel"));
+};
+
+TEST_F(ApiCommand, ConfiguresBootsPausesAndResumes) {
+  const auto machine = started("one");
+  EXPECT_THAT(machine->get("/"), HasSubstr("\"state\":\"Running\""));
+  EXPECT_TRUE(machine->goes_on());
+  EXPECT_EQ(machine->patch("/vm", R"({"state": "Paused"})"), "");
+  EXPECT_THAT(machine->get("/"), HasSubstr("\"state\":\"Paused\""));
+  EXPECT_EQ(machine->exits(), machine->exits());
+  EXPECT_THAT(vmm::control::ask(folder_.file("one.sock"), "status").value(), HasSubstr("\"paused\":true"));
+  EXPECT_EQ(machine->patch("/vm", R"({"state": "Resumed"})"), "");
+  EXPECT_TRUE(machine->goes_on());
+  EXPECT_THAT(machine->get("/vm/config"), HasSubstr(kernel_));
+}
+
+TEST_F(ApiCommand, SnapshotsGoOnInANewProcess) {
+  const auto machine = started("one");
+  EXPECT_TRUE(machine->goes_on());
+  EXPECT_EQ(machine->patch("/vm", R"({"state": "Paused"})"), "");
+  EXPECT_EQ(machine->put("/snapshot/create", snapshot_body() + ", \"snapshot_type\": \"Full\"}"), "");
+  EXPECT_TRUE(std::filesystem::exists(folder_.file("state")));
+  const ApiProcess paused(folder_, "paused");
+  EXPECT_EQ(paused.put("/snapshot/load", snapshot_body() + "}"), "");
+  EXPECT_THAT(paused.get("/"), HasSubstr("\"state\":\"Paused\""));
+  EXPECT_EQ(paused.patch("/vm", R"({"state": "Resumed"})"), "");
+  EXPECT_TRUE(paused.goes_on());
+  const ApiProcess running(folder_, "running");
+  EXPECT_EQ(running.put("/snapshot/load",
+                        "{\"snapshot_path\": \"" + folder_.file("state") +
+                            "\", \"mem_backend\": {\"backend_type\": \"File\", \"backend_path\": \"" +
+                            folder_.file("memory") + "\"}, \"resume_vm\": true}"),
+            "");
+  EXPECT_TRUE(running.goes_on());
+}
+
+TEST_F(ApiCommand, ADamagedSnapshotIsRefusedAndAnotherTaken) {
+  const auto machine = started("one");
+  EXPECT_EQ(machine->patch("/vm", R"({"state": "Paused"})"), "");
+  EXPECT_EQ(machine->put("/snapshot/create", snapshot_body() + "}"), "");
+  std::filesystem::copy_file(folder_.file("state"), folder_.file("cut"));
+  std::filesystem::resize_file(folder_.file("cut"), 100);
+  const ApiProcess other(folder_, "other");
+  EXPECT_THAT(other.put("/snapshot/load", "{\"snapshot_path\": \"" + folder_.file("cut") +
+                                              "\", \"mem_file_path\": \"" + folder_.file("memory") + "\"}"),
+              StartsWith("<"));
+  EXPECT_EQ(other.put("/snapshot/load", snapshot_body() + ", \"resume_vm\": true}"), "");
+  EXPECT_TRUE(other.goes_on());
+}
+
+TEST_F(ApiCommand, AConfigurationFileBootsAtOnce) {
+  std::ofstream(folder_.file("config.json")) << "{\"boot-source\": {\"kernel_image_path\": \"" << kernel_
+                                             << "\"}, \"machine-config\": {\"mem_size_mib\": 64}}";
+  const ApiProcess machine(folder_, "file", {"--config-file", folder_.file("config.json")});
+  EXPECT_TRUE(test::eventually([&] { return machine.get("/").find("Running") != std::string::npos; }));
+  EXPECT_THAT(machine.put("/machine-config", R"({"vcpu_count": 1, "mem_size_mib": 64})"),
+              HasSubstr("not supported after starting the microVM"));
+  EXPECT_TRUE(machine.goes_on());
+}
+
+TEST_F(ApiCommand, AKernelThatIsNotThereIsToldOfAndTheStartTriedAgain) {
+  const ApiProcess machine(folder_, "again");
+  EXPECT_EQ(machine.put("/boot-source", R"({"kernel_image_path": "/nowhere/kernel"})"), "");
+  EXPECT_THAT(machine.put("/actions", R"({"action_type": "InstanceStart"})"), HasSubstr("/nowhere/kernel"));
+  EXPECT_EQ(machine.put("/boot-source", "{\"kernel_image_path\": \"" + kernel_ + "\"}"), "");
+  EXPECT_EQ(machine.put("/actions", R"({"action_type": "InstanceStart"})"), "");
+  EXPECT_TRUE(machine.goes_on());
+}
+
+TEST_F(ApiCommand, ForksCheckpointsAndResets) {
+  const auto machine = started("one");
+  EXPECT_EQ(machine->put("/vm/checkpoint", R"({"name": "here"})"), "");
+  EXPECT_EQ(machine->put("/vm/reset", R"({"name": "here"})"), "");
+  EXPECT_THAT(machine->put("/vm/reset", R"({"name": "there"})"), HasSubstr("there is no checkpoint 'there'"));
+  const std::string answer = machine->put("/vm/fork", R"({"copies": 2})");
+  boost::json::error_code error;
+  const auto value = boost::json::parse(answer, error);
+  ASSERT_FALSE(error) << answer;
+  const auto& copies = value.at("copies").as_array();
+  ASSERT_EQ(copies.size(), 2U);
+  for (const auto& copy : copies) {
+    const std::string socket(copy.at("control_socket").as_string());
+    EXPECT_THAT(vmm::control::ask(socket, "status").value(), HasSubstr("\"parent\":"));
+    EXPECT_TRUE(vmm::control::ask(socket, "quit"));
+  }
+  const std::string metrics = machine->get("/metrics");
+  EXPECT_THAT(
+      metrics,
+      AllOf(HasSubstr("uvmm_resets_total 1\n"), HasSubstr("uvmm_checkpoints_total 1\n"),
+            HasSubstr("# TYPE uvmm_faults_total counter\n"), HasSubstr("uvmm_faults_total{case=\"1A\"}"),
+            HasSubstr("uvmm_memory_bytes{kind=\"configured\"} 67108864\n"), HasSubstr("uvmm_pins 0\n")));
+}
+
+TEST_F(ApiCommand, TellsEventsUntilTheEnd) {
+  auto machine = started("one");
+  std::string lines;
+  std::thread reader([&] {
+    const auto result = run_process({uvmm_program(), "ctl", machine->socket(), "events"});
+    EXPECT_EQ(result.status, 0) << result.err;
+    lines = result.out;
+  });
+  // Until somebody listens, nobody is told: some of these are before that.
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(machine->patch("/vm", R"({"state": "Paused"})"), "");
+    EXPECT_EQ(machine->patch("/vm", R"({"state": "Resumed"})"), "");
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  }
+  EXPECT_EQ(machine->put("/vm/checkpoint", ""), "");
+  EXPECT_EQ(machine->put("/vm/reset", ""), "");
+  EXPECT_TRUE(vmm::control::ask(folder_.file("one.sock"), "quit"));
+  reader.join();
+  for (const char* event : {"paused", "resumed", "checkpoint", "reset", "ended"}) {
+    EXPECT_THAT(lines, HasSubstr("\"machine\": \"one\", \"event\": \"" + std::string(event) + "\"")) << lines;
+  }
+  EXPECT_EQ(machine->process().wait(std::chrono::seconds(30)), 0);
+}
+
+TEST_F(ApiCommand, CtlShowsTablesAndJson) {
+  const auto machine = started("one");
+  const auto ctl = [&](const std::vector<std::string>& words) {
+    std::vector<std::string> all = {uvmm_program(), "ctl", machine->socket()};
+    all.insert(all.end(), words.begin(), words.end());
+    return run_process(all);
+  };
+  EXPECT_THAT(ctl({"status"}).out, AllOf(HasSubstr("machine  one\n"), HasSubstr("state    Running\n")));
+  EXPECT_THAT(ctl({"status", "--json"}).out, HasSubstr("\"state\":\"Running\""));
+  EXPECT_THAT(ctl({"config"}).out, HasSubstr("machine-config.vcpu_count"));
+  EXPECT_THAT(ctl({"map"}).out, AllOf(HasSubstr("guest-physical range"), HasSubstr("\ntotal: 64M")));
+  EXPECT_THAT(ctl({"stats"}).out, HasSubstr("bytes.resident"));
+  EXPECT_EQ(ctl({"pins"}).out, "nothing is pinned\n");
+  EXPECT_THAT(ctl({"metrics"}).out, HasSubstr("# HELP uvmm_exits_total"));
+  EXPECT_EQ(ctl({"pause"}).status, 0);
+  EXPECT_THAT(ctl({"status"}).out, HasSubstr("state    Paused\n"));
+  EXPECT_EQ(ctl({"snapshot", folder_.file("s"), folder_.file("m")}).status, 0);
+  EXPECT_TRUE(std::filesystem::exists(folder_.file("m")));
+  EXPECT_EQ(ctl({"resume"}).status, 0);
+  for (const std::vector<std::string>& wrong : {std::vector<std::string>{"dance"},
+                                                {"snapshot", "/one"},
+                                                {"reset", "none"},
+                                                {"fork", "many"},
+                                                {"snapshot", "/s", "/m"}}) {
+    const auto result = ctl(wrong);
+    EXPECT_NE(result.status, 0);
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+    EXPECT_THAT(result.err, StartsWith("uvmm: error: "));
+  }
+  const auto nobody = run_process({uvmm_program(), "ctl", folder_.file("nobody"), "status"});
+  EXPECT_NE(nobody.status, 0);
+  EXPECT_THAT(nobody.err, HasSubstr(folder_.file("nobody")));
+}
+
+TEST_F(ApiCommand, TopShowsTheGuestsOnce) {
+  // With the usual control socket: top looks where these are.
+  test::BackgroundProcess machine(
+      {uvmm_program(), "run", "--builtin", "idle", "-m", "64M", "--name", "topped", "--console", "none"},
+      folder_.file("topped.log"));
+  std::string shown;
+  EXPECT_TRUE(test::eventually([&] {
+    shown = run_process({uvmm_program(), "top", "--once"}).out;
+    return shown.find("topped") != std::string::npos;
+  }));
+  EXPECT_THAT(shown, AllOf(StartsWith("NAME "), HasSubstr("running"), HasSubstr("64M")));
+  EXPECT_THAT(run_process({uvmm_program(), "top", "--json"}).out,
+              AllOf(HasSubstr("\"name\":\"topped\""), HasSubstr("\"exits\":")));
+}
+
+TEST_F(ApiCommand, AWaitingProcessEndsByASignalAndTakesItsSocketAlong) {
+  test::ProcessResult result;
+  const std::string socket = folder_.file("waiting.api");
+  result = run_process({"/bin/bash", "-c",
+                        uvmm_program() + " run --api-socket " + socket + " & p=$!; until [ -S " + socket +
+                            " ]; do sleep 0.05; done; sleep 0.2; kill -TERM $p; wait $p"});
+  EXPECT_EQ(result.status, 128 + SIGTERM) << result.err;
+  EXPECT_FALSE(std::filesystem::exists(socket));
+}
+
+}  // namespace

@@ -1,0 +1,81 @@
+#include "vmm/api/machine_guest.h"
+
+#include "vmm/api/memory_json.h"
+#include "vmm/machine/checkpoints.h"
+#include "vmm/machine/pause_switch.h"
+#include "vmm/metrics.h"
+#include "vmm/snapshot/snapshot_files.h"
+
+namespace vmm::api {
+namespace {
+
+using uvm::Error;
+using uvm::ErrorKind;
+
+}  // namespace
+
+bool MachineGuest::paused() const {
+  return doors_.pauses.paused();
+}
+
+void MachineGuest::pause() {
+  doors_.pauses.pause();
+}
+
+void MachineGuest::resume() {
+  doors_.pauses.resume();
+}
+
+void MachineGuest::press_power_button() {
+  doors_.press_power_button();
+}
+
+uvm::Status MachineGuest::snapshot(const SnapshotPlace& place) {
+  UVMM_TRY(const MachineImage image, doors_.take_image());
+  UVMM_CHECK(snapshot::write_snapshot_pair(place.state_path, place.memory_path, image.state, image.memory));
+  return uvm::ok();
+}
+
+uvm::Result<control::Child> MachineGuest::fork() {
+  if (doors_.start_copy) return doors_.start_copy();
+  return Error(ErrorKind::Unsupported, "this machine has no control socket, which its copies come from",
+               "leave --control none out");
+}
+
+uvm::Status MachineGuest::checkpoint(const std::string& name) {
+  return doors_.checkpoints.take(name);
+}
+
+uvm::Status MachineGuest::reset(const std::string& name) {
+  return doors_.checkpoints.reset(name);
+}
+
+uvm::Status MachineGuest::change_drive(const std::string& id, const std::string& path) {
+  if (doors_.change_drive) return doors_.change_drive(id, path);
+  return Error(ErrorKind::Unsupported, "no drive of this machine can be changed while the guest runs",
+               "give it its image before the start");
+}
+
+uvm::Status MachineGuest::resize_balloon(std::uint64_t bytes) {
+  if (doors_.resize_balloon) return doors_.resize_balloon(bytes);
+  return Error(ErrorKind::Unsupported, "this machine's balloon cannot be changed while the guest runs",
+               "set amount_mib before the start");
+}
+
+std::string MachineGuest::memory_map() {
+  return memory_map_json(doors_.space);
+}
+
+std::string MachineGuest::memory_statistics() {
+  return memory_statistics_json(doors_.space);
+}
+
+std::string MachineGuest::pins() {
+  return pins_json(doors_.space);
+}
+
+std::string MachineGuest::metrics() {
+  return doors_.metrics.text();
+}
+
+}  // namespace vmm::api
