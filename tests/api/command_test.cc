@@ -92,6 +92,37 @@ TEST_F(ApiCommand, ADamagedSnapshotIsRefusedAndAnotherTaken) {
               StartsWith("<"));
   EXPECT_EQ(other.put("/snapshot/load", snapshot_body() + ", \"resume_vm\": true}"), "");
   EXPECT_TRUE(other.goes_on());
+  std::filesystem::copy_file(folder_.file("memory"), folder_.file("damaged"));
+  std::fstream(folder_.file("damaged"), std::ios::in | std::ios::out | std::ios::binary).seekp(0x100000)
+      << "x";
+  const ApiProcess third(folder_, "third");
+  EXPECT_THAT(third.put("/snapshot/load", "{\"snapshot_path\": \"" + folder_.file("state") +
+                                              "\", \"mem_file_path\": \"" + folder_.file("damaged") + "\"}"),
+              HasSubstr("is damaged at byte"));
+}
+
+TEST_F(ApiCommand, DevicesGoOnInANewProcessWithOtherEndsOnTheHost) {
+  const ApiProcess machine(folder_, "one");
+  EXPECT_EQ(machine.put("/boot-source", "{\"kernel_image_path\": \"" + kernel_ + "\"}"), "");
+  EXPECT_EQ(machine.put("/machine-config", R"({"vcpu_count": 1, "mem_size_mib": 64})"), "");
+  EXPECT_EQ(machine.put("/entropy", "{}"), "");
+  EXPECT_EQ(machine.put("/vsock", "{\"guest_cid\": 5, \"uds_path\": \"" + folder_.file("v1") + "\"}"), "");
+  EXPECT_EQ(machine.put("/actions", R"({"action_type": "InstanceStart"})"), "");
+  EXPECT_TRUE(std::filesystem::exists(folder_.file("v1")));
+  EXPECT_THAT(machine.get("/metrics"), HasSubstr("uvmm_device_queue_serves_total{device=\"vsock0\"}"));
+  EXPECT_EQ(machine.patch("/vm", R"({"state": "Paused"})"), "");
+  EXPECT_EQ(machine.put("/snapshot/create", snapshot_body() + "}"), "");
+  const ApiProcess other(folder_, "other");
+  EXPECT_THAT(
+      other.put("/snapshot/load",
+                snapshot_body() + R"(, "network_overrides": [{"iface_id": "e", "host_dev_name": "t"}]})"),
+      HasSubstr("the guest has no interface e"));
+  EXPECT_EQ(other.put("/snapshot/load", snapshot_body() +
+                                            ", \"resume_vm\": true, \"vsock_override\": {\"uds_path\": \"" +
+                                            folder_.file("v2") + "\"}}"),
+            "");
+  EXPECT_TRUE(std::filesystem::exists(folder_.file("v2")));
+  EXPECT_TRUE(other.goes_on());
 }
 
 TEST_F(ApiCommand, AConfigurationFileBootsAtOnce) {

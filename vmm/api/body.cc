@@ -94,6 +94,21 @@ Result<BodyReader> BodyReader::object(std::string_view name,
   return inner;
 }
 
+Result<std::vector<BodyReader>> BodyReader::objects(std::string_view name,
+                                                    std::initializer_list<std::string_view> known) const {
+  std::vector<BodyReader> all;
+  const auto* const member = find(name);
+  if (member == nullptr) return all;
+  const auto* const list = member->if_array();
+  if (list == nullptr) return JsonMember(std::string(name), *member).error("must be an array");
+  for (const boost::json::value& each : *list) {
+    auto inner = of(each, known);
+    if (!inner) return std::move(inner).error().with_context(name);
+    all.push_back(*inner);
+  }
+  return all;
+}
+
 uvm::Status BodyReader::empty(std::string_view name, std::string_view why) const {
   const auto* const member = find(name);
   if (member == nullptr || JsonMember(std::string(name), *member).is_empty()) return uvm::ok();

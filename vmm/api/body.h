@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "uvm/base/error.h"
 
@@ -31,6 +32,9 @@ class BodyReader {
   /// An object in it.
   [[nodiscard]] uvm::Result<BodyReader> object(std::string_view name,
                                                std::initializer_list<std::string_view> known) const;
+  /// The objects of a list; none where it is not there.
+  [[nodiscard]] uvm::Result<std::vector<BodyReader>> objects(
+      std::string_view name, std::initializer_list<std::string_view> known) const;
   /// That a member, if it is there, is null, [] or {}.
   [[nodiscard]] uvm::Status empty(std::string_view name, std::string_view why) const;
 

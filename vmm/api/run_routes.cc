@@ -1,4 +1,5 @@
 // Requests that start a guest, and those to one that runs.
+#include <algorithm>
 #include <boost/json/value.hpp>
 #include <filesystem>
 #include <limits>
@@ -11,6 +12,7 @@
 #include "vmm/config/validate.h"
 #include "vmm/machine/machine_shape.h"
 #include "vmm/snapshot/snapshot_files.h"
+#include "vmm/text.h"
 
 namespace vmm::api {
 namespace {
@@ -50,12 +52,30 @@ Result<std::string> memory_path_in(const BodyReader& body) {
 }
 
 /// Two files as create_snapshot() makes them; or a directory of `uvmm snapshot`, which knows its memory.
-Result<snapshot::SavedImage> read(const BodyReader& body) {
-  UVMM_TRY(const std::string state_path, body.text("snapshot_path"));
+Result<snapshot::SavedImage> read(const BodyReader& body, const std::string& state_path) {
   std::error_code error;
   if (std::filesystem::is_directory(state_path, error)) return snapshot::read_snapshot(state_path);
   UVMM_TRY(const std::string memory_path, memory_path_in(body));
   return snapshot::read_snapshot_pair(state_path, memory_path);
+}
+
+/// Other ends on the host for devices that the guest has.
+uvm::Status override_devices(const BodyReader& body, MachineConfig& config) {
+  UVMM_TRY(const auto networks, body.objects("network_overrides", {"iface_id", "host_dev_name"}));
+  for (const BodyReader& each : networks) {
+    UVMM_TRY(const std::string id, each.text("iface_id"));
+    const auto network = std::ranges::find(config.networks, id, &virtio::net::Options::id);
+    if (network == config.networks.end()) {
+      return Error(ErrorKind::NotFound, "network_overrides: the guest has no interface " + one_line(id));
+    }
+    UVMM_TRY(network->tap, each.text("host_dev_name"));
+  }
+  if (body.has("vsock_override")) {
+    UVMM_TRY(const BodyReader vsock, body.object("vsock_override", {"uds_path"}));
+    if (!config.vsock) return Error(ErrorKind::NotFound, "vsock_override: the guest has no vsock");
+    UVMM_TRY(config.vsock->socket, vsock.text("uds_path"));
+  }
+  return config::validate_so_far(config);
 }
 
 }  // namespace
@@ -159,16 +179,16 @@ Result<Answer> load_snapshot(const Call& call) {
   for (const char* const key : {"enable_diff_snapshots", "track_dirty_pages"}) {
     UVMM_CHECK(body.truth_or(key, false));
   }
-  for (const char* const key : {"network_overrides", "vsock_override"}) {
-    UVMM_CHECK(body.empty(key, "a guest goes on with the devices it had"));
-  }
-  UVMM_TRY(snapshot::SavedImage saved, read(body));
+  UVMM_TRY(const std::string state_path, body.text("snapshot_path"));
+  UVMM_TRY(snapshot::SavedImage saved, read(body, state_path));
   UVMM_TRY(const MachineShape shape, MachineShape::read(saved.description));
   MachineConfig config = shape.applied_to(call.controller.config());
   config.clock = realtime ? ClockPolicy::Host : ClockPolicy::Continue;
+  config.restore = state_path;
+  UVMM_CHECK(override_devices(body, config));
   config.control.at_start = resume ? control::AtStart::Run : control::AtStart::Paused;
-  UVMM_CHECK(call.controller.launch(
-      Launch{std::move(config), MachineImage{std::move(saved.description), std::move(saved.memory)}}));
+  UVMM_CHECK(call.controller.launch(Launch{
+      std::move(config), MachineImage{std::move(saved.description), std::move(saved.memory), {}, {}}}));
   return no_content();
 }
 

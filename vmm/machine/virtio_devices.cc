@@ -56,8 +56,18 @@ class VirtioBuilder {
         parts_.doorbells, is_ram()};
     UVMM_TRY(auto function, virtio::PciTransport::create(name, machine, std::move(device)));
     UVMM_CHECK(parts_.platform->pci().add(*function));
+    parts_.metrics.add([&function = *function, device = MetricWriter::label("device", name)](
+                           MetricWriter& writer) { add_troubles(function.troubles(), device, writer); });
     parts_.virtio.push_back(std::move(function));
     return uvm::ok();
+  }
+
+  static void add_troubles(const virtio::PciTransport::Troubles& troubles, const std::string& device,
+                           MetricWriter& writer) {
+    constexpr const char* kName = "uvmm_device_troubles_total";
+    constexpr const char* kHelp = "Interrupts that were not delivered, doorbells that could not be had.";
+    writer.counter(kName, kHelp, troubles.interrupts, device + ",kind=\"interrupt\"");
+    writer.counter(kName, kHelp, troubles.doorbells, device + ",kind=\"doorbell\"");
   }
 
   [[nodiscard]] uvm::Status add_local(const std::string& name, std::unique_ptr<virtio::Service> service) {
@@ -67,7 +77,14 @@ class VirtioBuilder {
   [[nodiscard]] uvm::Status add_local(const std::string& name, std::shared_ptr<uvm::PinOwner> owner,
                                       std::unique_ptr<virtio::Service> service) {
     virtio::LocalDevice::Surroundings around{space(), std::move(owner), is_ram()};
-    return add(name, std::make_unique<virtio::LocalDevice>(name, std::move(around), std::move(service)));
+    auto device = std::make_unique<virtio::LocalDevice>(name, std::move(around), std::move(service));
+    const virtio::LocalDevice& counted = *device;
+    UVMM_CHECK(add(name, std::move(device)));
+    parts_.metrics.add([&counted, label = MetricWriter::label("device", name)](MetricWriter& writer) {
+      writer.counter("uvmm_device_queue_serves_total", "Times that a queue was looked at for work.",
+                     counted.served(), label);
+    });
+    return uvm::ok();
   }
 
   [[nodiscard]] uvm::Status add_disk(const virtio::blk::Options& options) {

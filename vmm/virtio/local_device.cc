@@ -173,6 +173,7 @@ void LocalDevice::begin() {
 }
 
 void LocalDevice::serve(SplitQueue& queue) {
+  served_.fetch_add(1, std::memory_order_relaxed);
   if (auto served = service_->serve(queue); !served) fail(served.error());
 }
 

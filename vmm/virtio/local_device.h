@@ -14,6 +14,7 @@
 // own fields. That is what is saved, and what a restored one starts from.
 #pragma once
 
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <cstdint>
 #include <functional>
@@ -117,6 +118,9 @@ class LocalDevice final : public Device, public Resting {
   void state(devices::StateFields& fields) override;
   void place(std::optional<Activation> activation) override;
 
+  /// How often a queue was looked at for work. Any thread.
+  [[nodiscard]] std::uint64_t served() const { return served_.load(std::memory_order_relaxed); }
+
   /// Runs `work` on the device's thread, at some time.
   void post(std::function<void()> work);
 
@@ -144,6 +148,7 @@ class LocalDevice final : public Device, public Resting {
   std::vector<std::function<void()>> after_drain_;  // not empty: the service drains
   bool broken_ = false;
   unsigned rests_ = 0;
+  std::atomic<std::uint64_t> served_{0};
 
   std::thread thread_;
 };
