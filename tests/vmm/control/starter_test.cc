@@ -68,7 +68,8 @@ TEST(Starter, SaysThatThereIsNoSuchProgram) {
 }
 
 TEST(Starter, ThatCannotBeginIsAnErrorOfTheFirstCopy) {
-  Starter::Plan plan = telling("/dev/null");
+  const test::TempFolder folder("starter");
+  Starter::Plan plan = telling(folder.file("told"));
   plan.begin = [] { return uvm::Status(uvm::Error(uvm::ErrorKind::Permission, "no")); };
   const auto starter = Starter::create(plan);
   ASSERT_TRUE(starter);
