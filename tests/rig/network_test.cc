@@ -101,10 +101,10 @@ class NetworkLinux : public test::VirtioGuest {
     EXPECT_TRUE(test::eventually([&] { return sum_of(file("uploaded")) == sum_behind(output, "own="); }))
         << output;
   }
-  /// The host's ends of it.
+  /// The host's ends of it. A netcat whose input has ended would end the guest's, too.
   test::BackgroundProcess web_{{kBusybox, "httpd", "-f", "-p", "8080", "-h", file("www")}, file("web.log")};
-  test::BackgroundProcess sink_{{"/bin/sh", "-c", "exec busybox nc -l -p 9000 >\"$0\"", file("uploaded")},
-                                file("sink.log")};
+  test::BackgroundProcess sink_{
+      {"/bin/sh", "-c", "sleep 1000 | busybox nc -l -p 9000 >\"$0\"", file("uploaded")}, file("sink.log")};
 };
 
 TEST_F(NetworkLinux, PasstGivesAnAddressAndFilesGoBothWays) {
