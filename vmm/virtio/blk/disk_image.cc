@@ -50,10 +50,14 @@ std::uint32_t block_or(std::uint64_t said, std::uint32_t otherwise) {
              : otherwise;
 }
 
-/// Whether ranges can be taken out of the file. Asked for behind its end, where there is nothing.
-bool file_can_punch(int fd, std::uint64_t bytes) {
-  const auto behind = static_cast<off_t>((bytes + kPage - 1) / kPage * kPage);
-  return ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, behind, kPage) == 0;
+/// Whether ranges can be taken out of the file. Asked for behind its end, where there is nothing; the file's
+/// time, by which a snapshot knows it, stays.
+bool file_can_punch(int fd, const struct stat& status) {
+  const off_t behind = (status.st_size + kPage - 1) / kPage * kPage;
+  if (::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, behind, kPage) != 0) return false;
+  const std::array times{timespec{0, UTIME_OMIT}, status.st_mtim};
+  static_cast<void>(::futimens(fd, times.data()));
+  return true;
 }
 
 /// The same of a block device, which is not touched for it.
@@ -95,12 +99,14 @@ uvm::Result<std::shared_ptr<const DiskImage>> DiskImage::open(const Options& opt
   UVMM_CHECK(image->look());
   UVMM_CHECK(image->lock());
   UVMM_CHECK(image->look_at_contents());
+  image->look_at_discards();
   return std::shared_ptr<const DiskImage>(std::move(image));
 }
 
 uvm::Result<std::shared_ptr<const DiskImage>> DiskImage::adopt(const Options& options, Fd fd) {
   std::shared_ptr<DiskImage> image(new DiskImage(options, std::move(fd)));
   UVMM_CHECK(image->look());
+  image->look_at_discards();
   image->has_name_ = !is_writable(options);
   return std::shared_ptr<const DiskImage>(std::move(image));
 }
@@ -128,8 +134,6 @@ uvm::Status DiskImage::look() {
   } else {
     geometry_.physical_block = block_or(static_cast<std::uint64_t>(status.st_blksize), kPage);
   }
-  geometry_.discards = is_writable(options_) && (is_block_device_ ? device_can_discard(status.st_rdev)
-                                                                  : file_can_punch(fd_.get(), bytes));
   geometry_.bytes = bytes / kSectorBytes * kSectorBytes;
   if (geometry_.bytes == 0) {
     return refused(uvm::ErrorKind::Invalid, "has no room",
@@ -140,6 +144,13 @@ uvm::Status DiskImage::look() {
                {{"disk", options_.id}, {"path", options_.path}, {"bytes", bytes - geometry_.bytes}});
   }
   return uvm::ok();
+}
+
+void DiskImage::look_at_discards() {
+  struct stat status {};
+  if (!is_writable(options_) || ::fstat(fd_.get(), &status) != 0) return;
+  geometry_.discards =
+      is_block_device_ ? device_can_discard(status.st_rdev) : file_can_punch(fd_.get(), status);
 }
 
 uvm::Status DiskImage::look_at_device() {

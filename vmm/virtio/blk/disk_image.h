@@ -49,6 +49,8 @@ class DiskImage {
   DiskImage(Options options, Fd fd) : options_(std::move(options)), fd_(std::move(fd)) {}
   [[nodiscard]] uvm::Status look();
   [[nodiscard]] uvm::Status look_at_device();
+  /// Once the image is this machine's to write.
+  void look_at_discards();
   [[nodiscard]] uvm::Status look_at_contents() const;
   [[nodiscard]] uvm::Status lock() const;
   [[nodiscard]] uvm::Error refused(uvm::ErrorKind kind, const std::string& why,

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -42,21 +43,25 @@ class BlkImage : public testing::Test {
 };
 
 TEST_F(BlkImage, AFileIsADiskOfItsWholeSectors) {
-  const auto image = DiskImage::open(options(file("a", "", (1 << 20) + 100)));
+  const std::string path = file("a", "", (1 << 20) + 100);
+  const auto written = fs::last_write_time(path);
+  ::usleep(20'000);  // more than a tick of the clock that files have
+  const auto image = DiskImage::open(options(path));
   ASSERT_TRUE(image) << image.error().text();
   EXPECT_EQ((*image)->geometry().bytes, 1U << 20);
   EXPECT_EQ((*image)->geometry().logical_block, 512U);
   EXPECT_FALSE((*image)->is_block_device());
-  EXPECT_EQ((*image)->stamp()->bytes, (1U << 20) + 100);
   struct stat status {};
   ASSERT_EQ(::stat(folder_.file("a").c_str(), &status), 0);
   EXPECT_EQ(status.st_size, (1 << 20) + 100) << "looking has changed nothing";
+  EXPECT_EQ(fs::last_write_time(path), written) << "by which a snapshot knows it";
+  EXPECT_EQ((*image)->stamp()->bytes, (1U << 20) + 100);
 }
 
 TEST_F(BlkImage, WhatIsNoRawImageIsRefusedWithTheWayOut) {
   EXPECT_THAT(refusal(options(folder_.file("none"))), HasSubstr("disk vda"));
   EXPECT_THAT(refusal(options(folder_.path())), HasSubstr("irectory"));
-  EXPECT_THAT(refusal(options("/dev/null", DiskAccess::ReadOnly)), HasSubstr("is no disk image"));
+  EXPECT_THAT(refusal(options("/dev/zero", DiskAccess::ReadOnly)), HasSubstr("is no disk image"));
   EXPECT_THAT(refusal(options(file("empty", "", 0))), HasSubstr("truncate -s"));
   EXPECT_THAT(refusal(options(file("small", "", 511))), HasSubstr("has no room"));
   EXPECT_THAT(refusal(options(file("q", "QFI\xfb"))),
