@@ -260,6 +260,11 @@ constexpr std::array kFlags = {
             "sockets between guest and host: the guest's address, and a\nunix socket to be made here, as "
             "Firecracker has it",
             set_vsock},
+    RunFlag{"--virtio-transport", "--virtio-transport", kVirtio, "HOW",
+            "pci or mmio: where the guest's kernel finds these devices;\nmmio is for those without PCI, "
+            "which get "
+            "them on their command\nline (default: pci)",
+            set_parsed<&Config::virtio_transport, parse_virtio_transport>},
     RunFlag{
         "--balloon", "--balloon", kVirtio, "SIZE",
         "memory that the guest gives back, at first; see `uvmm balloon`.\nThen ,deflate-on-oom (it may take "

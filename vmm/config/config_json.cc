@@ -203,6 +203,7 @@ constexpr std::array kMachineKeys = {
     JsonKey{"swap_compress", set_swap_compress},
     JsonKey{"swap_error", set_swap_error},
     JsonKey{"irqchip", set_word<&MachineConfig::irqchip, parse_irqchip>},
+    JsonKey{"virtio_transport", set_word<&MachineConfig::virtio_transport, parse_virtio_transport>},
     JsonKey{"debug_exit", set_word<&MachineConfig::debug_exit, parse_debug_exit>},
 };
 

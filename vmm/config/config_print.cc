@@ -58,6 +58,9 @@ json::object machine_config(const MachineConfig& config) {
   object["huge_pages"] = text(to_string(config.huge_pages));
   add_overcommit(config.overcommit, object);
   object["irqchip"] = text(to_string(config.irqchip));
+  if (config.virtio_transport != VirtioTransport::Pci) {
+    object["virtio_transport"] = text(to_string(config.virtio_transport));
+  }
   object["debug_exit"] = text(to_string(config.debug_exit));
   return object;
 }

@@ -25,6 +25,7 @@ constexpr std::array<std::string_view, 2> kCacheTypes = {"Writeback", "Unsafe"};
 constexpr std::array<std::string_view, 2> kNetBackEnds = {"tap", "passt"};
 constexpr std::array<std::string_view, 2> kSwapErrors = {"pause", "stop"};
 constexpr std::array<std::string_view, 3> kConsoles = {"stdio", "none", "virtio"};
+constexpr std::array<std::string_view, 2> kVirtioTransports = {"pci", "mmio"};
 constexpr std::array<std::string_view, 2> kShowMaps = {"on-signal", "at-exit"};
 constexpr std::array<std::string_view, 2> kClocks = {"continue", "host"};
 constexpr std::array<std::string_view, 2> kOnKills = {"detach", "kill"};
@@ -222,6 +223,9 @@ uvm::Result<SwapError> parse_swap_error(std::string_view name) {
 uvm::Result<ConsoleMode> parse_console(std::string_view name) {
   return parse_enum<ConsoleMode>(name, kConsoles);
 }
+uvm::Result<VirtioTransport> parse_virtio_transport(std::string_view name) {
+  return parse_enum<VirtioTransport>(name, kVirtioTransports);
+}
 uvm::Result<ShowMap> parse_show_map(std::string_view name) {
   return parse_enum<ShowMap>(name, kShowMaps);
 }
@@ -282,6 +286,9 @@ std::string_view to_string(SwapError value) {
 }
 std::string_view to_string(ConsoleMode value) {
   return kConsoles[static_cast<std::size_t>(value)];
+}
+std::string_view to_string(VirtioTransport value) {
+  return kVirtioTransports[static_cast<std::size_t>(value)];
 }
 std::string_view to_string(ShowMap value) {
   return kShowMaps[static_cast<std::size_t>(value)];

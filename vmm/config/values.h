@@ -48,6 +48,7 @@ namespace vmm::config {
 [[nodiscard]] uvm::Result<virtio::net::BackEnd> parse_net_back_end(std::string_view name);
 [[nodiscard]] uvm::Result<SwapError> parse_swap_error(std::string_view name);
 [[nodiscard]] uvm::Result<ConsoleMode> parse_console(std::string_view name);
+[[nodiscard]] uvm::Result<VirtioTransport> parse_virtio_transport(std::string_view name);
 [[nodiscard]] uvm::Result<ShowMap> parse_show_map(std::string_view name);
 [[nodiscard]] uvm::Result<ClockPolicy> parse_clock(std::string_view name);
 [[nodiscard]] uvm::Result<gdb::OnKill> parse_on_kill(std::string_view name);
@@ -68,6 +69,7 @@ namespace vmm::config {
 [[nodiscard]] std::string to_string(const virtio::net::MacAddress& address);
 [[nodiscard]] std::string_view to_string(SwapError value);
 [[nodiscard]] std::string_view to_string(ConsoleMode value);
+[[nodiscard]] std::string_view to_string(VirtioTransport value);
 [[nodiscard]] std::string_view to_string(ShowMap value);
 [[nodiscard]] std::string_view to_string(gdb::OnKill value);
 [[nodiscard]] std::string_view to_string(gdb::OnDisconnect value);

@@ -7,7 +7,9 @@
 #include "guest/acpi/acpi.h"
 #include "guest/programs/builtin_info.h"
 #include "guest/programs/programs.h"
+#include "uvm/base/range.h"
 #include "vmm/machine/layout.h"
+#include "vmm/virtio/mmio_transport.h"
 
 namespace vmm {
 namespace {
@@ -139,11 +141,22 @@ uvm::Result<BootPlan> plan_kernel(const MachineConfig& config, const guest::Memo
   return plan;
 }
 
+/// Every slot; Linux takes no notice of those that say they are empty.
+void add_virtio_mmio(std::string& line) {
+  std::uint64_t at = layout::kVirtioMmio.value();
+  for (const std::uint8_t irq : layout::kVirtioMmioIrqs) {
+    if (!line.empty()) line += " ";
+    line += "virtio_mmio.device=4K@" + uvm::hex(at) + ":" + std::to_string(irq);
+    at += virtio::MmioTransport::kBytes;
+  }
+}
+
 }  // namespace
 
 std::string kernel_command_line(const MachineConfig& config) {
   const auto root = std::ranges::find(config.drives, config.root_drive, &virtio::blk::Options::id);
   std::string line = config.boot.cmdline;
+  if (config.virtio_transport == VirtioTransport::Mmio) add_virtio_mmio(line);
   if (config.root_drive.empty() || root == config.drives.end()) return line;
   if (!line.empty()) line += " ";
   line += config.root_partition.empty() ? "root=/dev/vda" : "root=PARTUUID=" + config.root_partition;

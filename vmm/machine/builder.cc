@@ -90,7 +90,8 @@ uvm::Status build_devices(Machine::Parts& parts, const guest::MemoryLayout& layo
   devices::ByteSink& sink = parts.config.console == ConsoleMode::Stdio
                                 ? static_cast<devices::ByteSink&>(*parts.console)
                                 : parts.no_console;
-  parts.platform = std::make_unique<Platform>(Platform::Parts{*parts.interrupts, parts.power, sink, memory});
+  parts.platform = std::make_unique<Platform>(
+      Platform::Parts{*parts.interrupts, parts.power, sink, memory, parts.config.virtio_transport});
   UVMM_CHECK(parts.interrupts->connect(parts.bus));
   UVMM_CHECK(parts.platform->connect(parts.bus));
   parts.bus.set_observer([](const UnownedAccess& access) {

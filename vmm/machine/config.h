@@ -52,6 +52,10 @@ enum class ClockPolicy : std::uint8_t { Continue, Host };
 /// When to print the memory map of the guest.
 enum class ShowMap : std::uint8_t { OnSignal, AtExit };
 
+/// How a guest finds its virtio devices: on the PCI bus, or by its kernel's command line, without interrupts
+/// and registers of PCI.
+enum class VirtioTransport : std::uint8_t { Pci, Mmio };
+
 /// Whether the guest has a device that gives it random numbers.
 enum class Entropy : std::uint8_t { None, Device };
 
@@ -88,6 +92,7 @@ struct MachineConfig {
   DebugExitStatus debug_exit = DebugExitStatus::Auto;
   ConsoleMode console = ConsoleMode::Stdio;
   ShowMap show_map = ShowMap::OnSignal;
+  VirtioTransport virtio_transport = VirtioTransport::Pci;
   gdb::Options gdb;
   pins::Options pins;
   std::vector<vfio::DeviceOptions> vfio;        // devices of the host that the guest gets

@@ -58,7 +58,8 @@ DeviceList::DeviceList(const MachineConfig& config)
       vsock_(config.vsock),
       balloon_(config.balloon),
       pmem_(config.pmem),
-      entropy_(config.entropy) {}
+      entropy_(config.entropy),
+      transport_(config.virtio_transport) {}
 
 MachineConfig DeviceList::applied_to(MachineConfig config) const {
   config.drives = placed(drives_, config.drives);
@@ -67,6 +68,7 @@ MachineConfig DeviceList::applied_to(MachineConfig config) const {
   if (!vsock_ || !config.vsock) config.vsock = vsock_;
   config.balloon = balloon_;
   config.entropy = entropy_;
+  config.virtio_transport = transport_;
   return config;
 }
 
@@ -104,6 +106,7 @@ void DeviceList::state(StateFields& fields) {
     text(fields, image.path, PATH_MAX);
   });
   choice(fields, entropy_, Entropy::Device);
+  choice(fields, transport_, VirtioTransport::Mmio);
 }
 
 }  // namespace vmm

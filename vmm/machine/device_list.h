@@ -25,6 +25,7 @@ class DeviceList {
   std::optional<virtio::balloon::Options> balloon_;
   std::vector<virtio::pmem::Options> pmem_;
   Entropy entropy_ = Entropy::None;
+  VirtioTransport transport_ = VirtioTransport::Pci;
 };
 
 }  // namespace vmm

@@ -4,11 +4,13 @@
 //   ramLowEnd    ┴ at most kMmioHole
 //   kMmioHole    ┬ 3 GiB: PCI MMIO window
 //   kEcam        │ 256 MiB of ECAM, bus 0 used
+//   kVirtioMmio  │ virtio devices without PCI
 //   kIoApic …    │ I/O APIC, local APICs, KVM's scratch pages
 //   4 GiB        ┴ RAM goes on
 //   above RAM      images that are memory the guest can only read (virtio/pmem/pmem.h), from 4 GiB on
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "uvm/base/units.h"
@@ -23,6 +25,10 @@ inline constexpr uvm::Gpa kPciWindow{0xc000'0000};
 inline constexpr std::uint64_t kPciWindowBytes = 0x2000'0000;
 inline constexpr uvm::Gpa kEcam{0xe000'0000};
 inline constexpr std::uint64_t kEcamBytes = 0x1000'0000;
+// Registers of virtio devices without PCI, a page and an interrupt each: those of a PC that no device here
+// has.
+inline constexpr uvm::Gpa kVirtioMmio{0xfeb0'0000};
+inline constexpr std::array<std::uint8_t, 5> kVirtioMmioIrqs{10, 11, 14, 15, 3};
 inline constexpr uvm::Gpa kIoApic{0xfec0'0000};
 inline constexpr std::uint64_t kIoApicBytes = 0x1000;
 inline constexpr uvm::Gpa kLocalApic{0xfee0'0000};

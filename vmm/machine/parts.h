@@ -71,7 +71,7 @@ struct Machine::Parts {
   std::unique_ptr<Platform> platform;
   KvmDoorbells doorbells{vm};
   std::vector<Disk> disks;
-  std::vector<std::unique_ptr<virtio::PciTransport>> virtio;
+  std::vector<std::unique_ptr<virtio::Transport>> virtio;
   // Of these, or none.
   virtio::balloon::Balloon* balloon = nullptr;
   virtio::console::Console* hvc = nullptr;

@@ -12,6 +12,7 @@ Platform::Platform(const Parts& parts)
       reset_control_(parts.power),
       debug_exit_(parts.power),
       pci_(&reset_control_),
+      virtio_transport_(parts.virtio),
       port_a_(parts.power) {}
 
 uvm::Status Platform::connect(Bus& bus) {
@@ -27,6 +28,10 @@ uvm::Status Platform::connect(Bus& bus) {
   UVMM_CHECK(bus.add(BusSpace::Mmio, "pci ecam", layout::kEcam.value(), layout::kEcamBytes, pci_.ecam()));
   UVMM_CHECK(bus.add(BusSpace::Mmio, "pci window", layout::kPciWindow.value(), layout::kPciWindowBytes,
                      pci_window_));
+  if (virtio_transport_ == VirtioTransport::Mmio) {
+    constexpr std::uint64_t kBytes = layout::kVirtioMmioIrqs.size() * virtio::MmioTransport::kBytes;
+    UVMM_CHECK(bus.add(BusSpace::Mmio, "virtio mmio", layout::kVirtioMmio.value(), kBytes, virtio_slots_));
+  }
   return connect_legacy(bus);
 }
 
@@ -35,6 +40,9 @@ uvm::Result<std::vector<devices::Stateful*>> Platform::stateful() {
                                       &pci_,    &port_b_, &port_a_, &post_};
   UVMM_TRY(const auto functions, pci_.stateful_functions());
   all.insert(all.end(), functions.begin(), functions.end());
+  for (virtio::MmioTransport* const transport : virtio_slots_.transports()) {
+    if (devices::Stateful* const stateful = transport->stateful()) all.push_back(stateful);
+  }
   return all;
 }
 

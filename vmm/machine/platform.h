@@ -16,9 +16,11 @@
 #include "vmm/devices/rtc.h"
 #include "vmm/devices/serial.h"
 #include "vmm/machine/bus.h"
+#include "vmm/machine/config.h"
 #include "vmm/machine/host_clock.h"
 #include "vmm/machine/interrupts.h"
 #include "vmm/machine/layout.h"
+#include "vmm/virtio/mmio_slots.h"
 
 namespace vmm {
 
@@ -30,6 +32,7 @@ class Platform {
     devices::PowerSink& power;
     devices::ByteSink& console;
     devices::RtcMemory memory;
+    VirtioTransport virtio = VirtioTransport::Pci;
   };
   explicit Platform(const Parts& parts);
 
@@ -41,6 +44,8 @@ class Platform {
   [[nodiscard]] devices::GenerationId& generation_id() { return generation_id_; }
   [[nodiscard]] devices::PciHost& pci() { return pci_; }
   [[nodiscard]] devices::PciWindow& pci_window() { return pci_window_; }
+  /// On the bus only where virtio devices are to be found without PCI.
+  [[nodiscard]] virtio::MmioSlots& virtio_slots() { return virtio_slots_; }
   /// What else has state, in the order it is saved and restored. Errors: Unsupported (a device that can't be
   /// taken along is named).
   [[nodiscard]] uvm::Result<std::vector<devices::Stateful*>> stateful();
@@ -59,6 +64,8 @@ class Platform {
   devices::DebugExit debug_exit_;
   devices::PciHost pci_;
   devices::PciWindow pci_window_{layout::kPciWindow.value(), layout::kPciWindowBytes};
+  const VirtioTransport virtio_transport_;
+  virtio::MmioSlots virtio_slots_;
   devices::ConstantPorts no_pic_{0xff};
   devices::ConstantPorts no_pit_{0x00};
   devices::PortB port_b_;

@@ -9,7 +9,9 @@
 #include "vmm/virtio/blk/blk.h"
 #include "vmm/virtio/console/console.h"
 #include "vmm/virtio/local_device.h"
+#include "vmm/virtio/mmio_transport.h"
 #include "vmm/virtio/net/net.h"
+#include "vmm/virtio/pci_transport.h"
 #include "vmm/virtio/pmem/pmem.h"
 #include "vmm/virtio/rng/rng.h"
 #include "vmm/virtio/vsock/vsock.h"
@@ -51,6 +53,7 @@ class VirtioBuilder {
   }
 
   [[nodiscard]] uvm::Status add(const std::string& name, std::unique_ptr<virtio::Device> device) {
+    if (parts_.config.virtio_transport == VirtioTransport::Mmio) return add_mmio(name, std::move(device));
     const virtio::PciTransport::Environment machine{
         parts_.platform->pci_window(), parts_.interrupts->messages(), parts_.interrupts->message_events(),
         parts_.doorbells, is_ram()};
@@ -68,6 +71,21 @@ class VirtioBuilder {
     constexpr const char* kHelp = "Interrupts that were not delivered, doorbells that could not be had.";
     writer.counter(kName, kHelp, troubles.interrupts, device + ",kind=\"interrupt\"");
     writer.counter(kName, kHelp, troubles.doorbells, device + ",kind=\"doorbell\"");
+  }
+
+  [[nodiscard]] uvm::Status add_mmio(const std::string& name, std::unique_ptr<virtio::Device> device) {
+    virtio::MmioSlots& slots = parts_.platform->virtio_slots();
+    constexpr std::size_t kMost = layout::kVirtioMmioIrqs.size();
+    if (slots.size() >= kMost) {
+      return uvm::Error(
+          uvm::ErrorKind::Invalid, "there is no interrupt left for " + name + " without PCI",
+          "leave --virtio-transport mmio out, or use at most " + std::to_string(kMost) + " devices");
+    }
+    devices::IrqLine& line = parts_.interrupts->line(layout::kVirtioMmioIrqs.at(slots.size()));
+    UVMM_TRY(auto made, virtio::MmioTransport::create(name, {line, parts_.io, is_ram()}, std::move(device)));
+    slots.add(*made);
+    parts_.virtio.push_back(std::move(made));
+    return uvm::ok();
   }
 
   [[nodiscard]] uvm::Status add_local(const std::string& name, std::unique_ptr<virtio::Service> service) {

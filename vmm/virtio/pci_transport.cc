@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "vmm/devices/registers.h"
+#include "vmm/virtio/activation.h"
 
 namespace vmm::virtio {
 
@@ -250,28 +251,13 @@ void PciTransport::write_locked(std::uint64_t offset, std::span<const std::byte>
 
 // ---- the device's life
 
-bool PciTransport::in_place(const CommonConfig::QueueRegisters& queue) const {
-  // Virtio 1.2, 2.7: alignment and size of the three parts of a split ring.
-  const std::uint64_t size = queue.size;
-  return queue.descriptors % 16 == 0 && queue.driver_area % 2 == 0 && queue.device_area % 4 == 0 &&
-         environment_.is_ram(queue.descriptors, 16 * size) &&
-         environment_.is_ram(queue.driver_area, 6 + 2 * size) &&
-         environment_.is_ram(queue.device_area, 6 + 8 * size);
-}
-
 std::optional<Activation> PciTransport::activation_locked() const {
-  Activation activation;
-  activation.features = common_.features();
-  const auto queues = common_.queues();
-  for (unsigned index = 0; index < queues.size(); ++index) {
-    const CommonConfig::QueueRegisters& queue = queues[index];
-    if (!queue.enabled) continue;
-    if (!in_place(queue)) return std::nullopt;
-    const Fd* const call = msix_.event(queue.vector);
-    activation.queues.push_back({index, queue.size, queue.descriptors, queue.driver_area, queue.device_area,
-                                 &kicks_[index], call != nullptr ? call : &unheard_});
-  }
-  return activation;
+  // Always inside a function that holds the lock.
+  const auto call = [this](std::uint16_t vector) NO_THREAD_SAFETY_ANALYSIS {
+    const Fd* const event = msix_.event(vector);
+    return event != nullptr ? event : &unheard_;
+  };
+  return activation_of(common_, environment_.is_ram, kicks_, call);
 }
 
 void PciTransport::start_locked() {

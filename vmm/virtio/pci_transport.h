@@ -26,11 +26,13 @@
 #include "vmm/devices/pci_function.h"
 #include "vmm/virtio/common_config.h"
 #include "vmm/virtio/device.h"
+#include "vmm/virtio/transport.h"
 
 namespace vmm::virtio {
 
 /// Thread-safe. Owns its device.
-class PciTransport final : public devices::PciFunction,
+class PciTransport final : public Transport,
+                           public devices::PciFunction,
                            private devices::Stateful,
                            private devices::BusDevice,
                            private DeviceHost {
@@ -57,16 +59,11 @@ class PciTransport final : public devices::PciFunction,
   void write_config(std::uint64_t offset, std::span<const std::byte> data) override;
   void reset() override;
 
-  /// Null: its device can't rest.
   [[nodiscard]] devices::Stateful* stateful() override;
-  /// Errors: Unsupported, with the device's name and the way out. While vCPUs run too.
-  [[nodiscard]] uvm::Status can_rest() const;
-  /// As Resting's, of its device; a device that can't is left alone. Without a lock, while no vCPU runs.
-  void rest();
-  void go_on();
-
-  /// Ends the device's threads: after the vCPUs have stopped, before guest memory goes. Idempotent.
-  void finish() { device_->finish(); }
+  [[nodiscard]] uvm::Status can_rest() const override;
+  void rest() override;
+  void go_on() override;
+  void finish() override { device_->finish(); }
 
   /// Messages of interrupts that could not be delivered, and doorbells that could not be had.
   struct Troubles {
@@ -107,7 +104,6 @@ class PciTransport final : public devices::PciFunction,
   void start_locked() REQUIRES(mutex_);
   void reset_locked() REQUIRES(mutex_);
   void need_reset_locked() REQUIRES(mutex_);
-  [[nodiscard]] bool in_place(const CommonConfig::QueueRegisters& queue) const;
   /// Where the window of configuration space onto the BAR looks; nullopt when it looks past it.
   [[nodiscard]] std::optional<std::uint64_t> looked_at_locked(std::uint64_t offset, std::size_t bytes) const
       REQUIRES(mutex_);

@@ -8,40 +8,14 @@
 #include <random>
 #include <vector>
 
+#include "tests/support/fake_virtio_device.h"
 #include "tests/vmm/devices/fakes.h"
 
 namespace vmm::virtio {
 namespace {
 
 namespace pci = devices::pci;
-
-/// Remembers what it is told, and answers when the test says so.
-class FakeDevice : public Device {
- public:
-  struct Log {
-    std::vector<Activation> started;
-    int stops = 0;
-    DeviceHost* host = nullptr;
-  };
-  explicit FakeDevice(Log& log) : log_(log) {}
-  [[nodiscard]] DeviceType type() const override { return DeviceType::Block; }
-  [[nodiscard]] std::uint64_t features() const override { return kFeatureVersion1 | kFeatureIndirect; }
-  [[nodiscard]] unsigned queues() const override { return 2; }
-  [[nodiscard]] std::uint16_t queue_limit() const override { return 128; }
-  void read_config(std::uint64_t offset, std::span<std::byte> data) const override {
-    for (std::byte& byte : data) byte = static_cast<std::byte>(offset++ + 0x10);
-  }
-  uvm::Status attach(DeviceHost& host) override {
-    log_.host = &host;
-    return uvm::ok();
-  }
-  void start(const Activation& activation) override { log_.started.push_back(activation); }
-  void stop() override { ++log_.stops; }
-  void finish() override {}
-
- private:
-  Log& log_;
-};
+using test::FakeDevice;
 
 class FakeDoorbells : public devices::Doorbells {
  public:
