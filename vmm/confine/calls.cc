@@ -94,6 +94,11 @@ constexpr Call kReadFiles = only(SYS_openat, 2, 0, O_ACCMODE | O_CREAT | O_TRUNC
 /// /proc/sys/vm/overcommit_memory.
 constexpr Call kReadNoFiles = {kReadFiles.number, kReadFiles.only, Verdict::Refuse};
 
+/// A fork gets a disk of its own: a file without a name beside the image, as a reflink or a copy.
+constexpr std::uint64_t kReflink = 0x40049409;  // linux/fs.h: FICLONE
+constexpr std::array kDiskCopies = {only(SYS_openat, 2, kTemporaryFile, O_CREAT | O_TRUNC | kTemporaryFile),
+                                    only(SYS_ioctl, 1, kReflink), always(SYS_copy_file_range)};
+
 constexpr std::array kDevices = {only(SYS_ioctl, 1, kBlockDevice, kWhose),
                                  only(SYS_ioctl, 1, kTunSetOffload),
                                  only(SYS_ioctl, 1, kTunSetHeaderSize),
@@ -113,11 +118,6 @@ constexpr std::array kAnyFiles = {always(SYS_openat), always(SYS_mkdir),     alw
 
 /// A try of what KVM can do for a debugger, with a watchdog.
 constexpr std::array kTrial = {always(SYS_timer_create), always(SYS_timer_settime), always(SYS_timer_delete)};
-
-/// Copies of disks, for forks: files without a name, and blocks that are shared or copied.
-constexpr std::uint64_t kFileClone = 0x40049409;
-constexpr std::array kDiskCopies = {only(SYS_openat, 2, O_TMPFILE, O_TMPFILE), only(SYS_ioctl, 1, kFileClone),
-                                    always(SYS_copy_file_range)};
 
 /// Helper processes are ended by descriptors that set-up has made of them.
 constexpr std::array kHelpers = {always(SYS_pidfd_send_signal), only(SYS_waitid, 0, P_PIDFD)};
@@ -177,6 +177,7 @@ std::vector<Call> calls_of(ThreadKind kind, Rings rings, pid_t self) {
     case ThreadKind::Debugger:
       add(kSockets, all);
       add(kSocketPairs, all);
+      add(kDiskCopies, all);
       add(kToUnixSockets, all);
       add(kDumps, all);
       add(kTrial, all);

@@ -31,8 +31,8 @@ struct Process {
   Seccomp seccomp = Seccomp::Off;
   Rings rings = Rings::None;
   std::optional<Ruleset> files;
-  std::optional<Ruleset> debugger_files;
   std::optional<Ruleset> control_files;
+  std::optional<Ruleset> debugger_files;
 
   [[nodiscard]] const std::optional<Ruleset>& files_of(ThreadKind kind) const {
     static const std::optional<Ruleset> kAll;  // no fence
@@ -60,8 +60,8 @@ uvm::Status prepare_landlock(const MachineConfig& config) {
     return uvm::ok();
   }
   UVMM_TRY(process().files, Ruleset::create(path_rules(config, ThreadKind::Io), version));
-  UVMM_TRY(process().debugger_files, Ruleset::create(path_rules(config, ThreadKind::Debugger), version));
   UVMM_TRY(process().control_files, Ruleset::create(path_rules(config, ThreadKind::Control), version));
+  UVMM_TRY(process().debugger_files, Ruleset::create(path_rules(config, ThreadKind::Debugger), version));
   return uvm::ok();
 }
 
@@ -101,7 +101,7 @@ uvm::Status let_reopen_files() {
   const Process& here = process();
   if (!here.files) return uvm::ok();
   return for_each_open_file([&](int fd, const struct stat& /*info*/) -> uvm::Status {
-    UVMM_CHECK(here.files->let_reopen(fd));
+    // Nobody else opens anything.
     UVMM_CHECK(here.control_files->let_reopen(fd));
     return here.debugger_files->let_reopen(fd);
   });

@@ -13,7 +13,7 @@ namespace vmm::confine {
 /// Of a file; of everything in it, and below, if it is a folder.
 enum class PathAccess : std::uint8_t {
   Read,
-  ReadWrite,  // of what is there already
+  ReadWrite,  // of what is there already, and of files without a name
   Sockets,    // makes and removes sockets, lists
   All,        // also makes, renames and removes files and folders
 };

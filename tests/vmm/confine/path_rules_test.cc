@@ -15,6 +15,7 @@ void PrintTo(const PathRule& rule, std::ostream* out) {
 
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 
 const PathRule kSelf{"/proc/self", PathAccess::Read};
@@ -45,6 +46,10 @@ TEST(PathRules, LetDisksBeOpenedAgainAsTheyAre) {
               ElementsAre(kSelf, PathRule{"/images/root.img", PathAccess::ReadWrite},
                           PathRule{"/images/data.img", PathAccess::Read},
                           PathRule{"/images/tools.img", PathAccess::Read}));
+  // Forks are made by these.
+  for (const ThreadKind kind : {ThreadKind::Control, ThreadKind::Debugger}) {
+    EXPECT_THAT(path_rules(config, kind), Contains(PathRule{"/images", PathAccess::ReadWrite}));
+  }
 }
 
 TEST(PathRules, LetSocketsBeRemovedWhereTheyAre) {
