@@ -62,6 +62,7 @@ class FakeLink final : public vmm::virtio::net::Link {
     std::atomic<std::uint64_t> agreed = 0;
     std::atomic<bool> refuses = false;
     std::atomic<int> stalls = 0;  // frames that there was no room for
+    std::atomic<int> received = 0;
 
    private:
     friend class FakeLink;
@@ -94,6 +95,7 @@ class FakeLink final : public vmm::virtio::net::Link {
     all.push_back({rest_.data(), rest_.size()});
     const ssize_t got = ::readv(fd_.get(), all.data(), static_cast<int>(all.size()));
     if (got <= 0) return got < 0 && errno == EAGAIN ? Outcome::Later : Outcome::Gone;
+    ++wire_.received;
     frame.bytes = static_cast<std::size_t>(got) - sizeof frame.header;
     std::size_t room = 0;
     for (const iovec& part : parts) room += part.iov_len;
