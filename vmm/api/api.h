@@ -21,9 +21,9 @@
 // snapshot) lets the others wait. The machine is built and run on the main thread (launcher.h), which hands
 // the guest to this thread and takes it back before it stops the vCPUs.
 //
-// CONFINEMENT (vmm/confine). The process has given up new privileges and is in its jail before this thread
-// starts, but the thread has no list of system calls and no paths of its own: it writes snapshots and logs
-// where a client says, with the rights of the process's user.
+// CONFINEMENT (vmm/confine). This thread serves before there is a machine, and enters its list of system
+// calls when there is one (ThreadKind::Api). It may open files, since clients name where snapshots and
+// metrics go, with the rights of the process's user; it starts nothing.
 //
 // BOUNDS: 51200 bytes of body, 8 KiB of header, 64 connections, 10 s for a request to come in once it has
 // begun and for an answer to go out; then the connection ends. A reader of /events that falls 1000 lines

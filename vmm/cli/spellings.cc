@@ -37,7 +37,7 @@ struct Foreign {
 
 constexpr std::string_view kDisk = "nearest: --disk FILE, with ,ro for one that is only read";
 constexpr std::string_view kNetwork = "nearest: --net tap=NAME or --net passt";
-constexpr std::string_view kNoSocket = "uvmm has no API socket yet; nearest: --config FILE";
+constexpr std::string_view kNoSocket = "uvmm has Firecracker's API; nearest: --api-socket PATH";
 constexpr std::string_view kNoDevice = "uvmm has a fixed set of devices";
 constexpr std::string_view kConsole = "nearest: --console stdio or --console none";
 constexpr std::string_view kMachine = "uvmm has one machine type; nearest: --irqchip, --memory-backing";
@@ -69,9 +69,7 @@ constexpr std::array kForeign = {
     Foreign{"display", kConsole},
     Foreign{"monitor", kConsole},
     Foreign{"qmp", kNoSocket},
-    Foreign{"api-socket", kNoSocket},
-    Foreign{"api-sock", kNoSocket},
-    Foreign{"no-api", "uvmm has no API socket; leave it out"},
+    Foreign{"no-api", "there is no API without --api-socket; leave it out"},
     Foreign{"hugepages", "nearest: --huge-pages auto"},
     Foreign{"hugetlbfs", "nearest: --huge-pages auto"},
     Foreign{"object", "nearest: --memory-backing shared"},

@@ -1,6 +1,7 @@
 #include "vmm/machine/machine_metrics.h"
 
 #include <array>
+#include <atomic>
 #include <numeric>
 #include <utility>
 
@@ -89,6 +90,26 @@ void add_exits(const ExitCounts& exits, MetricWriter& writer) {
   }
 }
 
+void add_disks(const Machine::Parts& parts, MetricWriter& writer) {
+  constexpr const char* kRequests = "uvmm_disk_requests_total";
+  constexpr const char* kBytes = "uvmm_disk_bytes_total";
+  const auto add = [&writer](const char* name, const char* help, const std::string& labels,
+                             const std::atomic<std::uint64_t>& value) {
+    writer.counter(name, help, value.load(std::memory_order_relaxed), labels);
+  };
+  for (std::size_t i = 0; i < parts.disks.size(); ++i) {
+    const virtio::blk::Counters& counters = *parts.disks[i].counters;
+    const std::string device = MetricWriter::label("device", "blk" + std::to_string(i));
+    add(kRequests, "Requests that were answered.", device + ",kind=\"read\"", counters.reads);
+    add(kRequests, "", device + ",kind=\"write\"", counters.writes);
+    add(kRequests, "", device + ",kind=\"flush\"", counters.flushes);
+    add(kRequests, "", device + ",kind=\"discard\"", counters.discards);
+    add(kRequests, "", device + ",kind=\"failed\"", counters.errors);
+    add(kBytes, "Bytes that were read and written.", device + ",kind=\"read\"", counters.read_bytes);
+    add(kBytes, "", device + ",kind=\"write\"", counters.written_bytes);
+  }
+}
+
 void add_timing(const TimedCounter& timed, const std::string& what, MetricWriter& writer) {
   writer.counter("uvmm_" + what + "_total", "How often.", timed.count());
   writer.seconds("uvmm_" + what + "_seconds_total", "Time that it took, or that the vCPUs stood still.",
@@ -103,6 +124,7 @@ void add_machine_metrics(Machine::Parts& parts) {
     add_memory(parts, writer);
     add_pins(parts.memory->space().pin_statistics(), writer);
     add_exits(parts.exits->counts(), writer);
+    add_disks(parts, writer);
     add_timing(parts.timings.images, "image_pauses", writer);
     add_timing(parts.timings.checkpoints, "checkpoints", writer);
     add_timing(parts.timings.resets, "resets", writer);

@@ -237,7 +237,7 @@ TEST(WrongWords, AreNamedWithTheNearestValidOne) {
       {{"run", "-cdrom", "x"}, "'-cdrom' is not an option of uvmm; nearest: --disk FILE"},
       {{"run", "-netdev", "tap"}, "'-netdev' is not an option of uvmm; nearest: --net tap=NAME"},
       {{"run", "-serial", "mon:stdio"}, "nearest: --console stdio"},
-      {{"run", "--api-sock", "/x"}, "uvmm has no API socket yet; nearest: --config"},
+      {{"run", "--qmp", "unix:/x"}, "uvmm has Firecracker's API; nearest: --api-socket PATH"},
       {{"run", "vmlinux"}, "unexpected word 'vmlinux'; a kernel is given with --kernel FILE"},
       {{"run", "-k", "k", "a\nb"}, "unexpected word 'a\\nb'"},
       {{"list-builtins", "x"}, "unexpected word 'x'"},
