@@ -60,7 +60,6 @@ class NetworkLinux : public test::VirtioGuest {
         "busybox tunctl -t uvmm-tap >/dev/null && ip addr add 10.66.0.1/24 dev uvmm-tap && "
         "ip link set uvmm-tap up");
     if (ready.status != 0) GTEST_SKIP() << "no tap interfaces here: " << ready.err;
-    fs::remove(file("uploaded"));
   }
   void TearDown() override {
     if (!IsSkipped()) (void)shell("busybox tunctl -d uvmm-out; busybox tunctl -d uvmm-tap");
