@@ -50,7 +50,7 @@ class DeviceMachine : private vmm::virtio::DeviceHost {
       queue.descriptors = i * kPage;
       queue.driver_area = i * kPage + kDescriptorBytes;
       queue.device_area = i * kPage + 2048;
-      queue.kick = &kick_;
+      queue.kick = &kicks_[i];
       queue.call = &call_;
     }
   }
@@ -96,7 +96,9 @@ class DeviceMachine : private vmm::virtio::DeviceHost {
 
   std::unique_ptr<ept::Pmap> pmap_;
   std::unique_ptr<uvm::Space> space_;
-  vmm::Fd kick_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+  // One each: they are watched by themselves.
+  std::array<vmm::Fd, 2> kicks_{vmm::Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+                                vmm::Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))};
   vmm::Fd call_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
   std::array<vmm::virtio::Queue, 2> queues_;
 };
