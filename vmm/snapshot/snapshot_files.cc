@@ -125,7 +125,7 @@ Result<WrittenBytes> write_snapshot_pair(const std::string& state_path, const st
   const std::string fresh = memory_path + ".new";
   ::unlink(fresh.c_str());  // of a writer that was killed
   Unfinished unfinished(fresh);
-  UVMM_TRY(const auto written, file.write(fresh, view, nullptr));
+  UVMM_TRY(const auto written, file.write(fresh, view, nullptr, {}));
   const auto description = describe(state, ImageLayout::of_file(memory), file, nullptr);
   if (::rename(fresh.c_str(), memory_path.c_str()) != 0) return file_error(memory_path, "replacing");
   unfinished.keep();
