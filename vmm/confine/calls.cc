@@ -110,11 +110,13 @@ constexpr std::array kDevices = {only(SYS_ioctl, 1, kBlockDevice, kWhose),
 /// Doors between a debugger and the copies it follows; the copies that it has asked for.
 constexpr std::array kSocketPairs = {only(SYS_socketpair, 0, AF_UNIX)};
 constexpr std::array kDumps = {only(SYS_openat, 2, 0, 0), always(SYS_mkdir), always(SYS_mkdirat)};
-/// Snapshots, metrics and disks that a client names.
-constexpr std::array kAnyFiles = {always(SYS_openat), always(SYS_mkdir),     always(SYS_mkdirat),
-                                  always(SYS_rename), always(SYS_renameat),  always(SYS_renameat2),
-                                  always(SYS_access), always(SYS_faccessat), always(SYS_faccessat2),
-                                  always(SYS_linkat), always(SYS_chmod),     always(SYS_fchmod)};
+/// Snapshots, metrics and disks that a client names, copies of disks among them. Not to be joined with a list
+/// that has openat in some ways only: these would be all of its ways.
+constexpr std::array kAnyFiles = {
+    always(SYS_openat),           always(SYS_mkdir),          always(SYS_mkdirat), always(SYS_rename),
+    always(SYS_renameat),         always(SYS_renameat2),      always(SYS_access),  always(SYS_faccessat),
+    always(SYS_faccessat2),       always(SYS_linkat),         always(SYS_chmod),   always(SYS_fchmod),
+    only(SYS_ioctl, 1, kReflink), always(SYS_copy_file_range)};
 
 /// A try of what KVM can do for a debugger, with a watchdog.
 constexpr std::array kTrial = {always(SYS_timer_create), always(SYS_timer_settime), always(SYS_timer_delete)};
@@ -171,7 +173,6 @@ std::vector<Call> calls_of(ThreadKind kind, Rings rings, pid_t self) {
       add(kSockets, all);
       add(kSocketPairs, all);
       add(kToUnixSockets, all);
-      add(kDiskCopies, all);
       add(kAnyFiles, all);
       break;
     case ThreadKind::Debugger:
