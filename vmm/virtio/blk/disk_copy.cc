@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "vmm/text.h"
@@ -27,10 +28,16 @@ uvm::Error failed(const DiskImage& image, const char* what) {
                                 error == ENOSPC || error == EDQUOT ? "make room there" : "");
 }
 
+/// Where the open file is, whatever the directory that a path began from, and whether it has a name still.
+std::string folder_of(const DiskImage& image) {
+  std::error_code error;
+  const auto file = std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(image.fd().get()), error);
+  return file.parent_path().string();
+}
+
 /// In the folder of the image, whose file system may share blocks with it.
 uvm::Result<Fd> nameless_file(const DiskImage& image) {
-  const auto folder = std::filesystem::path(image.options().path).parent_path().string();
-  Fd fd(::open(folder.empty() ? "." : folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  Fd fd(::open(folder_of(image).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
   if (!fd) return failed(image, "a file for the fork's own, in the same folder");
   return fd;
 }
