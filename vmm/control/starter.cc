@@ -88,6 +88,7 @@ void leave_all_but(int socket) {
 [[noreturn]] void serve(int socket, const Starter::Plan& plan) {
   for (const int number : kIgnored) static_cast<void>(std::signal(number, SIG_IGN));
   static_cast<void>(::prctl(PR_SET_NAME, "uvmm-starter"));
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) ::_exit(1);
   leave_all_but(socket);
   constexpr int kSocket = 3;
   if (plan.begin && !plan.begin()) ::_exit(1);

@@ -20,12 +20,12 @@ std::string content_of(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-/// A shell that writes what it has open, and its last word, into `file`.
+/// A shell that writes what it has open, whether it may get new privileges, and its last word into `file`.
 Starter::Plan telling(const std::string& file) {
   Starter::Plan plan;
   plan.words = {"/bin/sh", "-c",
-                "ls /proc/self/fd | wc -l > " + file + ".new; echo $0 >> " + file + ".new; mv " + file +
-                    ".new " + file};
+                "(ls /proc/self/fd | wc -l; awk '/^NoNewPrivs/ { print $2 }' /proc/self/status; echo $0) > " +
+                    file + ".new; mv " + file + ".new " + file};
   plan.last_word = [](unsigned number) { return "copy" + std::to_string(number); };
   return plan;
 }
@@ -40,7 +40,7 @@ TEST(Starter, RunsItsCommandWithItsNumberAndNoDescriptorsOfOthers) {
   EXPECT_GT(*pid, 0);
   EXPECT_TRUE(test::eventually([&] { return (*starter)->has_ended(*pid); }));
   // stdin, stdout, stderr and the folder that ls reads.
-  EXPECT_EQ(content_of(folder.file("told")), "4\ncopy7\n");
+  EXPECT_EQ(content_of(folder.file("told")), "4\n1\ncopy7\n");
 }
 
 TEST(Starter, KnowsWhoStillRuns) {
