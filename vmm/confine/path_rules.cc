@@ -40,6 +40,7 @@ std::vector<PathRule> path_rules(const MachineConfig& config, ThreadKind kind) {
   if (kind == ThreadKind::Control || kind == ThreadKind::Debugger) add_disk_folders(config, rules);
   for (const virtio::pmem::Options& image : config.pmem) rules.push_back({image.path, PathAccess::Read});
   add_socket(config.control.socket, rules);
+  add_socket(config.api_socket, rules);
   add_socket(config.pins.socket, rules);
   if (config.gdb.listen) add_socket(config.gdb.listen->path, rules);
   if (config.vsock) add_socket(config.vsock->socket, rules);

@@ -55,13 +55,14 @@ TEST(PathRules, LetDisksBeOpenedAgainAsTheyAre) {
 TEST(PathRules, LetSocketsBeRemovedWhereTheyAre) {
   MachineConfig config;
   config.control.socket = "/run/user/1000/uvmm/a.sock";
+  config.api_socket = "/run/api/sock";
   config.pins.socket = "pins";
   config.gdb.listen.emplace().path = "/gdb";
   config.vsock.emplace().socket = "/run/v/sock";
   EXPECT_THAT(path_rules(config, ThreadKind::Io),
               ElementsAre(kSelf, PathRule{"/run/user/1000/uvmm", PathAccess::Sockets},
-                          PathRule{".", PathAccess::Sockets}, PathRule{"/", PathAccess::Sockets},
-                          PathRule{"/run/v", PathAccess::Sockets}));
+                          PathRule{"/run/api", PathAccess::Sockets}, PathRule{".", PathAccess::Sockets},
+                          PathRule{"/", PathAccess::Sockets}, PathRule{"/run/v", PathAccess::Sockets}));
 }
 
 TEST(PathRules, LetADebuggerWriteWhereUvmmStandsAndWhereThingsAreTemporary) {
