@@ -378,8 +378,7 @@ void Reference::each_page(const Op& op, F&& change) {
 void Reference::done(const Op& op) {
   switch (op.what) {
     case Do::Create:
-      spaces_[op.space].emplace();
-      return;
+      return static_cast<void>(spaces_[op.space].emplace());
     case Do::Destroy:
       return destroy(op.space);
     case Do::Map:
