@@ -1,10 +1,10 @@
-// Virtio 1.2 devices on PCI: how a driver in the guest finds one, agrees with it, and gives it queues.
+// Virtio 1.2 devices: how a driver in the guest finds one, agrees with it, and gives it queues.
 //
 // Read in this order: device.h (what a device is to its transport), common_config.h (the registers in which
-// driver and device agree), pci_transport.h (the PCI function around them). Then, for devices of this
-// process, split_queue.h (the rings), local_device.h (their life, and what a kind of device has to say), and
-// a folder for each kind, of which rng/ is the shortest. vmm/vhost_user/vhost_user.h has devices whose queues
-// another process serves.
+// driver and device agree), pci_transport.h (the PCI function around them), mmio_transport.h (the same
+// without PCI). Then, for devices of this process, split_queue.h (the rings), local_device.h (their life, and
+// what a kind of device has to say), and a folder for each kind, of which rng/ is the shortest.
+// vmm/vhost_user/vhost_user.h has devices whose queues another process serves.
 //
 // Who does what
 //   The transport owns everything that a driver can write: PCI registers, MSI-X, status, features, queues. A
