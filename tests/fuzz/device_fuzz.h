@@ -34,7 +34,8 @@ class DeviceMachine : private vmm::virtio::DeviceHost {
   static constexpr std::size_t kDescriptorBytes = std::size_t{16} * kQueueSize;
   static constexpr std::size_t kAvailableBytes = 64;
 
-  DeviceMachine() {
+  /// The rings are the queues `first` and the one behind it.
+  explicit DeviceMachine(unsigned first = 0) {
     ept::PmapConfig config;
     config.covered = *uvm::GpaRange::from_size(uvm::Gpa(0), kRamBytes);
     pmap_ = *ept::Pmap::create(config);
@@ -45,7 +46,7 @@ class DeviceMachine : private vmm::virtio::DeviceHost {
     require(space_->map(ram).has_value());
     for (unsigned i = 0; i < queues_.size(); ++i) {
       vmm::virtio::Queue& queue = queues_[i];
-      queue.index = i;
+      queue.index = first + i;
       queue.size = kQueueSize;
       queue.descriptors = i * kPage;
       queue.driver_area = i * kPage + kDescriptorBytes;
@@ -96,7 +97,7 @@ class DeviceMachine : private vmm::virtio::DeviceHost {
 
   std::unique_ptr<ept::Pmap> pmap_;
   std::unique_ptr<uvm::Space> space_;
-  // One each: they are watched by themselves.
+  // One each: a descriptor can be watched once.
   std::array<vmm::Fd, 2> kicks_{vmm::Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
                                 vmm::Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))};
   vmm::Fd call_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
