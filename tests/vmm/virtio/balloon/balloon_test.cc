@@ -181,14 +181,14 @@ TEST_F(BalloonTest, StatisticsAreAskedForAgainAndAgain) {
   put_statistic(3, 6, 4000);
   statistics_.offer({{kNumbers, 37}});  // the last one is cut off
   device->start(activation(kFeatureStatistics, {inflate_.queue(), deflate_.queue(), statistics_.queue()}));
-  ASSERT_TRUE(eventually([&] { return balloon->statistics().guest.free_memory == 1000; }));
+  ASSERT_TRUE(eventually([&balloon = balloon] { return balloon->statistics().guest.free_memory == 1000; }));
   EXPECT_EQ(balloon->statistics().guest.total_memory, 2000U);
   EXPECT_FALSE(balloon->statistics().guest.available_memory);
   EXPECT_EQ(statistics_.wait_used(), (VirtioDriver::Used{0, 0})) << "when the time has come";
   put_statistic(0, 4, 1001);
   statistics_.offer({{kNumbers, 20}});
   statistics_.notify();
-  EXPECT_TRUE(eventually([&] { return balloon->statistics().guest.free_memory == 1001; }));
+  EXPECT_TRUE(eventually([&balloon = balloon] { return balloon->statistics().guest.free_memory == 1001; }));
   EXPECT_TRUE(statistics_.wait_used());
 }
 
@@ -210,7 +210,7 @@ TEST_F(BalloonTest, ADriverThatGivesTwoBuffersGetsOneBackAtOnce) {
 
 TEST_F(BalloonTest, ATargetIsAWishOfAtMostAllMemory) {
   auto [balloon, device] = make({.bytes = 4 * kPage});
-  const auto config = [&](std::uint64_t offset) {
+  const auto config = [&device = device](std::uint64_t offset) {
     std::array<std::byte, 4> bytes{};
     device->read_config(offset, bytes);
     return std::to_integer<int>(bytes[0]) | std::to_integer<int>(bytes[1]) << 8;
