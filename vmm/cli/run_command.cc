@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ept/host/start_up_pages.h"
 #include "vmm/cli/api_run.h"
 #include "vmm/cli/output.h"
 #include "vmm/cli/own_process.h"
@@ -18,7 +19,6 @@
 #include "vmm/machine/machine_image.h"
 #include "vmm/machine/machine_shape.h"
 #include "vmm/snapshot/snapshot_files.h"
-#include "vmm/start_up_pages.h"
 
 namespace vmm::cli {
 namespace {
@@ -111,7 +111,7 @@ ExitStatus status_of(const uvm::Error& error) {
 int run_machine(Machine& machine, const MachineConfig& config) {
   log::event(log::Level::Info, "machine created",
              {{"name", config.name}, {"vcpus", config.vcpus}, {"memory", config.memory}});
-  drop_start_up_pages();
+  ept::host::drop_start_up_pages();
   auto report = machine.run();
   if (!report) return fail(report.error(), ExitStatus::Internal);
   log::event(log::Level::Info, "machine ended", {{"name", config.name}, {"status", report->status}});

@@ -1,4 +1,4 @@
-#include "vmm/start_up_pages.h"
+#include "ept/host/start_up_pages.h"
 
 #include <link.h>
 #include <malloc.h>
@@ -8,7 +8,7 @@
 #include <fstream>
 #include <string>
 
-namespace vmm {
+namespace ept::host {
 namespace {
 
 constexpr std::uintptr_t kPage = 4096;
@@ -42,4 +42,4 @@ void drop_start_up_pages() {
   ::dl_iterate_phdr(drop, nullptr);
 }
 
-}  // namespace vmm
+}  // namespace ept::host
