@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "vmm/machine/blame_option.h"
 #include "vmm/vhost_user/device.h"
 #include "vmm/virtio/balloon/balloon.h"
 #include "vmm/virtio/blk/blk.h"
@@ -18,11 +19,6 @@
 
 namespace vmm {
 namespace {
-
-/// An option names something that cannot be had: the option is to blame, whatever the cause is.
-uvm::Error blame_option(const uvm::Error& error) {
-  return {uvm::ErrorKind::Invalid, error.what(), error.way_out()};
-}
 
 class VirtioBuilder {
  public:
