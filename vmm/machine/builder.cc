@@ -10,8 +10,10 @@
 #include "vmm/kvm/abi.h"
 #include "vmm/log.h"
 #include "vmm/machine/balloon_json.h"
+#include "vmm/machine/blame_option.h"
 #include "vmm/machine/boot_state.h"
 #include "vmm/machine/cpuid.h"
+#include "vmm/machine/devices_at_rest.h"
 #include "vmm/machine/generation.h"
 #include "vmm/machine/machine_image.h"
 #include "vmm/machine/machine_metrics.h"
@@ -25,11 +27,6 @@ namespace {
 IrqChip choose_irqchip(const kvm::System& system, IrqChip wanted) {
   if (wanted != IrqChip::Auto) return wanted;
   return system.check_extension(KVM_CAP_SPLIT_IRQCHIP) > 0 ? IrqChip::Split : IrqChip::Full;
-}
-
-/// An option names something that cannot be had: the option is to blame, whatever the cause is.
-uvm::Error blame_option(const uvm::Error& error) {
-  return {uvm::ErrorKind::Invalid, error.what(), error.way_out()};
 }
 
 /// A back end maps all of RAM. What is one object from the beginning need not move, and is one place.
@@ -315,6 +312,7 @@ uvm::Status begin(Machine::Parts& parts, const BootPlan& plan) {
 }
 
 uvm::Status go_on(Machine::Parts& parts, const MachineImage& image) {
+  const DevicesAtRest devices(parts);
   UVMM_CHECK(restore_state(parts, image.state, parts.config.clock));
   for (std::size_t i = 0; i < parts.vcpus->size(); ++i) parts.vcpus->vcpu(i).tell_stood_still();
   return renew_generation(parts, devices::Tell::Guest);

@@ -12,6 +12,7 @@
 
 #include "vmm/confine/confinement.h"
 #include "vmm/log.h"
+#include "vmm/machine/devices_at_rest.h"
 #include "vmm/machine/machine_state.h"
 #include "vmm/machine/memory_map.h"
 #include "vmm/machine/parts.h"
@@ -193,10 +194,12 @@ void Machine::resume() {
 }
 
 uvm::Result<std::vector<std::byte>> Machine::save_state() {
+  const DevicesAtRest devices(*parts_);
   return vmm::save_state(*parts_);
 }
 
 uvm::Status Machine::restore_state(std::span<const std::byte> state) {
+  const DevicesAtRest devices(*parts_);
   return vmm::restore_state(*parts_, state, ClockPolicy::Continue);
 }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "vmm/machine/devices_at_rest.h"
 #include "vmm/snapshot/section_fields.h"
 #include "vmm/snapshot/vcpu_state.h"
 
@@ -95,7 +94,6 @@ MachineShape shape_of(Machine::Parts& parts) {
 
 uvm::Result<std::vector<std::byte>> save_state(Machine::Parts& parts) {
   UVMM_TRY(const auto devices, parts.platform->stateful());
-  const DevicesAtRest at_rest(parts);
   UVMM_CHECK(ask_msrs(parts));
   SectionWriter writer;
   MachineShape shape = shape_of(parts);
@@ -125,7 +123,6 @@ uvm::Status restore_state(Machine::Parts& parts, std::span<const std::byte> stat
   MachineShape saved;
   UVMM_CHECK(snapshot::restore(table, saved));
   UVMM_CHECK(shape_of(parts).check_fits(saved));
-  const DevicesAtRest at_rest(parts);
   UVMM_TRY(const auto devices, parts.platform->stateful());
   UVMM_TRY(auto vcpus, read_vcpus(table, parts.vcpus->size()));
   UVMM_CHECK(table.check_known(titles_of(parts, devices)));

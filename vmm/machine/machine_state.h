@@ -13,9 +13,9 @@ namespace vmm {
 
 [[nodiscard]] MachineShape shape_of(Machine::Parts& parts);
 
-/// As Machine::save_state() and Machine::restore_state(). With ClockPolicy::Host kvmclock, the TSCs and the
-/// PM timer go on from where they would be by the host's clock, had the guest never stopped. Errors besides:
-/// Unsupported (a state that does not say when it was saved).
+/// As Machine::save_state() and Machine::restore_state(), with devices at rest (DevicesAtRest). With
+/// ClockPolicy::Host kvmclock, the TSCs and the PM timer go on from where they would be by the host's clock,
+/// had the guest never stopped. Errors besides: Unsupported (a state that does not say when it was saved).
 [[nodiscard]] uvm::Result<std::vector<std::byte>> save_state(Machine::Parts& parts);
 [[nodiscard]] uvm::Status restore_state(Machine::Parts& parts, std::span<const std::byte> state,
                                         ClockPolicy policy);
