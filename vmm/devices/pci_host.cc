@@ -28,10 +28,7 @@ constexpr std::array<std::uint8_t, 16> kBridgeHeader{0x36, 0x1b, 0x08, 0x00,   /
 class PciHost::Bridge final : public PciFunction {
  public:
   void read_config(std::uint64_t offset, std::span<std::byte> data) override {
-    for (std::byte& byte : data) {
-      byte = offset < kBridgeHeader.size() ? std::byte{kBridgeHeader[offset]} : std::byte{0};
-      ++offset;
-    }
+    read_block(std::as_bytes(std::span(kBridgeHeader)), offset, data);
   }
   void write_config(std::uint64_t /*offset*/, std::span<const std::byte> /*data*/) override {}
   void reset() override {}

@@ -25,6 +25,14 @@ inline void store_le(std::span<std::byte> data, std::uint64_t value) {
   }
 }
 
+/// The bytes of a block of registers from `offset` on, whatever that is; zeros behind its end.
+inline void read_block(std::span<const std::byte> block, std::uint64_t offset, std::span<std::byte> data) {
+  const auto there = block.subspan(std::min<std::uint64_t>(offset, block.size()));
+  const std::size_t count = std::min(there.size(), data.size());
+  std::ranges::copy(there.first(count), data.begin());
+  std::ranges::fill(data.subspan(count), std::byte{0});
+}
+
 /// What nobody drives.
 inline void fill_ones(std::span<std::byte> data) {
   std::ranges::fill(data, std::byte{0xff});

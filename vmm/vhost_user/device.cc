@@ -97,10 +97,7 @@ virtio::DeviceType Device::type() const {
 }
 
 void Device::read_config(std::uint64_t offset, std::span<std::byte> data) const {
-  for (std::byte& byte : data) {
-    byte = offset < config_.size() ? config_[offset] : std::byte{0};
-    ++offset;
-  }
+  devices::read_block(config_, offset, data);
 }
 
 // ---- orders

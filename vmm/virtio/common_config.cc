@@ -236,10 +236,7 @@ void CommonConfig::read(std::uint64_t offset, std::span<std::byte> data) const {
   for (const Place& place : Map::kPlaces) {
     store_le(std::span(image).subspan(place.offset, place.bytes), get(place.which));
   }
-  for (std::byte& byte : data) {
-    byte = offset < kBytes ? image.at(offset) : std::byte{0};
-    ++offset;
-  }
+  devices::read_block(image, offset, data);
 }
 
 CommonConfig::Request CommonConfig::write(std::uint64_t offset, std::span<const std::byte> data) {

@@ -4,7 +4,6 @@
 #include <sys/eventfd.h>
 
 #include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <cerrno>
 #include <future>
@@ -30,36 +29,6 @@ SplitQueue* QueueSet::find(unsigned index) {
   }
   return nullptr;
 }
-
-/// Serves a queue each time its driver notifies it. The eventfd is the transport's.
-class LocalDevice::Kick : public std::enable_shared_from_this<Kick> {
- public:
-  Kick(LocalDevice& device, SplitQueue& queue)
-      : device_(device), queue_(queue), event_(device.io_, queue.kick().get()) {}
-  ~Kick() { (void)event_.release(); }
-  Kick(const Kick&) = delete;
-  Kick& operator=(const Kick&) = delete;
-
-  void wait() {
-    // A completion may be on its way already when this goes.
-    event_.async_wait(asio::posix::stream_descriptor::wait_read,
-                      [kick = weak_from_this()](const boost::system::error_code& error) {
-                        if (const auto here = kick.lock(); here && !error) here->ring();
-                      });
-  }
-
- private:
-  void ring() {
-    eventfd_t count = 0;
-    ::eventfd_read(event_.native_handle(), &count);
-    wait();
-    device_.serve(queue_);
-  }
-
-  LocalDevice& device_;
-  SplitQueue& queue_;
-  asio::posix::stream_descriptor event_;
-};
 
 LocalDevice::LocalDevice(std::string name, Surroundings around, std::unique_ptr<Service> service)
     : name_(std::move(name)), around_(std::move(around)), service_(std::move(service)) {}
@@ -164,12 +133,22 @@ void LocalDevice::begin() {
     if (!queue) return fail(queue.error());
     queues_.queues_.push_back(*std::move(queue));
   }
+  kicks_.reserve(queues_.queues_.size());
   for (SplitQueue& queue : queues_.queues_) {
-    kicks_.push_back(std::make_shared<Kick>(*this, queue));
-    kicks_.back()->wait();
+    kicks_.emplace_back(io_, queue.kick().get());
+    hear(kicks_.back(), queue);
   }
   service_->started(queues_);
   for (std::size_t i = 0; i < queues_.queues_.size(); ++i) serve(queues_.queues_[i]);
+}
+
+void LocalDevice::hear(FdWatch& kick, SplitQueue& queue) {
+  kick.wait(FdWatch::For::Reading, [this, &kick, &queue] {
+    eventfd_t count = 0;
+    ::eventfd_read(queue.kick().get(), &count);
+    hear(kick, queue);
+    serve(queue);
+  });
 }
 
 void LocalDevice::serve(SplitQueue& queue) {

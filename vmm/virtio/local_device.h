@@ -28,6 +28,7 @@
 #include "uvm/base/lock.h"
 #include "vmm/devices/state.h"
 #include "vmm/virtio/device.h"
+#include "vmm/virtio/fd_watch.h"
 #include "vmm/virtio/split_queue.h"
 
 namespace vmm::virtio {
@@ -125,12 +126,12 @@ class LocalDevice final : public Device, public Resting {
   void post(std::function<void()> work);
 
  private:
-  class Kick;
-
   // The thread.
   void begin();
   void drain(std::function<void()> then);
   void let_go();
+  /// Serves a queue each time its driver notifies it.
+  void hear(FdWatch& kick, SplitQueue& queue);
   void serve(SplitQueue& queue);
   void fail(const uvm::Error& error);
 
@@ -141,10 +142,10 @@ class LocalDevice final : public Device, public Resting {
   DeviceHost* host_ = nullptr;
 
   // The thread's; while it is at rest, whoever has brought it there.
-  std::optional<Activation> activation_;  // nothing: the driver has not started it
-  std::vector<QueuePosition> positions_;  // of activation_'s queues
-  QueueSet queues_;                       // empty: at rest, broken, or not started
-  std::vector<std::shared_ptr<Kick>> kicks_;
+  std::optional<Activation> activation_;            // nothing: the driver has not started it
+  std::vector<QueuePosition> positions_;            // of activation_'s queues
+  QueueSet queues_;                                 // empty: at rest, broken, or not started
+  std::vector<FdWatch> kicks_;                      // of queues_, in their order
   std::vector<std::function<void()>> after_drain_;  // not empty: the service drains
   bool broken_ = false;
   unsigned rests_ = 0;

@@ -227,4 +227,8 @@ bool SplitQueue::listen() {
   return word(available_ + kIndex).load(std::memory_order_acquire) != position_.taken;
 }
 
+void SplitQueue::serve_again() const {
+  ::eventfd_write(queue_.kick->get(), 1);
+}
+
 }  // namespace vmm::virtio

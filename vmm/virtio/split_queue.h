@@ -60,6 +60,23 @@ class SplitQueue {
   void hush();
   /// Asks for one with the next chain. True: one has come meanwhile, so look again.
   [[nodiscard]] bool listen();
+  /// Pops chains into `chain` and calls `serve(chain)`, which answers with a Status, until there is none and
+  /// the driver notifies of the next. Errors: pop()'s and serve's.
+  template <class F>
+  [[nodiscard]] uvm::Status each(Chain& chain, F&& serve) {
+    do {
+      hush();
+      for (;;) {
+        UVMM_TRY(const bool is_there, pop(chain));
+        if (!is_there) break;
+        UVMM_CHECK(serve(chain));
+      }
+    } while (listen());
+    return uvm::ok();
+  }
+  /// Has the device serve it once more, in a turn of its own. An error of the ring is the same there, and goes
+  /// from there to where it belongs.
+  void serve_again() const;
 
   [[nodiscard]] unsigned index() const { return queue_.index; }
   [[nodiscard]] std::uint16_t size() const { return queue_.size; }

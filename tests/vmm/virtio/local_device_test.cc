@@ -9,8 +9,7 @@
 
 #include "tests/support/eventually.h"
 #include "tests/support/virtio_driver.h"
-#include "tests/support/virtio_host.h"
-#include "tests/vmm/pins/pin_space.h"
+#include "tests/support/virtio_space.h"
 #include "vmm/snapshot/section_fields.h"
 #include "vmm/virtio/rng/rng.h"
 
@@ -75,37 +74,21 @@ class SlowService : public Service {
   std::function<void()> done_;
 };
 
-/// A device's own fields as a section of a state.
-class Section : public devices::Stateful {
- public:
-  explicit Section(LocalDevice& device) : device_(device) {}
-  [[nodiscard]] std::string_view state_name() const override { return "test"; }
-  void state(devices::StateFields& fields) override { device_.state(fields); }
-
- private:
-  LocalDevice& device_;
-};
-
-class LocalDeviceTest : public test::PinSpace {
+class LocalDeviceTest : public test::VirtioSpace {
  protected:
-  static bool is_ram(std::uint64_t gpa, std::uint64_t bytes) {
-    return gpa < kRamPages * kPage && bytes <= kRamPages * kPage - gpa;
-  }
+  LocalDeviceTest() : test::VirtioSpace(kRamPages) {}
+
   std::unique_ptr<LocalDevice> device(std::unique_ptr<Service> service) {
-    LocalDevice::Surroundings around{*space_, uvm::PinOwner::create("test0"), is_ram};
-    auto made = std::make_unique<LocalDevice>("test0", around, std::move(service));
-    EXPECT_TRUE(made->attach(host_));
-    return made;
+    return attached("test0", std::move(service));
   }
   Activation activation() { return {kFeatureVersion1, {driver_.queue()}}; }
   std::vector<std::byte> saved(LocalDevice& device) {
     snapshot::SectionWriter writer;
-    Section section(device);
+    test::DeviceSection section(device);
     snapshot::save(writer, section);
     return std::move(writer).finish();
   }
 
-  test::VirtioHost host_;
   VirtioDriver driver_{*space_, kPage, 8};
 };
 
@@ -175,7 +158,7 @@ TEST_F(LocalDeviceTest, AnotherGoesOnWhereTheFirstWas) {
   const auto second = device(std::make_unique<rng::Rng>(*space_));
   second->rest();
   second->place(activation());
-  Section section(*second);
+  test::DeviceSection section(*second);
   const auto table = snapshot::SectionTable::read(state);
   ASSERT_TRUE(table);
   ASSERT_TRUE(snapshot::restore(*table, section));

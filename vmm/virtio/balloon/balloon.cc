@@ -91,10 +91,7 @@ void Balloon::read_config(std::uint64_t offset, std::span<std::byte> data) const
     devices::store_le(std::span(image).subspan(kTarget, 4), target_);
     devices::store_le(std::span(image).subspan(kActual, 4), actual_);
   }
-  for (std::byte& byte : data) {
-    byte = offset < image.size() ? image.at(offset) : std::byte{0};
-    ++offset;
-  }
+  devices::read_block(image, offset, data);
 }
 
 void Balloon::write_config(std::uint64_t offset, std::span<const std::byte> data) {
@@ -137,23 +134,13 @@ uvm::Status Balloon::serve(SplitQueue& queue) {
   const Role role = role_of(queue);
   if (role == Role::None) return uvm::ok();
   if (role == Role::Statistics) return take_statistics(queue);
-  do {
-    queue.hush();
-    for (;;) {
-      UVMM_TRY(const bool is_there, queue.pop(chain_));
-      if (!is_there) break;
-      UVMM_CHECK(serve_chain(queue, role));
-    }
-  } while (queue.listen());
-  return uvm::ok();
-}
-
-uvm::Status Balloon::serve_chain(SplitQueue& queue, Role role) {
-  if (role == Role::Inflate) UVMM_CHECK(inflate(chain_));
-  if (role == Role::Reporting) report(chain_);
-  queue.push(chain_.head, 0);
-  queue.publish();
-  return uvm::ok();
+  return queue.each(chain_, [&](const Chain& chain) -> uvm::Status {
+    if (role == Role::Inflate) UVMM_CHECK(inflate(chain));
+    if (role == Role::Reporting) report(chain);
+    queue.push(chain.head, 0);
+    queue.publish();
+    return uvm::ok();
+  });
 }
 
 uvm::Status Balloon::inflate(const Chain& chain) {
@@ -213,19 +200,14 @@ void Balloon::give_back(std::uint64_t gpa, std::uint64_t bytes) {
 // ---- statistics
 
 uvm::Status Balloon::take_statistics(SplitQueue& queue) {
-  do {
-    queue.hush();
-    for (;;) {
-      UVMM_TRY(const bool is_there, queue.pop(chain_));
-      if (!is_there) break;
-      UVMM_CHECK(read_statistics(chain_));
-      // There is one buffer; a driver that gives another gets the first back.
-      give_buffer_back();
-      held_in_ = &queue;
-      held_ = chain_.head;
-    }
-  } while (queue.listen());
-  return uvm::ok();
+  return queue.each(chain_, [&](const Chain& chain) -> uvm::Status {
+    UVMM_CHECK(read_statistics(chain));
+    // There is one buffer; a driver that gives another gets the first back.
+    give_buffer_back();
+    held_in_ = &queue;
+    held_ = chain.head;
+    return uvm::ok();
+  });
 }
 
 uvm::Status Balloon::read_statistics(const Chain& chain) {

@@ -88,7 +88,6 @@ class Balloon final : public Service {
   enum class Role : std::uint8_t { Inflate, Deflate, Statistics, Reporting, None };
 
   [[nodiscard]] Role role_of(const SplitQueue& queue) const;
-  [[nodiscard]] uvm::Status serve_chain(SplitQueue& queue, Role role);
   /// The pages whose numbers the chain holds.
   [[nodiscard]] uvm::Status inflate(const Chain& chain);
   void give_back_pages(std::span<const std::byte> numbers);

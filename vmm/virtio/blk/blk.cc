@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "uvm/access.h"
+#include "vmm/devices/registers.h"
 #include "vmm/log.h"
 
 namespace vmm::virtio::blk {
@@ -69,10 +70,7 @@ Blk::Blk(Parts parts)
       data_(space_, std::move(parts.owner)) {}
 
 void Blk::read_config(std::uint64_t offset, std::span<std::byte> data) const {
-  std::ranges::fill(data, std::byte{0});
-  if (offset >= registers_.size()) return;
-  const auto from = std::span(registers_).subspan(offset);
-  std::ranges::copy(from.first(std::min(from.size(), data.size())), data.begin());
+  devices::read_block(registers_, offset, data);
 }
 
 uvm::Status Blk::attach(const Thread& thread) {

@@ -68,10 +68,7 @@ void Console::read_config(std::uint64_t offset, std::span<std::byte> data) const
     devices::store_le(std::span(image).subspan(2, 2), size_.rows);
   }
   devices::store_le(std::span(image).subspan(kPortsOffset, 4), 1);
-  for (std::byte& byte : data) {
-    byte = offset < image.size() ? image.at(offset) : std::byte{0};
-    ++offset;
-  }
+  devices::read_block(image, offset, data);
 }
 
 // ---- the thread

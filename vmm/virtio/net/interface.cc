@@ -22,12 +22,6 @@ constexpr std::size_t kConfigStatus = 6;
 constexpr std::size_t kConfigPairs = 8;
 constexpr std::size_t kConfigMtu = 10;
 
-/// Comes back to the queue in a turn of its own. An error of the ring is the same there, and goes from there
-/// to where it belongs.
-void serve_again(const SplitQueue& queue) {
-  ::eventfd_write(queue.kick().get(), 1);
-}
-
 }  // namespace
 
 Interface::Interface(Setup setup)
@@ -49,10 +43,7 @@ void Interface::read_config(std::uint64_t offset, std::span<std::byte> data) con
   devices::store_le(whole.subspan(kConfigStatus, 2), is_up_ ? kLinkUp : 0);
   devices::store_le(whole.subspan(kConfigPairs, 2), 1);
   devices::store_le(whole.subspan(kConfigMtu, 2), kind_.mtu);
-  for (std::byte& byte : data) {
-    byte = offset < config.size() ? config[offset] : std::byte{0};
-    ++offset;
-  }
+  devices::read_block(config, offset, data);
 }
 
 uvm::Status Interface::attach(const Thread& thread) {
@@ -90,7 +81,7 @@ void Interface::state(devices::StateFields& fields) {
 void Interface::wait(FdWatch::For what, unsigned queue) {
   watch_->wait(what, [this, queue] {
     SplitQueue* const found = queues_ == nullptr ? nullptr : queues_->find(queue);
-    if (found != nullptr && !serve(*found)) serve_again(*found);
+    if (found != nullptr && !serve(*found)) found->serve_again();
   });
 }
 
@@ -121,7 +112,7 @@ uvm::Status Interface::transmit(SplitQueue& queue) {
   uvm::Result<Next> next = Next::More;
   for (unsigned frames = 0; next && *next == Next::More; ++frames) {
     if (frames == kMostAtOnce) {
-      serve_again(queue);
+      queue.serve_again();
       break;
     }
     next = transmit_one(queue);
@@ -183,7 +174,7 @@ uvm::Status Interface::receive(SplitQueue& queue) {
   uvm::Result<Next> next = Next::More;
   for (unsigned frames = 0; next && *next == Next::More; ++frames) {
     if (frames == kMostAtOnce) {
-      serve_again(queue);
+      queue.serve_again();
       break;
     }
     next = receive_one(queue);

@@ -24,24 +24,16 @@ void Pmem::read_config(std::uint64_t offset, std::span<std::byte> data) const {
   std::array<std::byte, kConfigBytes> image{};
   devices::store_le(std::span(image).first(8), range_.begin().value());
   devices::store_le(std::span(image).last(8), range_.size());
-  for (std::byte& byte : data) {
-    byte = offset < image.size() ? image.at(offset) : std::byte{0};
-    ++offset;
-  }
+  devices::read_block(image, offset, data);
 }
 
 uvm::Status Pmem::serve(SplitQueue& queue) {
-  do {
-    queue.hush();
-    for (;;) {
-      UVMM_TRY(const bool is_there, queue.pop(chain_));
-      if (!is_there) break;
-      UVMM_TRY(const std::uint32_t written, answer(chain_));
-      queue.push(chain_.head, written);
-      queue.publish();
-    }
-  } while (queue.listen());
-  return uvm::ok();
+  return queue.each(chain_, [&](const Chain& chain) -> uvm::Status {
+    UVMM_TRY(const std::uint32_t written, answer(chain));
+    queue.push(chain.head, written);
+    queue.publish();
+    return uvm::ok();
+  });
 }
 
 uvm::Result<std::uint32_t> Pmem::answer(const Chain& chain) {

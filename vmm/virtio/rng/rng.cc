@@ -21,17 +21,12 @@ void Rng::read_config(std::uint64_t /*offset*/, std::span<std::byte> data) const
 }
 
 uvm::Status Rng::serve(SplitQueue& queue) {
-  do {
-    queue.hush();
-    for (;;) {
-      UVMM_TRY(const bool is_there, queue.pop(chain_));
-      if (!is_there) break;
-      UVMM_TRY(const std::uint32_t written, fill(chain_));
-      queue.push(chain_.head, written);
-      queue.publish();
-    }
-  } while (queue.listen());
-  return uvm::ok();
+  return queue.each(chain_, [&](const Chain& chain) -> uvm::Status {
+    UVMM_TRY(const std::uint32_t written, fill(chain));
+    queue.push(chain.head, written);
+    queue.publish();
+    return uvm::ok();
+  });
 }
 
 uvm::Result<std::uint32_t> Rng::fill(const Chain& chain) {

@@ -16,12 +16,6 @@ namespace {
 constexpr unsigned kMostAtOnce = 64;
 constexpr std::uint64_t kMostPacketBytes = sizeof(Header) + (std::uint64_t{64} << 10);
 
-/// Comes back to the queue in a turn of its own. An error of the ring is the same there, and goes from there
-/// to where it belongs.
-void serve_again(const SplitQueue& queue) {
-  ::eventfd_write(queue.kick().get(), 1);
-}
-
 }  // namespace
 
 SocketDevice::SocketDevice(Setup setup)
@@ -30,10 +24,7 @@ SocketDevice::SocketDevice(Setup setup)
 void SocketDevice::read_config(std::uint64_t offset, std::span<std::byte> data) const {
   std::array<std::byte, sizeof(std::uint64_t)> config{};
   devices::store_le(config, guest_cid_);
-  for (std::byte& byte : data) {
-    byte = offset < config.size() ? config[offset] : std::byte{0};
-    ++offset;
-  }
+  devices::read_block(config, offset, data);
 }
 
 uvm::Status SocketDevice::attach(const Thread& thread) {
@@ -79,7 +70,7 @@ uvm::Status SocketDevice::serve(SplitQueue& queue) {
 
 void SocketDevice::also(unsigned index) {
   SplitQueue* const queue = queues_ == nullptr ? nullptr : queues_->find(index);
-  if (queue != nullptr && !serve(*queue)) serve_again(*queue);
+  if (queue != nullptr && !serve(*queue)) queue->serve_again();
 }
 
 std::span<const iovec> SocketDevice::behind_header(const GuestBytes& bytes) {
@@ -98,7 +89,7 @@ uvm::Status SocketDevice::transmit(SplitQueue& queue) {
     transmit_waits_ = host_->is_full();
     if (transmit_waits_) break;
     if (packets == kMostAtOnce) {
-      serve_again(queue);
+      queue.serve_again();
       break;
     }
     UVMM_TRY(const bool there, queue.pop(chain_));
@@ -134,14 +125,14 @@ uvm::Status SocketDevice::receive(SplitQueue& queue) {
   uvm::Result<bool> more = true;
   for (unsigned packets = 0; more && *more; ++packets) {
     if (packets == kMostAtOnce) {
-      serve_again(queue);
+      queue.serve_again();
       break;
     }
     more = give(queue);
   }
   queue.publish();
   if (transmit_waits_ && !host_->is_full() && queues_ != nullptr) {
-    if (const SplitQueue* const waiting = queues_->find(kTransmit)) serve_again(*waiting);
+    if (const SplitQueue* const waiting = queues_->find(kTransmit)) waiting->serve_again();
   }
   return more ? uvm::ok() : uvm::Status(more.error());
 }
@@ -174,7 +165,7 @@ uvm::Status SocketDevice::tell(SplitQueue& queue) {
   if (!owes_reset_) return uvm::ok();
   UVMM_TRY(const bool there, queue.pop(chain_));
   if (!there) {
-    if (queue.listen()) serve_again(queue);
+    if (queue.listen()) queue.serve_again();
     return uvm::ok();
   }
   const Event event;

@@ -5,8 +5,7 @@
 
 #include "tests/support/eventually.h"
 #include "tests/support/virtio_driver.h"
-#include "tests/support/virtio_host.h"
-#include "tests/vmm/pins/pin_space.h"
+#include "tests/support/virtio_space.h"
 #include "vmm/snapshot/section_fields.h"
 
 namespace vmm::virtio::balloon {
@@ -19,19 +18,8 @@ constexpr auto kWriting = Part::For::Writing;
 
 constexpr std::uint64_t kMemory = 32 * uvm::kPageSize;
 
-/// A device's own fields as a section of a state.
-class Section : public devices::Stateful {
- public:
-  explicit Section(LocalDevice& device) : device_(device) {}
-  [[nodiscard]] std::string_view state_name() const override { return "test"; }
-  void state(devices::StateFields& fields) override { device_.state(fields); }
-
- private:
-  LocalDevice& device_;
-};
-
 /// Rings in the first twelve pages, numbers and reports in page 12; pages 16 to 31 are private.
-class BalloonTest : public test::PinSpace {
+class BalloonTest : public test::VirtioSpace {
  protected:
   struct Made {
     Balloon* balloon;
@@ -40,13 +28,7 @@ class BalloonTest : public test::PinSpace {
   Made make(const Options& options = {}) {
     auto service = std::make_unique<Balloon>(*space_, options, kMemory);
     Balloon* const balloon = service.get();
-    const auto is_ram = [](std::uint64_t gpa, std::uint64_t bytes) {
-      return gpa < 2 * kRamPages * kPage && bytes <= 2 * kRamPages * kPage - gpa;
-    };
-    LocalDevice::Surroundings around{*space_, uvm::PinOwner::create("balloon0"), is_ram};
-    auto device = std::make_unique<LocalDevice>("balloon0", around, std::move(service));
-    EXPECT_TRUE(device->attach(host_));
-    return {balloon, std::move(device)};
+    return {balloon, attached("balloon0", std::move(service))};
   }
   static Activation activation(std::uint64_t features, std::vector<Queue> queues) {
     return {kFeatureVersion1 | features, std::move(queues)};
@@ -67,7 +49,6 @@ class BalloonTest : public test::PinSpace {
   }
 
   static constexpr std::uint64_t kNumbers = 12 * kPage;
-  test::VirtioHost host_;
   VirtioDriver inflate_{*space_, 0, 8, 0};
   VirtioDriver deflate_{*space_, 3 * kPage, 8, 1};
   VirtioDriver statistics_{*space_, 6 * kPage, 8, 2};
@@ -251,7 +232,7 @@ TEST_F(BalloonTest, AnotherGoesOnWhereTheFirstWas) {
   device->write_config(4, one);
   device->rest();
   snapshot::SectionWriter writer;
-  Section first(*device);
+  test::DeviceSection first(*device);
   snapshot::save(writer, first);
   const auto state = std::move(writer).finish();
   device.reset();
@@ -259,7 +240,7 @@ TEST_F(BalloonTest, AnotherGoesOnWhereTheFirstWas) {
   auto [other, second] = make({.bytes = 4 * kPage});
   second->rest();
   second->place(activation(0, {inflate_.queue(), deflate_.queue()}));
-  Section section(*second);
+  test::DeviceSection section(*second);
   const auto table = snapshot::SectionTable::read(state);
   ASSERT_TRUE(table);
   ASSERT_TRUE(snapshot::restore(*table, section));

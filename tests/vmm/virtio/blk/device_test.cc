@@ -13,8 +13,7 @@
 #include "tests/support/disk_driver.h"
 #include "tests/support/eventually.h"
 #include "tests/support/temp_folder.h"
-#include "tests/support/virtio_host.h"
-#include "tests/vmm/pins/pin_space.h"
+#include "tests/support/virtio_space.h"
 #include "vmm/devices/registers.h"
 #include "vmm/snapshot/section_fields.h"
 #include "vmm/virtio/blk/blk.h"
@@ -31,7 +30,7 @@ constexpr int kOk = 0;
 constexpr int kIoError = 1;
 constexpr int kUnsupported = 2;
 
-class BlkDevice : public test::PinSpace, public testing::WithParamInterface<EngineChoice> {
+class BlkDevice : public test::VirtioSpace, public testing::WithParamInterface<EngineChoice> {
  protected:
   static constexpr std::uint64_t kSectors = 2048;
   static constexpr std::uint64_t kData = 5 * kPage;
@@ -54,12 +53,7 @@ class BlkDevice : public test::PinSpace, public testing::WithParamInterface<Engi
     const auto owner = uvm::PinOwner::create("blk0");
     auto service = std::make_unique<Blk>(Blk::Parts{*space_, owner, std::move(image), 2, GetParam()});
     counters_ = service->counters();
-    const auto is_ram = [](std::uint64_t gpa, std::uint64_t bytes) {
-      return gpa < 2 * kRamPages * kPage && bytes <= 2 * kRamPages * kPage - gpa;
-    };
-    device_ = std::make_unique<LocalDevice>("blk0", LocalDevice::Surroundings{*space_, owner, is_ram},
-                                            std::move(service));
-    ASSERT_TRUE(device_->attach(host_));
+    device_ = attached("blk0", owner, std::move(service));
   }
   std::string file_bytes(std::uint64_t offset, std::size_t count) {
     std::string bytes(count, '?');
@@ -81,7 +75,6 @@ class BlkDevice : public test::PinSpace, public testing::WithParamInterface<Engi
 
   test::TempFolder folder_{"blk"};
   Options options_;
-  test::VirtioHost host_;
   DiskDriver driver_{*space_, kPage, 4 * kPage};
   std::shared_ptr<const Counters> counters_;
   std::unique_ptr<LocalDevice> device_;  // last: ends first
@@ -309,23 +302,12 @@ TEST_P(BlkDevice, WhereNothingCanBePinnedItCopies) {
   EXPECT_EQ(driver_.ring().get_bytes(29 * kPage, 4), "pppp");
 }
 
-/// A device's own fields as a section of a state.
-class Section : public devices::Stateful {
- public:
-  explicit Section(LocalDevice& device) : device_(device) {}
-  [[nodiscard]] std::string_view state_name() const override { return "test"; }
-  void state(devices::StateFields& fields) override { device_.state(fields); }
-
- private:
-  LocalDevice& device_;
-};
-
 TEST_P(BlkDevice, ACopyGoesOnWithTheFileThatChangedAndIsWarned) {
   start();
   ASSERT_EQ(driver_.read(0, kData, 512), kOk);
   device_->rest();
   snapshot::SectionWriter writer;
-  Section section(*device_);
+  test::DeviceSection section(*device_);
   snapshot::save(writer, section);
   const auto state = std::move(writer).finish();
   device_->go_on();
@@ -337,7 +319,7 @@ TEST_P(BlkDevice, ACopyGoesOnWithTheFileThatChangedAndIsWarned) {
   begin(*image);
   device_->rest();
   device_->place(Activation{kAll, {driver_.ring().queue()}});
-  Section restored(*device_);
+  test::DeviceSection restored(*device_);
   const auto table = snapshot::SectionTable::read(state);
   ASSERT_TRUE(table);
   testing::internal::CaptureStderr();

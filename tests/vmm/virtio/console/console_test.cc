@@ -6,8 +6,7 @@
 
 #include "tests/support/eventually.h"
 #include "tests/support/virtio_driver.h"
-#include "tests/support/virtio_host.h"
-#include "tests/vmm/pins/pin_space.h"
+#include "tests/support/virtio_space.h"
 #include "vmm/snapshot/section_fields.h"
 
 namespace vmm::virtio::console {
@@ -43,19 +42,10 @@ class Sink : public devices::ByteSink {
   std::size_t room_ = std::size_t{1} << 20U;
 };
 
-/// A device's own fields as a section of a state.
-class Section : public devices::Stateful {
- public:
-  explicit Section(LocalDevice& device) : device_(device) {}
-  [[nodiscard]] std::string_view state_name() const override { return "test"; }
-  void state(devices::StateFields& fields) override { device_.state(fields); }
-
- private:
-  LocalDevice& device_;
-};
-
-class VirtioConsoleTest : public test::PinSpace {
+class VirtioConsoleTest : public test::VirtioSpace {
  protected:
+  VirtioConsoleTest() : test::VirtioSpace(kRamPages) {}
+
   struct Made {
     Console* console;
     std::unique_ptr<LocalDevice> device;
@@ -64,13 +54,7 @@ class VirtioConsoleTest : public test::PinSpace {
     auto service = std::make_unique<Console>(*space_, sink_);
     service->set_on_input_space(std::move(on_input_space));
     Console* const console = service.get();
-    const auto is_ram = [](std::uint64_t gpa, std::uint64_t bytes) {
-      return gpa < kRamPages * kPage && bytes <= kRamPages * kPage - gpa;
-    };
-    LocalDevice::Surroundings around{*space_, uvm::PinOwner::create("console0"), is_ram};
-    auto device = std::make_unique<LocalDevice>("console0", around, std::move(service));
-    EXPECT_TRUE(device->attach(host_));
-    return {console, std::move(device)};
+    return {console, attached("console0", std::move(service))};
   }
   Activation activation() { return {kFeatureVersion1, {in_.queue(), out_.queue()}}; }
   std::size_t type(Console& console, std::string_view text) {
@@ -85,7 +69,6 @@ class VirtioConsoleTest : public test::PinSpace {
   static constexpr std::uint64_t kOut = 8 * kPage;
   static constexpr std::uint64_t kIn = 10 * kPage;
   Sink sink_;
-  test::VirtioHost host_;
   VirtioDriver in_{*space_, 0, 8, 0};
   VirtioDriver out_{*space_, 3 * kPage, 8, 1};
 };
@@ -146,7 +129,7 @@ TEST_F(VirtioConsoleTest, ACopyGoesOnInTheMiddleOfALine) {
   device->rest();
   EXPECT_EQ(pinned(), 0U);
   snapshot::SectionWriter writer;
-  Section first(*device);
+  test::DeviceSection first(*device);
   snapshot::save(writer, first);
   const auto state = std::move(writer).finish();
   device.reset();
@@ -154,7 +137,7 @@ TEST_F(VirtioConsoleTest, ACopyGoesOnInTheMiddleOfALine) {
   auto [other, second] = make();
   second->rest();
   second->place(activation());
-  Section section(*second);
+  test::DeviceSection section(*second);
   const auto table = snapshot::SectionTable::read(state);
   ASSERT_TRUE(table);
   ASSERT_TRUE(snapshot::restore(*table, section));

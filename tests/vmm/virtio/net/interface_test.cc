@@ -9,8 +9,7 @@
 #include "tests/support/eventually.h"
 #include "tests/support/fake_link.h"
 #include "tests/support/virtio_driver.h"
-#include "tests/support/virtio_host.h"
-#include "tests/vmm/pins/pin_space.h"
+#include "tests/support/virtio_space.h"
 #include "vmm/devices/registers.h"
 #include "vmm/snapshot/section_fields.h"
 #include "vmm/virtio/net/tap.h"
@@ -28,18 +27,8 @@ constexpr auto kWriting = Part::For::Writing;
 constexpr MacAddress kMac{2, 0, 0x5e, 1, 2, 3};
 constexpr std::uint64_t kMerging = kFeatureVersion1 | feature::kMergeableBuffers;
 
-class Section : public devices::Stateful {
- public:
-  explicit Section(LocalDevice& device) : device_(device) {}
-  [[nodiscard]] std::string_view state_name() const override { return "test"; }
-  void state(devices::StateFields& fields) override { device_.state(fields); }
-
- private:
-  LocalDevice& device_;
-};
-
 /// RAM is 32 pages: the rings are in the first ones, buffers from page 8 on; from page 16 on it is private.
-class NetInterface : public test::PinSpace {
+class NetInterface : public test::VirtioSpace {
  protected:
   static constexpr std::uint64_t kBuffers = 8 * kPage;
   enum class Cable : bool { Out, In };
@@ -49,13 +38,7 @@ class NetInterface : public test::PinSpace {
     auto service =
         std::make_unique<Interface>(Interface::Setup{"net0", mac, *space_, std::move(link), Tap::kKind});
     interface_ = service.get();
-    const auto is_ram = [](std::uint64_t gpa, std::uint64_t bytes) {
-      return gpa < 2 * kRamPages * kPage && bytes <= 2 * kRamPages * kPage - gpa;
-    };
-    LocalDevice::Surroundings around{*space_, uvm::PinOwner::create("net0"), is_ram};
-    auto made = std::make_unique<LocalDevice>("net0", around, std::move(service));
-    EXPECT_TRUE(made->attach(host_));
-    return made;
+    return attached("net0", std::move(service));
   }
   void start(std::uint64_t features = kMerging) {
     device_ = make();
@@ -92,7 +75,6 @@ class NetInterface : public test::PinSpace {
     return static_cast<std::uint16_t>(devices::load_le(data));
   }
 
-  test::VirtioHost host_;
   FakeLink::Wire wire_;
   VirtioDriver receive_{*space_, kPage, 16, Interface::kReceive};
   VirtioDriver transmit_{*space_, 4 * kPage, 256, Interface::kTransmit};
@@ -381,7 +363,7 @@ TEST_F(NetInterface, ACopyHasTheSameAddressAndLearnsThatItsCableIsOut) {
   ASSERT_TRUE(receive_.wait_used());
   device_->rest();
   snapshot::SectionWriter writer;
-  Section section(*device_);
+  test::DeviceSection section(*device_);
   snapshot::save(writer, section);
   const auto state = std::move(writer).finish();
   device_.reset();
@@ -390,7 +372,7 @@ TEST_F(NetInterface, ACopyHasTheSameAddressAndLearnsThatItsCableIsOut) {
   device_ = make(Cable::Out, MacAddress{2, 9, 9, 9, 9, 9});
   device_->rest();
   device_->place(activation());
-  Section other(*device_);
+  test::DeviceSection other(*device_);
   const auto table = snapshot::SectionTable::read(state);
   ASSERT_TRUE(table);
   ASSERT_TRUE(snapshot::restore(*table, other));

@@ -10,8 +10,7 @@
 
 #include "tests/support/temp_folder.h"
 #include "tests/support/virtio_driver.h"
-#include "tests/support/virtio_host.h"
-#include "tests/vmm/pins/pin_space.h"
+#include "tests/support/virtio_space.h"
 #include "vmm/machine/guest_memory.h"
 
 namespace vmm::virtio::pmem {
@@ -143,18 +142,15 @@ TEST_F(PmemImageTest, SnapshotsOfTheMachineAreOfItsRamOnly) {
   for (const auto& region : taken->regions) EXPECT_LE(region.range.end(), uvm::Gpa(kRamBytes));
 }
 
-class PmemDeviceTest : public test::PinSpace {
+class PmemDeviceTest : public test::VirtioSpace {
  protected:
+  PmemDeviceTest() : test::VirtioSpace(kRamPages) {}
+
   static constexpr uvm::GpaRange kRange = *uvm::GpaRange::from_size(kFirst, kImageBytes);
 
   std::unique_ptr<LocalDevice> device() {
-    const auto is_ram = [](std::uint64_t gpa, std::uint64_t bytes) {
-      return gpa < kRamPages * kPage && bytes <= kRamPages * kPage - gpa;
-    };
-    LocalDevice::Surroundings around{*space_, uvm::PinOwner::create("pmem0"), is_ram};
-    auto made = std::make_unique<LocalDevice>(
-        "pmem0", around, std::make_unique<Pmem>(*space_, kRange, [this] { return written_.load(); }));
-    EXPECT_TRUE(made->attach(host_));
+    auto made =
+        attached("pmem0", std::make_unique<Pmem>(*space_, kRange, [this] { return written_.load(); }));
     made->start({kFeatureVersion1, {driver_.queue()}});
     return made;
   }
@@ -169,7 +165,6 @@ class PmemDeviceTest : public test::PinSpace {
 
   static constexpr std::uint64_t kRequest = 8 * kPage;
   static constexpr std::uint64_t kAnswer = 9 * kPage;
-  test::VirtioHost host_;
   std::atomic<bool> written_ = false;
   VirtioDriver driver_{*space_, kPage, 8};
 };

@@ -12,8 +12,7 @@
 #include "tests/support/eventually.h"
 #include "tests/support/temp_folder.h"
 #include "tests/support/virtio_driver.h"
-#include "tests/support/virtio_host.h"
-#include "tests/vmm/pins/pin_space.h"
+#include "tests/support/virtio_space.h"
 #include "vmm/devices/registers.h"
 #include "vmm/snapshot/section_fields.h"
 
@@ -27,18 +26,8 @@ using Used = VirtioDriver::Used;
 constexpr auto kWriting = Part::For::Writing;
 constexpr std::uint32_t kCid = 42;
 
-class Section : public devices::Stateful {
- public:
-  explicit Section(LocalDevice& device) : device_(device) {}
-  [[nodiscard]] std::string_view state_name() const override { return "test"; }
-  void state(devices::StateFields& fields) override { device_.state(fields); }
-
- private:
-  LocalDevice& device_;
-};
-
 /// RAM is 32 pages: three rings, then buffers.
-class SocketDeviceTest : public test::PinSpace {
+class SocketDeviceTest : public test::VirtioSpace {
  protected:
   static constexpr std::uint64_t kReceived = 12 * kPage;
   static constexpr std::uint64_t kSent = 20 * kPage;
@@ -49,13 +38,7 @@ class SocketDeviceTest : public test::PinSpace {
     EXPECT_TRUE(listener) << listener.error().text();
     auto service = std::make_unique<SocketDevice>(SocketDevice::Setup{*space_, kCid, *std::move(listener)});
     service_ = service.get();
-    const auto is_ram = [](std::uint64_t gpa, std::uint64_t bytes) {
-      return gpa < 2 * kRamPages * kPage && bytes <= 2 * kRamPages * kPage - gpa;
-    };
-    LocalDevice::Surroundings around{*space_, uvm::PinOwner::create("vsock0"), is_ram};
-    auto made = std::make_unique<LocalDevice>("vsock0", around, std::move(service));
-    EXPECT_TRUE(made->attach(host_));
-    return made;
+    return attached("vsock0", std::move(service));
   }
   void start() {
     device_ = make();
@@ -129,7 +112,6 @@ class SocketDeviceTest : public test::PinSpace {
 
   test::TempFolder folder_{"vsock"};
   const std::string path_ = folder_.file("v");
-  test::VirtioHost host_;
   VirtioDriver receive_{*space_, kPage, 16, SocketDevice::kReceive};
   VirtioDriver transmit_{*space_, 4 * kPage, 256, SocketDevice::kTransmit};
   VirtioDriver events_{*space_, 7 * kPage, 4, SocketDevice::kEvents};
@@ -235,7 +217,7 @@ TEST_F(SocketDeviceTest, ACopyHasNoConnectionsAndIsTold) {
   connected(program);
   device_->rest();
   snapshot::SectionWriter writer;
-  Section section(*device_);
+  test::DeviceSection section(*device_);
   snapshot::save(writer, section);
   const auto state = std::move(writer).finish();
   const auto table = snapshot::SectionTable::read(state);
