@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/rig/linux_guest_fixture.h"
+#include "tests/rig/virtio_guest.h"
 #include "tests/support/background_process.h"
 #include "tests/support/process.h"
 
@@ -22,26 +22,13 @@ using ::testing::HasSubstr;
 
 constexpr std::chrono::seconds kLimit{600};
 
-class LinuxDisk : public test::LinuxGuest {
+class LinuxDisk : public test::VirtioGuest {
  protected:
   static void SetUpTestSuite() {
-    LinuxGuest::SetUpTestSuite();
-    const auto made =
-        run_process({UVMM_SOURCE_DIR "/tests/rig/modules.sh", file("modules.gz"), "virtio_ring", "virtio",
-                     "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk"});
-    ASSERT_EQ(made.status, 0) << made.err;
-    // Linux unpacks one initramfs after the other.
-    std::ofstream both(file("initramfs.cpio.gz"), std::ios::binary | std::ios::app);
-    both << std::ifstream(file("modules.gz"), std::ios::binary).rdbuf();
+    VirtioGuest::SetUpTestSuite();
+    add_modules({"virtio_blk"});
   }
 
-  /// Words that make the guest run `script`, with virtio's drivers loaded.
-  static std::string script(const std::string& script) {
-    const std::string load = "for m in $(cat /modules/order); do insmod /modules/$m.ko; done; ";
-    test::ProcessOptions text;
-    text.input = {{"", load + script}};
-    return "quiet uvmm.exec=base64:" + run_process({"/usr/bin/base64", "-w0"}, text).out;
-  }
   /// An image of 128 MiB with an empty ext4. Made here: the guest's user space is busybox, which cannot.
   static std::string file_system(const std::string& name) {
     std::ofstream(file(name), std::ios::binary).close();
@@ -59,18 +46,6 @@ class LinuxDisk : public test::LinuxGuest {
                                                    const std::vector<std::string>& more) {
     std::vector<std::string> all{"/bin/sh", "-c", "echo pid=$$; exec \"$0\" \"$@\""};
     for (std::string& word : machine(words, more)) all.push_back(std::move(word));
-    return all;
-  }
-  static std::vector<std::string> machine(const std::string& words, const std::vector<std::string>& more) {
-    std::vector<std::string> all{std::string(UVMM_BUILD_DIR) + "/uvmm",
-                                 "run",
-                                 "-k",
-                                 file("vmlinuz"),
-                                 "-i",
-                                 file("initramfs.cpio.gz"),
-                                 "-p",
-                                 "console=ttyS0 panic=-1 " + words};
-    all.insert(all.end(), more.begin(), more.end());
     return all;
   }
 };

@@ -41,8 +41,8 @@ class LinuxGuest : public testing::Test {
 
   /// `uvmm run` with the given kernel, one vCPU and 256 MiB, unless `more` says otherwise; `words` go to the
   /// guest.
-  static ProcessResult boot(const std::string& words, const std::vector<std::string>& more = {},
-                            const ProcessOptions& options = {}) {
+  static std::vector<std::string> machine(const std::string& words,
+                                          const std::vector<std::string>& more = {}) {
     std::vector<std::string> arguments = {
         std::string(UVMM_BUILD_DIR) + "/uvmm", "run", "-i", file("initramfs.cpio.gz"), "-p",
         "console=ttyS0 panic=-1 " + words};
@@ -50,7 +50,11 @@ class LinuxGuest : public testing::Test {
       arguments.insert(arguments.end(), {"-k", file("vmlinuz")});
     }
     arguments.insert(arguments.end(), more.begin(), more.end());
-    return run_process(arguments, options);
+    return arguments;
+  }
+  static ProcessResult boot(const std::string& words, const std::vector<std::string>& more = {},
+                            const ProcessOptions& options = {}) {
+    return run_process(machine(words, more), options);
   }
 
   /// The guest got to user space, said `expected`, and ended well.

@@ -73,16 +73,7 @@ class NetworkLinux : public test::VirtioGuest {
     return words;
   }
   static std::vector<std::string> machine(const std::string& words, const std::string& link) {
-    return {std::string(UVMM_BUILD_DIR) + "/uvmm",
-            "run",
-            "-k",
-            file("vmlinuz"),
-            "-i",
-            file("initramfs.cpio.gz"),
-            "-p",
-            "console=ttyS0 panic=-1 " + script(words),
-            "--net",
-            link};
+    return VirtioGuest::machine(script(words), {"--net", link});
   }
   static std::string sum_of(const std::string& path) {
     return test::run_process({"/usr/bin/md5sum", path}).out.substr(0, 32);

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/rig/linux_guest_fixture.h"
+#include "tests/rig/virtio_guest.h"
 #include "tests/support/background_process.h"
 #include "tests/support/fake_back_end.h"
 #include "tests/support/process.h"
@@ -24,26 +24,13 @@ constexpr std::chrono::seconds kLimit{600};
 constexpr const char* kStorageDaemon = "/usr/bin/qemu-storage-daemon";
 constexpr const char* kFileDaemon = "/usr/lib/qemu/virtiofsd";
 
-class VhostUserLinux : public test::LinuxGuest {
+class VhostUserLinux : public test::VirtioGuest {
  protected:
   static void SetUpTestSuite() {
-    LinuxGuest::SetUpTestSuite();
-    const auto made = test::run_process(
-        {UVMM_SOURCE_DIR "/tests/rig/modules.sh", file("modules.gz"), "virtio_ring", "virtio",
-         "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk", "fuse", "virtiofs"});
-    ASSERT_EQ(made.status, 0) << made.err;
-    // Linux unpacks one initramfs after the other.
-    std::ofstream both(file("initramfs.cpio.gz"), std::ios::binary | std::ios::app);
-    both << std::ifstream(file("modules.gz"), std::ios::binary).rdbuf();
+    VirtioGuest::SetUpTestSuite();
+    add_modules({"virtio_blk", "fuse", "virtiofs"});
   }
 
-  /// Words that make the guest run `script`, with virtio's drivers loaded.
-  static std::string script(const std::string& script) {
-    const std::string load = "for m in $(cat /modules/order); do insmod /modules/$m.ko; done; ";
-    test::ProcessOptions text;
-    text.input = {{"", load + script}};
-    return "quiet uvmm.exec=base64:" + test::run_process({"/usr/bin/base64", "-w0"}, text).out;
-  }
   static std::string socket() { return file("socket"); }
   [[nodiscard]] static bool listens() {
     return test::eventually([] { return fs::is_socket(socket()); });

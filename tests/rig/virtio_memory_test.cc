@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/rig/linux_guest_fixture.h"
+#include "tests/rig/virtio_guest.h"
 #include "tests/support/background_process.h"
 #include "tests/support/eventually.h"
 #include "tests/support/process.h"
@@ -22,26 +22,12 @@ constexpr std::chrono::seconds kLimit{600};
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 const std::string kUvmm = UVMM_BUILD_DIR "/uvmm";
 
-class VirtioMemoryLinux : public test::LinuxGuest {
+class VirtioMemoryLinux : public test::VirtioGuest {
  protected:
   static void SetUpTestSuite() {
-    LinuxGuest::SetUpTestSuite();
-    const auto made = test::run_process(
-        {UVMM_SOURCE_DIR "/tests/rig/modules.sh", file("modules.gz"), "virtio_ring", "virtio",
-         "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "libnvdimm", "nd_btt", "nd_pmem",
-         "nd_virtio", "virtio_pmem", "virtio_balloon", "virtio_console"});
-    ASSERT_EQ(made.status, 0) << made.err;
-    // Linux unpacks one initramfs after the other.
-    std::ofstream both(file("initramfs.cpio.gz"), std::ios::binary | std::ios::app);
-    both << std::ifstream(file("modules.gz"), std::ios::binary).rdbuf();
-  }
-
-  /// Words that make the guest run `script`, with virtio's drivers loaded.
-  static std::string script(const std::string& script) {
-    const std::string load = "for m in $(cat /modules/order); do insmod /modules/$m.ko; done; ";
-    test::ProcessOptions text;
-    text.input = {{"", load + script}};
-    return "quiet uvmm.exec=base64:" + test::run_process({"/usr/bin/base64", "-w0"}, text).out;
+    VirtioGuest::SetUpTestSuite();
+    add_modules(
+        {"libnvdimm", "nd_btt", "nd_pmem", "nd_virtio", "virtio_pmem", "virtio_balloon", "virtio_console"});
   }
 
   /// What `uvmm balloon` says of the machine at a socket.
@@ -66,14 +52,9 @@ class VirtioMemoryLinux : public test::LinuxGuest {
     return 0;
   }
   static std::vector<std::string> machine(const std::string& words, const std::vector<std::string>& more) {
-    std::vector<std::string> all = {kUvmm,       "run",
-                                    "-k",        file("vmlinuz"),
-                                    "-i",        file("initramfs.cpio.gz"),
-                                    "-m",        "256M",
-                                    "-p",        "console=ttyS0 panic=-1 " + words,
-                                    "--control", file("control.sock")};
+    std::vector<std::string> all{"--control", file("control.sock")};
     all.insert(all.end(), more.begin(), more.end());
-    return all;
+    return VirtioGuest::machine(words, all);
   }
 };
 

@@ -41,16 +41,7 @@ class VsockLinux : public test::VirtioGuest {
   }
   static std::string socket() { return file("vsock"); }
   static std::vector<std::string> machine(const std::string& words) {
-    return {std::string(UVMM_BUILD_DIR) + "/uvmm",
-            "run",
-            "-k",
-            file("vmlinuz"),
-            "-i",
-            file("initramfs.cpio.gz"),
-            "-p",
-            "console=ttyS0 panic=-1 " + script(words),
-            "--vsock",
-            "3," + socket()};
+    return VirtioGuest::machine(script(words), {"--vsock", "3," + socket()});
   }
   static std::string data() {
     std::string text(kBytes, '\0');
