@@ -14,12 +14,6 @@ using Access = host::Window::Access;
 /// (about a microsecond a page, no host mapping more); from it on the mapping itself is moved.
 constexpr std::uint64_t kMoveFrom = uvm::kLargePageSize;
 
-/// A device's buffers lie anywhere: moving their neighbours as well keeps the pieces few. A file of 64 MiB
-/// that is pinned page by page, in any order, is in a thousand pieces at most.
-constexpr std::uint64_t kSettleChunk = std::uint64_t{64} << 10;
-
-constexpr Shown kSettled{.show = Show::Zero, .settled = true};
-
 /// Whether it was done; with memory for the text of its error or without.
 template <class F>
 bool attempt(F&& change) noexcept {
@@ -430,72 +424,6 @@ std::vector<Loader::Run> Loader::homes(uvm::GpaRange range, const Shown& to) con
     }
   }
   return found;
-}
-
-uvm::Status Loader::settle(uvm::GpaRange range) {
-  const auto can_be_cut = [](const Shown& shown) {
-    return shown.show == Show::PrivateFile && !shown.watchable;
-  };
-  const uvm::Gpa begin(range.begin().value() & ~(kSettleChunk - 1));
-  const uvm::Gpa end((range.end().value() + kSettleChunk - 1) & ~(kSettleChunk - 1));
-  const auto around = uvm::GpaRange::from_bounds(begin, end)->intersection(window_->covered());
-  // A scatter list asks for each of its pages: most lie in the middle of memory that no file has to do with.
-  const Shown* const all = runs_.covering(around);
-  const auto in_view = all != nullptr && !can_be_cut(*all) ? uvm::GpaRange() : around;
-  for (const Run& piece : runs_.in(in_view)) {
-    if (!can_be_cut(piece.value) || !any_private_in_view(piece.range)) continue;
-    // Neighbours, as far as the file still reaches; what fails becomes private with its own first write.
-    (void)window_->populate_write(piece.range);
-    for (const uvm::GpaRange run : private_in_view(piece.range)) {
-      UVMM_CHECK(prepare(run));
-      const std::uint64_t skipped = (run.begin() - piece.range.begin()) >> uvm::kPageShift;
-      UVMM_CHECK(show_piece({run, piece.value.advanced(skipped)}, kSettled.with(piece.value.guard)));
-    }
-  }
-  for (const Run& piece : stash_.in(around)) {
-    if (!can_be_cut(piece.value)) continue;
-    for (const uvm::GpaRange run : stashed(piece.range)) {
-      UVMM_CHECK(prepare(run));
-      UVMM_CHECK(convert_stashed(run, kSettled));
-    }
-  }
-  // A device that pins the same buffers again and again is the usual one.
-  if (steady_.covering(range) != nullptr) return uvm::ok();
-  if (!steady_.can_assign()) {
-    return uvm::Error(uvm::ErrorKind::NoMemory,
-                      "guest range " + uvm::to_string(range) + ": no memory to note that its pages stay");
-  }
-  steady_.assign(range, {});
-  return uvm::ok();
-}
-
-uvm::Status Loader::convert_stashed(uvm::GpaRange range, const Shown& to) {
-  std::vector<std::byte> bytes;
-  for (const Run& piece : stash_.in(range)) {
-    const Shown wanted = to.advanced((piece.range.begin() - range.begin()) >> uvm::kPageShift);
-    if (piece.value.same_memory(wanted)) continue;
-    for (uvm::GpaRange rest = piece.range; !rest.empty();) {
-      const uvm::GpaRange part = rest.before(rest.begin() + kMoveFrom);
-      const Shown there = wanted.advanced((part.begin() - piece.range.begin()) >> uvm::kPageShift);
-      UVMM_CHECK(prepare(part));
-      const auto page_bytes = stash_window_->bytes(part);
-      bytes.resize(page_bytes.size());
-      UVMM_CHECK(copy_bytes(bytes, page_bytes, part));
-      UVMM_CHECK(there.show == Show::Zero
-                     ? stash_window_->map_zero(part, Access::ReadWrite, options_.huge)
-                     : stash_window_->map_private(part, *there.backing, there.first_page, Access::ReadWrite));
-      stash_.assign(part, there.with(Guard::Open));
-      if (auto copied = copy_bytes(page_bytes, bytes, part); !copied) {
-        // The file was cut just now. The bytes are data, and stay.
-        UVMM_CHECK(stash_window_->map_zero(part, Access::ReadWrite, host::HugePages::Never));
-        stash_.assign(part, kSettled.with(Guard::Open));
-        UVMM_CHECK(copy_bytes(page_bytes, bytes, part));
-        return copied;
-      }
-      rest = rest.from(part.end());
-    }
-  }
-  return uvm::ok();
 }
 
 Shown Loader::shown_at(uvm::Gpa page) const {

@@ -210,6 +210,8 @@ class Loader {
   /// Where the private pages out of view go that come into view in a range that is to show `to`.
   [[nodiscard]] std::vector<Run> homes(uvm::GpaRange range, const Shown& to) const;
   [[nodiscard]] uvm::Status convert_stashed(uvm::GpaRange range, const Shown& to);
+  /// Of a piece all of whose pages are private and in view, which they stay.
+  [[nodiscard]] uvm::Status settle_in_view(const Run& piece);
   [[nodiscard]] std::vector<uvm::GpaRange> private_in_view(uvm::GpaRange range) const;
   [[nodiscard]] std::vector<uvm::GpaRange> stashed(uvm::GpaRange range) const;
   [[nodiscard]] bool any_private_in_view(uvm::GpaRange range) const;

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <random>
+#include <thread>
 
 #include "ept/host/file_object.h"
 #include "ept/host/frozen_object.h"
@@ -247,6 +249,45 @@ TEST_F(PinsOnHost, SettledPagesGoOnAsPrivatePagesWhenThePinHasEnded) {
   ASSERT_OK(space_->unmap(pages(0, kPages)));
   ASSERT_OK(space_->map(request(pages(0, kPages), file_object())));
   for (std::uint64_t i = 0; i < kPages; ++i) EXPECT_EQ(read(i), pattern_of(i)) << i;
+}
+
+TEST_F(PinsOnHost, WhoReadsWhileAPageSettlesNeverFindsItGone) {
+  // As KVM reads a guest's page tables: an address that cannot be read is a page fault of the guest's.
+  constexpr std::uint64_t kMany = 2048;
+  constexpr std::uint64_t kChunk = 16;  // pages that settle together
+  const TempFile large(TempFile::patterned(kMany));
+  auto pmap = make_pmap(pages(0, kMany));
+  auto space = *uvm::Space::create("large", *pmap, pages(0, kMany));
+  ASSERT_OK(space->map(request(
+      pages(0, kMany), object_of(std::shared_ptr<uvm::Pager>(*host::FileObject::open(large.path()))))));
+  ASSERT_OK(space->fault(page(0), AccessKind::Read));
+  std::atomic<std::uint64_t> at{0};
+  std::atomic<std::uint64_t> unreadable{0};
+  std::atomic<std::uint64_t> wrong{0};
+  std::jthread reader([&](const std::stop_token& stop) {
+    const host::UniqueFd nowhere(::open("/dev/shm", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+    while (!stop.stop_requested()) {
+      const std::uint64_t number = at;
+      char byte = 0;
+      // The kernel's own read of our memory: an error where we should get a signal.
+      if (::pwrite(nowhere.get(), pmap->bytes(pages(number, 1)).data(), 1, 0) != 1) {
+        ++unreadable;
+      } else if (::pread(nowhere.get(), &byte, 1, 0) != 1 || std::byte(byte) != pattern_of(number)) {
+        ++wrong;
+      }
+    }
+  });
+  std::vector<Pin> held;
+  for (std::uint64_t number = 0; number < kMany; number += kChunk) {
+    at = number + 1;
+    auto made = Pin::create(*space, pages(number, 1), PinAccess::Write, owner_);
+    ASSERT_OK(made);
+    held.push_back(std::move(*made));
+  }
+  reader.request_stop();
+  reader.join();
+  EXPECT_EQ(unreadable, 0U);
+  EXPECT_EQ(wrong, 0U);
 }
 
 TEST_F(PinsOnHost, AReleasedSettledPageShowsTheFileAgain) {
