@@ -43,8 +43,11 @@
 // mapping, private copies included. So every touch of guest memory by this process is a guarded copy
 // (host/guarded_copy.h): a signal becomes PagerIo with file and offset. A vCPU's touch is EFAULT without an
 // address; uvm::Space::drop_lost() turns what was lost into events, which have one. And no pin of a private
-// mapping rests on a file: settle() moves private pages into anonymous memory, where they stay, before the
-// pin is handed out. A device's range has no pages, no window and no memory slot: an access by a vCPU is an
+// mapping rests on such a file: settle() moves private pages into anonymous memory, where they stay, before
+// the pin is handed out. For the microseconds of the copy a write is an error (EFAULT), a read never is: KVM
+// walks the guest's page tables through the window, and what it cannot read there it makes a fault of the
+// guest's. What it cannot write it may take for one too (the accessed bit of a table); so files that only
+// uvmm makes and nobody cuts, its snapshots, are Tenure::Kept and never settle. A device's range has no pages, no window and no memory slot: an access by a vCPU is an
 // exit to the bus.
 //
 // LOCKS. Pmap (tables, codec, loader with window and stash) > PvList. No lock is held while another space's

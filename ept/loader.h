@@ -43,6 +43,7 @@ struct Shown {
   std::uint64_t serial = 0;
   std::uint64_t first_page = 0;  // of the backing
   bool watchable = true;         // userfaultfd can watch this kind of memory
+  bool lasting = true;           // nobody outside can take its pages away (uvm::Tenure)
   /// Zero only: every page of the run is private and came out of a mapping of a file. What the file would
   /// show there is not behind it, so the run is not replaced by such a mapping again.
   bool settled = false;

@@ -21,9 +21,7 @@ constexpr Shown kSettled{.show = Show::Zero, .settled = true};
 }  // namespace
 
 uvm::Status Loader::settle(uvm::GpaRange range) {
-  const auto can_be_cut = [](const Shown& shown) {
-    return shown.show == Show::PrivateFile && !shown.watchable;
-  };
+  const auto can_be_cut = [](const Shown& shown) { return !shown.lasting; };
   const uvm::Gpa begin(range.begin().value() & ~(kSettleChunk - 1));
   const uvm::Gpa end((range.end().value() + kSettleChunk - 1) & ~(kSettleChunk - 1));
   const auto around = uvm::GpaRange::from_bounds(begin, end)->intersection(window_->covered());

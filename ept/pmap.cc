@@ -29,6 +29,7 @@ Shown shown_frames(const host::Backing& backing, std::uint64_t first_page, const
   shown.watchable =
       backing.kind() == host::BackingKind::Memory &&
       (shown.show == Show::PrivateFile || uvm::includes(backing.max_protection(), Protection::Write));
+  shown.lasting = shown.show == Show::SharedFile || backing.tenure() == uvm::Tenure::Kept;
   shown.guard = guard_for(mapping.rights);
   return shown;
 }

@@ -9,24 +9,28 @@
 
 namespace ept::host {
 
-FileObject::FileObject(UniqueFd fd, std::string path, FileAccess access, const struct stat& status)
+FileObject::FileObject(UniqueFd fd, std::string path, FileAccess access, uvm::Tenure tenure,
+                       const struct stat& status)
     : Backing(std::move(fd), BackingKind::File),
       path_(std::move(path)),
       name_("file " + path_),
       access_(access),
+      tenure_(tenure),
       size_(static_cast<std::uint64_t>(status.st_size)),
       inode_(status.st_ino),
       modified_(status.st_mtim) {}
 
-uvm::Result<std::unique_ptr<FileObject>> FileObject::open(std::string path, FileAccess access) {
+uvm::Result<std::unique_ptr<FileObject>> FileObject::open(std::string path, FileAccess access,
+                                                          uvm::Tenure tenure) {
   // O_NONBLOCK: opening a FIFO must fail below, not wait for a writer.
   const int mode = access == FileAccess::ReadWrite ? O_RDWR : O_RDONLY;
   UniqueFd fd(::open(path.c_str(), mode | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd.valid()) return uvm::Error::from_errno(errno, "file " + path);
-  return adopt(std::move(fd), std::move(path));
+  return adopt(std::move(fd), std::move(path), tenure);
 }
 
-uvm::Result<std::unique_ptr<FileObject>> FileObject::adopt(UniqueFd fd, std::string path) {
+uvm::Result<std::unique_ptr<FileObject>> FileObject::adopt(UniqueFd fd, std::string path,
+                                                           uvm::Tenure tenure) {
   struct stat status {};
   const int flags = ::fcntl(fd.get(), F_GETFL);
   if (flags < 0 || ::fstat(fd.get(), &status) != 0) return uvm::Error::from_errno(errno, "file " + path);
@@ -40,7 +44,7 @@ uvm::Result<std::unique_ptr<FileObject>> FileObject::adopt(UniqueFd fd, std::str
   }
   if (status.st_size <= 0) return uvm::Error(uvm::ErrorKind::Invalid, "file " + path + " is empty");
   const auto access = (flags & O_ACCMODE) == O_RDWR ? FileAccess::ReadWrite : FileAccess::ReadOnly;
-  return std::unique_ptr<FileObject>(new FileObject(std::move(fd), std::move(path), access, status));
+  return std::unique_ptr<FileObject>(new FileObject(std::move(fd), std::move(path), access, tenure, status));
 }
 
 std::uint64_t FileObject::present_size() const {

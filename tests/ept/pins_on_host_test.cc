@@ -290,6 +290,23 @@ TEST_F(PinsOnHost, WhoReadsWhileAPageSettlesNeverFindsItGone) {
   EXPECT_EQ(wrong, 0U);
 }
 
+TEST_F(PinsOnHost, AFileThatIsKeptIsPinnedWhereItIs) {
+  auto kept = host::FileObject::open(file_.path(), host::FileAccess::ReadOnly, uvm::Tenure::Kept);
+  ASSERT_OK(kept);
+  ASSERT_OK(space_->map(request(pages(0, kPages), object_of(std::shared_ptr<uvm::Pager>(*std::move(kept))))));
+  write(2, std::byte{0xee});
+  const std::uint64_t runs = pmap_->run_count();
+  auto held = pin(pages(2, 2));
+  EXPECT_EQ(pmap_->run_count(), runs) << "no host mapping of their own";
+  const auto frames = host_frames(*pmap_, pages(2, 2));
+  shake(pages(0, kPages));
+  write(3, std::byte{0x33});
+  EXPECT_EQ(host_frames(*pmap_, pages(2, 2)), frames);
+  EXPECT_EQ(read(2), std::byte{0xee});
+  EXPECT_EQ(read(4), pattern_of(4));
+  EXPECT_EQ(file_.byte_at(3 * kPage), static_cast<char>(pattern_of(3)));
+}
+
 TEST_F(PinsOnHost, AReleasedSettledPageShowsTheFileAgain) {
   auto object = host::FileObject::open(file_.path());
   ASSERT_OK(object);

@@ -56,7 +56,7 @@ Result<snapshot::MemoryObject> adopt(Fd fd, std::size_t number) {
   if (auto frozen = ept::host::FrozenObject::adopt(std::move(fd), name)) {
     return snapshot::MemoryObject(std::move(*frozen));
   }
-  UVMM_TRY(auto file, ept::host::FileObject::adopt(std::move(second), name));
+  UVMM_TRY(auto file, ept::host::FileObject::adopt(std::move(second), name, uvm::Tenure::Kept));
   return snapshot::MemoryObject(std::move(file));
 }
 

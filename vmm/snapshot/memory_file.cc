@@ -120,7 +120,7 @@ Result<MemoryFile::Written> MemoryFile::write(const std::string& path, const Ima
 }
 
 Result<std::shared_ptr<ept::host::FileObject>> MemoryFile::open_at(const std::string& path) const {
-  auto object = ept::host::FileObject::open(path);
+  auto object = ept::host::FileObject::open(path, ept::host::FileAccess::ReadOnly, uvm::Tenure::Kept);
   if (!object) return std::move(object).error().with_context("snapshot");
   if ((*object)->size() == bytes_) return std::shared_ptr<ept::host::FileObject>(*std::move(object));
   return Error(ErrorKind::Invalid, "snapshot: " + path + " has " + std::to_string((*object)->size()) +
