@@ -4,12 +4,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <chrono>
 #include <utility>
 
 #include "vmm/devices/registers.h"
-#include "vmm/virtio/activation.h"
 
 namespace vmm::virtio {
 namespace {
@@ -75,25 +73,14 @@ const Place* place_at(std::uint64_t offset, Place::Way way) {
   return found->way == way || found->way == Place::Way::Both ? &*found : nullptr;
 }
 
-uvm::Result<Fd> make_event() {
-  Fd event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!event) return uvm::Error::from_errno(errno, "eventfd for a queue");
-  return event;
-}
-
 }  // namespace
 
 MmioTransport::MmioTransport(std::string name, const Environment& environment, std::unique_ptr<Device> device)
-    : name_(std::move(name)),
-      state_name_("virtio-" + name_),
-      environment_(environment),
-      device_(std::move(device)),
-      heard_(environment.io),
-      common_({device_->features(), device_->queues(), device_->queue_limit(), 0}) {}
+    : Transport(std::move(name), std::move(device), Vectors::None, environment.is_ram),
+      environment_(environment) {}
 
 MmioTransport::~MmioTransport() {
   finish();  // its threads call back
-  if (heard_.is_open()) (void)heard_.release();
 }
 
 uvm::Result<std::unique_ptr<MmioTransport>> MmioTransport::create(const std::string& name,
@@ -106,11 +93,8 @@ uvm::Result<std::unique_ptr<MmioTransport>> MmioTransport::create(const std::str
 
 uvm::Status MmioTransport::build() {
   UVMM_TRY(call_, make_event());
-  for (unsigned i = 0; i < device_->queues(); ++i) {
-    UVMM_TRY(Fd kick, make_event());
-    kicks_.push_back(std::move(kick));
-  }
-  heard_.assign(call_.get());
+  UVMM_CHECK(open_kicks());
+  calls_.emplace(environment_.io, call_.get());
   listen();
   return device_->attach(*this);
 }
@@ -118,12 +102,10 @@ uvm::Status MmioTransport::build() {
 // ---- interrupts
 
 void MmioTransport::listen() {
-  heard_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
-                    [this](const boost::system::error_code& error) {
-                      if (error) return;  // it has gone
-                      called();
-                      listen();
-                    });
+  calls_->wait(FdWatch::For::Reading, [this] {
+    called();
+    listen();
+  });
 }
 
 void MmioTransport::called() {
@@ -181,10 +163,7 @@ std::uint32_t MmioTransport::get_locked(std::uint64_t offset) const {
 void MmioTransport::write(std::uint64_t offset, std::span<const std::byte> data) {
   const bool is_word = data.size() == kWord && offset % kWord == 0;
   const auto value = static_cast<std::uint32_t>(is_word ? devices::load_le(data) : 0);
-  if (offset == kQueueNotify && is_word) {  // without the lock: as an ioeventfd would
-    if (value < kicks_.size()) ::eventfd_write(kicks_[value].get(), 1);
-    return;
-  }
+  if (offset == kQueueNotify && is_word) return notify(value);  // without the lock
   const uvm::MutexLock lock(mutex_);
   if (offset >= kConfig) return device_->write_config(offset - kConfig, data);
   if (is_word) set_locked(offset, value);
@@ -223,73 +202,21 @@ void MmioTransport::wait_for_reset_locked() {
   }
 }
 
-// ---- the device's life
-
-std::optional<Activation> MmioTransport::activation_locked() const {
-  return activation_of(common_, environment_.is_ram, kicks_, [this](std::uint16_t) { return &call_; });
+const Fd* MmioTransport::call_locked(std::uint16_t /*vector*/) const {
+  return &call_;
 }
 
-void MmioTransport::start_locked() {
-  const auto activation = activation_locked();
-  if (!activation) {
-    common_.set_needs_reset();
-    return raise_locked(kConfigChange);
-  }
-  life_ = Life::Running;
-  device_->start(*activation);
-}
-
-void MmioTransport::reset_locked() {
-  if (life_ == Life::Stopping) return;
-  if (life_ == Life::Running) {
-    life_ = Life::Stopping;
-    return device_->stop();
-  }
-  common_.complete_reset();
-  causes_ = 0;
-  update_line_locked();
-}
-
-void MmioTransport::stopped() {
-  const uvm::MutexLock lock(mutex_);
-  life_ = Life::Idle;
-  reset_locked();
-  reset_done_.notify_all();
-}
-
-void MmioTransport::failed() {
-  const uvm::MutexLock lock(mutex_);
-  if (life_ != Life::Running) return;
-  common_.set_needs_reset();
+void MmioTransport::tell_change_locked() {
   raise_locked(kConfigChange);
 }
 
-void MmioTransport::config_changed() {
-  const uvm::MutexLock lock(mutex_);
-  common_.next_generation();
-  if ((common_.status() & status::kDriverOk) != 0) raise_locked(kConfigChange);
+void MmioTransport::forget_causes_locked() {
+  causes_ = 0;
+  update_line_locked();
+  reset_done_.notify_all();
 }
 
 // ---- standing still
-
-devices::Stateful* MmioTransport::stateful() {
-  return device_->resting() != nullptr ? this : nullptr;
-}
-
-uvm::Status MmioTransport::can_rest() const {
-  Resting* const device = device_->resting();
-  if (device == nullptr) return uvm::ok();
-  if (auto can = device->can_rest(); !can) return std::move(can).error().with_context(name_);
-  return uvm::ok();
-}
-
-void MmioTransport::rest() {
-  if (Resting* const device = device_->resting()) device->rest();
-}
-
-void MmioTransport::go_on() {
-  if (Resting* const device = device_->resting()) device->go_on();
-}
 
 void MmioTransport::state(devices::StateFields& fields) {
   // What was on its way to the register.
@@ -298,15 +225,11 @@ void MmioTransport::state(devices::StateFields& fields) {
   common_.state(fields);
   fields.field(causes_);
   fields.require(causes_ <= (kUsedBuffer | kConfigChange), "cause of an interrupt");
-  Resting& device = *device_->resting();
   if (fields.restoring()) {
-    const bool is_started = (common_.status() & status::kDriverOk) != 0;
-    const auto activation = is_started ? activation_locked() : std::nullopt;
-    life_ = activation ? Life::Running : Life::Idle;
-    device.place(activation);
+    (void)place_locked();
     update_line_locked();
   }
-  device.state(fields);
+  device_->resting()->state(fields);
 }
 
 }  // namespace vmm::virtio

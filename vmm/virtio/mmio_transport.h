@@ -15,27 +15,20 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <condition_variable>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "uvm/base/lock.h"
 #include "vmm/devices/interfaces.h"
-#include "vmm/devices/state.h"
-#include "vmm/virtio/common_config.h"
 #include "vmm/virtio/device.h"
+#include "vmm/virtio/fd_watch.h"
 #include "vmm/virtio/transport.h"
 
 namespace vmm::virtio {
 
-class MmioTransport final : public Transport,
-                            public devices::BusDevice,
-                            private devices::Stateful,
-                            private DeviceHost {
+class MmioTransport final : public Transport, public devices::BusDevice {
  public:
   static constexpr std::uint64_t kBytes = 0x1000;
 
@@ -43,8 +36,7 @@ class MmioTransport final : public Transport,
   struct Environment {
     devices::IrqLine& line;
     boost::asio::io_context& io;
-    /// Whether all of [gpa, gpa + bytes) is RAM.
-    std::function<bool(std::uint64_t gpa, std::uint64_t bytes)> is_ram;
+    IsRam is_ram;
   };
 
   /// Errors: those of eventfds and of Device::attach(), with the device's `name` in front.
@@ -52,22 +44,11 @@ class MmioTransport final : public Transport,
                                                                           const Environment& environment,
                                                                           std::unique_ptr<Device> device);
   ~MmioTransport() override;
-  MmioTransport(const MmioTransport&) = delete;
-  MmioTransport& operator=(const MmioTransport&) = delete;
 
   void read(std::uint64_t offset, std::span<std::byte> data) override;
   void write(std::uint64_t offset, std::span<const std::byte> data) override;
 
-  [[nodiscard]] devices::Stateful* stateful() override;
-  [[nodiscard]] uvm::Status can_rest() const override;
-  void rest() override;
-  void go_on() override;
-  void finish() override { device_->finish(); }
-
  private:
-  /// Of the device: Running from start(), Stopping from stop() until it has said that it is stopped.
-  enum class Life : std::uint8_t { Idle, Running, Stopping };
-
   MmioTransport(std::string name, const Environment& environment, std::unique_ptr<Device> device);
   [[nodiscard]] uvm::Status build();
   [[nodiscard]] std::uint32_t get_locked(std::uint64_t offset) const REQUIRES(mutex_);
@@ -75,36 +56,23 @@ class MmioTransport final : public Transport,
   void write_common_locked(std::uint64_t offset, std::uint32_t value, std::size_t bytes) REQUIRES(mutex_);
   void wait_for_reset_locked() REQUIRES(mutex_);
 
-  // DeviceHost.
-  void stopped() override;
-  void failed() override;
-  void config_changed() override;
-
-  // devices::Stateful: between rest() and go_on().
-  [[nodiscard]] std::string_view state_name() const override { return state_name_; }
+  // Transport.
+  [[nodiscard]] const Fd* call_locked(std::uint16_t vector) const override REQUIRES(mutex_);
+  void tell_change_locked() override REQUIRES(mutex_);
+  void forget_causes_locked() override REQUIRES(mutex_);
   void state(devices::StateFields& fields) override;
 
-  [[nodiscard]] std::optional<Activation> activation_locked() const REQUIRES(mutex_);
-  void start_locked() REQUIRES(mutex_);
-  void reset_locked() REQUIRES(mutex_);
   void raise_locked(std::uint32_t cause) REQUIRES(mutex_);
   void update_line_locked() REQUIRES(mutex_);
   /// The queues' calls, on the io_context's thread.
   void listen();
   void called();
 
-  const std::string name_;
-  const std::string state_name_;
   const Environment environment_;
-  const std::unique_ptr<Device> device_;
-  std::vector<Fd> kicks_;  // of each queue; never changes
-  Fd call_;                // of all of them
-  boost::asio::posix::stream_descriptor heard_;
+  Fd call_;                       // of all queues
+  std::optional<FdWatch> calls_;  // from build() on
 
-  mutable uvm::Mutex mutex_{uvm::LockRank::Device};
   std::condition_variable_any reset_done_;
-  CommonConfig common_ GUARDED_BY(mutex_);
-  Life life_ GUARDED_BY(mutex_) = Life::Idle;
   std::uint32_t causes_ GUARDED_BY(mutex_) = 0;
 };
 

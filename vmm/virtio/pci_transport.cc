@@ -4,11 +4,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <utility>
 
 #include "vmm/devices/registers.h"
-#include "vmm/virtio/activation.h"
 
 namespace vmm::virtio {
 
@@ -69,14 +67,12 @@ constexpr std::uint64_t kWindowData = 16;
 
 constexpr std::uint8_t kIsrConfiguration = 2;
 
-uvm::Result<Fd> make_event() {
-  Fd event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!event) return uvm::Error::from_errno(errno, "eventfd for a queue");
-  return event;
-}
-
 bool holds(const Region& region, std::uint64_t offset) {
   return region.offset <= offset && offset - region.offset < region.bytes;
+}
+
+std::uint64_t queue_of(std::uint64_t offset) {
+  return (offset - kNotify.offset) / kNotifyBytes;
 }
 
 std::vector<std::byte> capability(Structure structure, const Region& region, std::size_t bytes) {
@@ -102,13 +98,10 @@ devices::PciIdentity identity_of(const Device& device) {
 }  // namespace
 
 PciTransport::PciTransport(std::string name, const Environment& environment, std::unique_ptr<Device> device)
-    : name_(std::move(name)),
-      state_name_("virtio-" + name_),
+    : Transport(std::move(name), std::move(device), Vectors::OneEach, environment.is_ram),
       environment_(environment),
-      device_(std::move(device)),
       space_(identity_of(*device_)),
       msix_(environment.messages, device_->queues() + 1),
-      common_({device_->features(), device_->queues(), device_->queue_limit(), device_->queues() + 1}),
       bars_(environment.window) {}
 
 PciTransport::~PciTransport() {
@@ -125,10 +118,7 @@ uvm::Result<std::unique_ptr<PciTransport>> PciTransport::create(const std::strin
 
 uvm::Status PciTransport::build() {
   UVMM_TRY(unheard_, make_event());
-  for (unsigned i = 0; i < device_->queues(); ++i) {
-    UVMM_TRY(Fd kick, make_event());
-    kicks_.push_back(std::move(kick));
-  }
+  UVMM_CHECK(open_kicks());
   const uvm::MutexLock lock(mutex_);
   UVMM_CHECK(msix_.back_by_events(environment_.events));
   UVMM_CHECK(
@@ -209,14 +199,9 @@ void PciTransport::read(std::uint64_t offset, std::span<std::byte> data) {
 }
 
 void PciTransport::write(std::uint64_t offset, std::span<const std::byte> data) {
-  if (holds(kNotify, offset)) return notify(offset);  // without the lock: as an ioeventfd would
+  if (holds(kNotify, offset)) return notify(queue_of(offset));  // without the lock
   const uvm::MutexLock lock(mutex_);
   write_locked(offset, data);
-}
-
-void PciTransport::notify(std::uint64_t offset) const {
-  const std::uint64_t queue = (offset - kNotify.offset) / kNotifyBytes;
-  if (queue < kicks_.size()) ::eventfd_write(kicks_[queue].get(), 1);
 }
 
 void PciTransport::read_locked(std::uint64_t offset, std::span<std::byte> data) {
@@ -235,7 +220,7 @@ void PciTransport::read_locked(std::uint64_t offset, std::span<std::byte> data) 
 }
 
 void PciTransport::write_locked(std::uint64_t offset, std::span<const std::byte> data) {
-  if (holds(kNotify, offset)) return notify(offset);
+  if (holds(kNotify, offset)) return notify(queue_of(offset));
   if (holds(kMsixTable, offset)) return msix_.write_table(offset - kMsixTable.offset, data);
   if (holds(kDevice, offset)) return device_->write_config(offset - kDevice.offset, data);
   if (!holds(kCommon, offset)) return;
@@ -249,78 +234,23 @@ void PciTransport::write_locked(std::uint64_t offset, std::span<const std::byte>
   }
 }
 
-// ---- the device's life
+// ---- interrupts
 
-std::optional<Activation> PciTransport::activation_locked() const {
-  // Always inside a function that holds the lock.
-  const auto call = [this](std::uint16_t vector) NO_THREAD_SAFETY_ANALYSIS {
-    const Fd* const event = msix_.event(vector);
-    return event != nullptr ? event : &unheard_;
-  };
-  return activation_of(common_, environment_.is_ram, kicks_, call);
+const Fd* PciTransport::call_locked(std::uint16_t vector) const {
+  const Fd* const event = msix_.event(vector);
+  return event != nullptr ? event : &unheard_;
 }
 
-void PciTransport::start_locked() {
-  const auto activation = activation_locked();
-  if (!activation) return need_reset_locked();
-  life_ = Life::Running;
-  device_->start(*activation);
+void PciTransport::tell_change_locked() {
+  isr_ |= kIsrConfiguration;
+  msix_.raise(common_.config_vector());
 }
 
-void PciTransport::reset_locked() {
-  if (life_ == Life::Stopping) return;
-  if (life_ == Life::Running) {
-    life_ = Life::Stopping;
-    return device_->stop();
-  }
-  common_.complete_reset();
+void PciTransport::forget_causes_locked() {
   isr_ = 0;
 }
 
-void PciTransport::need_reset_locked() {
-  common_.set_needs_reset();
-  isr_ |= kIsrConfiguration;
-  msix_.raise(common_.config_vector());
-}
-
-void PciTransport::stopped() {
-  const uvm::MutexLock lock(mutex_);
-  life_ = Life::Idle;
-  reset_locked();
-}
-
-void PciTransport::failed() {
-  const uvm::MutexLock lock(mutex_);
-  if (life_ == Life::Running) need_reset_locked();
-}
-
-void PciTransport::config_changed() {
-  const uvm::MutexLock lock(mutex_);
-  common_.next_generation();
-  isr_ |= kIsrConfiguration;
-  msix_.raise(common_.config_vector());
-}
-
 // ---- standing still
-
-devices::Stateful* PciTransport::stateful() {
-  return device_->resting() != nullptr ? this : nullptr;
-}
-
-uvm::Status PciTransport::can_rest() const {
-  Resting* const device = device_->resting();
-  if (device == nullptr) return uvm::ok();
-  if (auto can = device->can_rest(); !can) return std::move(can).error().with_context(name_);
-  return uvm::ok();
-}
-
-void PciTransport::rest() {
-  if (Resting* const device = device_->resting()) device->rest();
-}
-
-void PciTransport::go_on() {
-  if (Resting* const device = device_->resting()) device->go_on();
-}
 
 void PciTransport::state(devices::StateFields& fields) {
   const uvm::MutexLock lock(mutex_);
@@ -332,16 +262,12 @@ void PciTransport::state(devices::StateFields& fields) {
   msix_.state(fields);
   common_.state(fields);
   fields.field(isr_);
-  Resting& device = *device_->resting();
-  if (fields.restoring()) place_locked(device);
-  device.state(fields);
+  if (fields.restoring()) go_on_from_locked();
+  device_->resting()->state(fields);
 }
 
-void PciTransport::place_locked(Resting& device) {
-  const bool is_started = (common_.status() & status::kDriverOk) != 0;
-  const auto activation = is_started ? activation_locked() : std::nullopt;
-  life_ = activation ? Life::Running : Life::Idle;
-  device.place(activation);
+void PciTransport::go_on_from_locked() {
+  const auto activation = place_locked();
   if (!activation) return;
   // One that was on its way to a vCPU when the state was taken may be in neither. Drivers look and find
   // nothing.
