@@ -4,11 +4,13 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <thread>
 
 #include "tests/support/background_process.h"
+#include "tests/support/eventually.h"
 #include "tests/support/kvm_machine.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_folder.h"
@@ -46,6 +48,17 @@ class ForkCommand : public testing::Test {
     return start(socket, {"--builtin", "memwalk", "--builtin-args", "passes=400"});
   }
 
+  /// How many processes have `word` on their command line.
+  static std::size_t processes_with(const std::string& word) {
+    std::size_t count = 0;
+    for (const auto& process : std::filesystem::directory_iterator("/proc")) {
+      std::ifstream file(process.path() / "cmdline");
+      const std::string line{std::istreambuf_iterator<char>(file), {}};
+      if (line.find(word) != std::string::npos) ++count;
+    }
+    return count;
+  }
+
   /// Until somebody answers there.
   static void wait_for(const std::string& socket) {
     for (const auto begin = std::chrono::steady_clock::now();
@@ -63,6 +76,42 @@ TEST_F(ForkCommand, ParentAndChildrenEndWell) {
   const ProcessResult one = uvmm({"fork", file("parent"), "--console", "none"});
   EXPECT_EQ(one.status, 0) << one.err;
   EXPECT_EQ(parent->wait(kPatience), 0) << parent->output();
+}
+
+TEST_F(ForkCommand, ACopyThatIsReadyWaitsForALine) {
+  const auto parent = start_memwalk(file("parent"));
+  const auto ready = [&](const std::string& input) {
+    return test::run_process({"/bin/sh", "-c",
+                              "{ sleep 0.3; printf '" + input + "'; } | " + kUvmm + " fork " +
+                                  file("parent") + " --ready --console none --name copy"},
+                             {kPatience, {}});
+  };
+  const ProcessResult unwanted = ready("");
+  EXPECT_EQ(unwanted.status, 0) << unwanted.err;
+  EXPECT_EQ(unwanted.err, "");
+  const ProcessResult copy = ready("go\n");
+  EXPECT_EQ(copy.status, 0) << copy.err;
+  EXPECT_EQ(parent->wait(kPatience), 0) << parent->output();
+}
+
+TEST_F(ForkCommand, CopiesThatAreKeptReadyServeTheApiAndGoWithTheMachine) {
+  const auto parent =
+      start(file("parent"), {"--builtin", "spin", "--api-socket", file("api"), "--ready-copies", "2"});
+  const ProcessResult forked = uvmm({"ctl", file("api"), "fork", "4"});
+  EXPECT_EQ(forked.status, 0) << forked.err;
+  const ProcessResult tree = uvmm({"tree"});
+  std::size_t copies = 0;
+  for (std::size_t at = 0; (at = tree.out.find("\n  uvmm ", at)) != std::string::npos; ++at) ++copies;
+  EXPECT_EQ(copies, 4U) << tree.out;
+  for (std::size_t at = 0; (at = tree.out.find(folder_.file(""), at)) != std::string::npos; ++at) {
+    const std::string socket = tree.out.substr(at, tree.out.find_first_of(" \n", at) - at);
+    if (socket == file("parent")) continue;
+    EXPECT_EQ(uvmm({"quit", socket}).status, 0) << socket;
+  }
+  EXPECT_EQ(uvmm({"quit", file("parent")}).status, 0);
+  EXPECT_EQ(parent->wait(kPatience), 0) << parent->output();
+  EXPECT_TRUE(test::eventually([&] { return processes_with(file("parent")) == 0; }))
+      << "those that were ready have gone";
 }
 
 TEST_F(ForkCommand, SeveralAtOnceFromOneMoment) {

@@ -254,6 +254,9 @@ uvm::Result<Invocation> parse_fork(Words words) {
   parser.app.add_option("--name", call.config.name, "the copy's name (default: its parent's)")
       ->type_name("NAME");
   parser.app.add_flag("--paused", paused, "let it wait for `uvmm resume`");
+  parser.app.add_flag(
+      "--ready", call.ready,
+      "make all that can be made before the machine is forked, and\nwait for a line on stdin");
   UVMM_TRY(Invocation invocation, parser.finish(words));
   MachineConfig& config = invocation.remote.config;
   UVMM_TRY(config.console, parse_console(console));
@@ -263,6 +266,9 @@ uvm::Result<Invocation> parse_fork(Words words) {
   if (paused) config.control.at_start = control::AtStart::Paused;
   if (invocation.remote.count > 1 && !config.control.socket.empty() && config.control.socket != "none") {
     return invalid("several copies can't have one control socket", "leave --control or -n out");
+  }
+  if (invocation.remote.count > 1 && invocation.remote.ready) {
+    return invalid("only one copy can be made ready", "leave --ready or -n out");
   }
   if (debugger.empty()) return invocation;
   if (invocation.remote.count > 1) {

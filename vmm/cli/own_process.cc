@@ -40,6 +40,7 @@ uvm::Result<std::shared_ptr<const control::Starter>> make_starter(const MachineC
     const auto socket = control::debugger_socket(name, pid, number);
     return "unix:" + (socket ? *socket : std::string());
   };
+  plan.ready_word = "--ready";
   plan.begin = [&options = config.confinement] { return confine::give_up_rights(options, {}); };
   UVMM_TRY(auto starter, control::Starter::create(plan));
   return starter;

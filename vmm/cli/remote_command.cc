@@ -1,7 +1,6 @@
 #include "vmm/cli/remote_command.h"
 
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,12 +14,12 @@
 #include <optional>
 #include <vector>
 
+#include "vmm/cli/fork_command.h"
 #include "vmm/cli/output.h"
 #include "vmm/cli/progress_bar.h"
 #include "vmm/cli/run_command.h"
 #include "vmm/config/values.h"
 #include "vmm/control/client.h"
-#include "vmm/control/family.h"
 #include "vmm/control/run_directory.h"
 #include "vmm/machine/machine_shape.h"
 #include "vmm/machine/memory_map.h"
@@ -161,88 +160,6 @@ int tree() {
   return static_cast<int>(print(text));
 }
 
-/// A machine of its own, with its place in the family and its debugger, if there is one.
-int run_child(MachineConfig config, const MachineImage& image, Fd place, std::optional<Fd> debugger) {
-  auto family = control::Family::adopt(std::move(place));
-  if (!family) return fail(family.error());
-  config.control.family = *std::move(family);
-  if (debugger) config.gdb.inherited = debugger->release();
-  return run_from_image(config, image);
-}
-
-/// The last of what may be empty.
-std::optional<Fd> take_last(std::vector<Fd>& fds) {
-  if (fds.empty()) return std::nullopt;
-  Fd last = std::move(fds.back());
-  fds.pop_back();
-  return last;
-}
-
-/// Runs a machine for each place, in a process of its own; the worst of their statuses.
-int run_children(std::vector<Fd> places, control::ForkedImage forked, const MachineConfig& config) {
-  std::vector<pid_t> children;
-  const std::size_t count = places.size();
-  while (!places.empty()) {
-    Fd place = std::move(places.back());
-    places.pop_back();
-    std::optional<Fd> debugger = take_last(forked.debuggers);
-    const pid_t child = ::fork();
-    if (child == 0) {
-      places.clear();  // they are the others', and so are these
-      forked.debuggers.clear();
-      ::_exit(run_child(config, forked.image, std::move(place), std::move(debugger)));
-    }
-    if (child < 0) {
-      print_error(
-          uvm::Error::from_errno(errno, "starting child " + std::to_string(children.size() + 1)).text());
-      places.clear();
-      break;
-    }
-    children.push_back(child);
-  }
-  forked.debuggers.clear();
-  int worst = children.size() == count ? 0 : static_cast<int>(ExitStatus::Internal);
-  for (const pid_t child : children) {
-    int status = 0;
-    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-    }
-    worst = std::max(worst, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
-  }
-  return worst;
-}
-
-uvm::Result<std::vector<Fd>> take_places(const std::string& socket, std::uint32_t count) {
-  UVMM_TRY(const auto family, control::fetch_family(socket));
-  std::vector<Fd> places;
-  for (std::uint32_t i = 0; i < count; ++i) {
-    UVMM_TRY(Fd place, family->take_place());
-    places.push_back(std::move(place));
-  }
-  return places;
-}
-
-int fork_machine(const RemoteCall& call, const std::string& socket) {
-  auto places = take_places(socket, call.count);
-  if (!places) return fail(places.error());
-  auto forked = control::fetch_fork(socket, call.count);
-  if (!forked) return fail(forked.error());
-  const auto shape = MachineShape::read(forked->image.state);
-  if (!shape) return fail(shape.error());
-  MachineConfig config = shape->applied_to(call.config);
-  if (config.name.empty()) config.name = shape->name();
-  const auto status = control::ask(socket, "status");
-  json::error_code error;
-  const json::value values = status ? json::parse(*status, error) : json::value();
-  if (!error && values.is_object()) {
-    config.control.parent = static_cast<std::uint32_t>(number_in(values.get_object(), "pid"));
-  }
-  if (call.count == 1) {
-    return run_child(config, forked->image, std::move(places->front()), take_last(forked->debuggers));
-  }
-  config.console = ConsoleMode::None;
-  return run_children(*std::move(places), *std::move(forked), config);
-}
-
 int snapshot_machine(const RemoteCall& call, const std::string& socket) {
   // A file that outgrows a limit is an error of that write, which leaves nothing behind.
   static_cast<void>(std::signal(SIGXFSZ, SIG_IGN));
@@ -289,7 +206,7 @@ int remote_command(const RemoteCall& call) {
   if (call.verb == RemoteVerb::SnapshotInfo) return snapshot_info(call);
   const auto socket = control::find_socket(call.machine);
   if (!socket) return fail(socket.error());
-  if (call.verb == RemoteVerb::Fork) return fork_machine(call, *socket);
+  if (call.verb == RemoteVerb::Fork) return fork_command(call, *socket);
   if (call.verb == RemoteVerb::Snapshot) return snapshot_machine(call, *socket);
   if (call.verb == RemoteVerb::Balloon) {
     const auto told = control::ask_balloon(*socket, call.bytes);

@@ -20,6 +20,7 @@ struct RemoteCall {
   std::string directory;               // Snapshot, SnapshotInfo
   std::string base;                    // Snapshot: the directory of one to build on; empty: on none
   std::uint32_t count = 1;             // Fork
+  bool ready = false;                  // Fork: wait for a line on stdin, with all but the machine made
   std::optional<std::uint64_t> bytes;  // Balloon: that the guest is to give back; nothing: as before
   MachineConfig config;                // Fork: what is the child's own (console, control socket, log)
 };

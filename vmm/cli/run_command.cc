@@ -18,6 +18,7 @@
 #include "vmm/machine/machine.h"
 #include "vmm/machine/machine_image.h"
 #include "vmm/machine/machine_shape.h"
+#include "vmm/machine/machine_shell.h"
 #include "vmm/snapshot/snapshot_files.h"
 
 namespace vmm::cli {
@@ -47,7 +48,7 @@ MachineConfig with_socket(MachineConfig config) {
   return config;
 }
 
-int run_with(const MachineConfig& asked, const MachineImage* image) {
+int run_with(const MachineConfig& asked, const MachineImage* image, std::unique_ptr<MachineShell> shell) {
   MachineConfig config = with_socket(asked);
   // A console or log whose reader has gone is an error of that write, not the end of the guest.
   static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
@@ -64,7 +65,8 @@ int run_with(const MachineConfig& asked, const MachineImage* image) {
   if (auto confined = confine_process(config); !confined) {
     return fail(confined.error(), status_of(confined.error()));
   }
-  auto machine = image != nullptr ? Machine::create_from(config, *image) : Machine::create(config);
+  auto machine =
+      image != nullptr ? Machine::create_from(config, *image, std::move(shell)) : Machine::create(config);
   if (!machine) return fail(machine.error(), status_of(machine.error()));
   if (auto left = give_up_rights(config); !left) return fail(left.error(), ExitStatus::BadInput);
   return run_machine(**machine, config);
@@ -77,7 +79,7 @@ int restore_command(const MachineConfig& config) {
   const auto shape = MachineShape::read(saved->description);
   if (!shape) return fail(shape.error(), ExitStatus::BadInput);
   const MachineImage image{std::move(saved->description), std::move(saved->memory), {}, {}};
-  return run_with(shape->applied_to(config), &image);
+  return run_with(shape->applied_to(config), &image, nullptr);
 }
 
 }  // namespace
@@ -121,11 +123,12 @@ int run_machine(Machine& machine, const MachineConfig& config) {
 }
 
 int run_command(const MachineConfig& config) {
-  return config.restore.empty() ? run_with(config, nullptr) : restore_command(config);
+  return config.restore.empty() ? run_with(config, nullptr, nullptr) : restore_command(config);
 }
 
-int run_from_image(const MachineConfig& config, const MachineImage& image) {
-  return run_with(config, &image);
+int run_from_image(const MachineConfig& config, const MachineImage& image,
+                   std::unique_ptr<MachineShell> shell) {
+  return run_with(config, &image, std::move(shell));
 }
 
 int dry_run_command(const MachineConfig& config) {

@@ -1,11 +1,14 @@
 // `uvmm run` and `uvmm run --dry-run`.
 #pragma once
 
+#include <memory>
+
 #include "uvm/base/error.h"
 #include "vmm/machine/config.h"
 
 namespace vmm {
 class Machine;
+class MachineShell;
 struct MachineImage;
 }  // namespace vmm
 
@@ -15,8 +18,9 @@ namespace vmm::cli {
 /// status. Must be called on the main thread, which becomes the machine's I/O thread.
 [[nodiscard]] int run_command(const MachineConfig& config);
 
-/// The same for a machine that goes on where another was; `config` has its shape.
-[[nodiscard]] int run_from_image(const MachineConfig& config, const MachineImage& image);
+/// The same for a machine that goes on where another was; `config` has its shape. `shell` may be null.
+[[nodiscard]] int run_from_image(const MachineConfig& config, const MachineImage& image,
+                                 std::unique_ptr<MachineShell> shell);
 
 /// One that is built: runs it, says how it ended, and returns the exit status.
 [[nodiscard]] int run_machine(Machine& machine, const MachineConfig& config);

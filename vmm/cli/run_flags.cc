@@ -313,6 +313,11 @@ constexpr std::array kFlags = {
     RunFlag{"--max-children", "--max-children", kControl, "N",
             "the most forks of the machine, forks of those included, that\nrun at once (default: 64)",
             set_parsed_in<&Config::control, &Control::max_children, parse_max_children>},
+    RunFlag{
+        "--ready-copies", "--ready-copies", kControl, "N",
+        "forks that debuggers and the API ask for begin sooner: so many\nprocesses are kept ready for them "
+        "(default: 0)",
+        set_parsed_in<&Config::control, &Control::ready_copies, parse_ready_copies>},
 
     RunFlag{
         "--vfio", "--vfio", kHost, "DEVICE",

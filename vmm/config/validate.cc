@@ -203,6 +203,17 @@ uvm::Status check_vfio(const MachineConfig& config) {
 
 enum class Stage : std::uint8_t { Complete, SoFar };
 
+uvm::Status check_ready_copies(const MachineConfig& config) {
+  if (config.control.ready_copies == 0) return uvm::ok();
+  if (config.control.socket == "none") {
+    return invalid("--ready-copies fork the machine, and it has no control socket",
+                   "leave --control none or --ready-copies out");
+  }
+  if (config.gdb.listen || !config.api_socket.empty()) return uvm::ok();
+  return invalid("--ready-copies are for debuggers and the API, and none can come in",
+                 "add --gdb WHERE or --api-socket PATH");
+}
+
 uvm::Status check(const MachineConfig& config, Stage stage) {
   if (config.vcpus < 1 || config.vcpus > kMaxVcpus) {
     return invalid(std::to_string(config.vcpus) + " vCPUs are not possible",
@@ -216,6 +227,7 @@ uvm::Status check(const MachineConfig& config, Stage stage) {
   UVMM_CHECK(check_vhost_user(config));
   UVMM_CHECK(check_text("the control socket's path", config.control.socket, 107));
   UVMM_CHECK(check_text("the API socket's path", config.api_socket, 107));
+  UVMM_CHECK(check_ready_copies(config));
   UVMM_CHECK(check_vfio(config));
   UVMM_CHECK(check_virtio(config));
   UVMM_CHECK(check_overcommit(config));

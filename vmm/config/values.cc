@@ -87,6 +87,15 @@ int suffix_shift(std::string_view suffix) {
   return 10 * (static_cast<int>(index) + 1);
 }
 
+uvm::Result<std::uint32_t> parse_forks(std::string_view text, std::uint32_t most) {
+  std::string_view rest = text;
+  std::uint64_t value = 0;
+  if (take_number(rest, 10, value) != Digits::Fit || !rest.empty() || value > most) {
+    return invalid(quoted(text) + " is no number of forks", "choose 0 to " + std::to_string(most));
+  }
+  return static_cast<std::uint32_t>(value);
+}
+
 }  // namespace
 
 uvm::Result<std::uint64_t> parse_size(std::string_view text) {
@@ -162,13 +171,11 @@ uvm::Result<std::uint32_t> parse_vcpus(std::string_view text) {
 }
 
 uvm::Result<std::uint32_t> parse_max_children(std::string_view text) {
-  const std::string_view whole = text;
-  std::uint64_t value = 0;
-  if (take_number(text, 10, value) != Digits::Fit || !text.empty() || value > control::kMostChildren) {
-    return invalid(quoted(whole) + " is no number of forks",
-                   "choose 0 to " + std::to_string(control::kMostChildren));
-  }
-  return static_cast<std::uint32_t>(value);
+  return parse_forks(text, control::kMostChildren);
+}
+
+uvm::Result<std::uint32_t> parse_ready_copies(std::string_view text) {
+  return parse_forks(text, control::kMostReadyCopies);
 }
 
 uvm::Result<std::uint64_t> parse_address(std::string_view text) {

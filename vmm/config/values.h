@@ -27,6 +27,7 @@ namespace vmm::config {
 
 /// How many forks of a machine there may be.
 [[nodiscard]] uvm::Result<std::uint32_t> parse_max_children(std::string_view text);
+[[nodiscard]] uvm::Result<std::uint32_t> parse_ready_copies(std::string_view text);
 
 /// The interrupt of device processes' bells.
 [[nodiscard]] uvm::Result<unsigned> parse_pin_irq(std::string_view text);

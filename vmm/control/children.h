@@ -3,7 +3,6 @@
 
 #include <sys/types.h>
 
-#include <atomic>
 #include <string>
 #include <utility>
 
@@ -29,6 +28,8 @@ class Children {
   Children(const Children&) = delete;
   Children& operator=(const Children&) = delete;
 
+  /// Keeps options.ready_copies ready; once the control socket is there. Without them each copy takes longer.
+  void keep_ready() const;
   /// Returns when it answers at its control socket. Errors: System (no process); Unsupported (it has ended
   /// instead, and has said why on this process's stderr); Busy (it does not answer within kPatience).
   [[nodiscard]] uvm::Result<Child> start();
@@ -40,7 +41,6 @@ class Children {
 
   const Options options_;
   const std::string name_;
-  std::atomic<unsigned> started_{0};
 };
 
 }  // namespace vmm::control

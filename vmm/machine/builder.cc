@@ -24,11 +24,6 @@
 namespace vmm {
 namespace {
 
-IrqChip choose_irqchip(const kvm::System& system, IrqChip wanted) {
-  if (wanted != IrqChip::Auto) return wanted;
-  return system.check_extension(KVM_CAP_SPLIT_IRQCHIP) > 0 ? IrqChip::Split : IrqChip::Full;
-}
-
 /// A back end maps all of RAM. What is one object from the beginning need not move, and is one place.
 bool is_for_others(const Machine::Parts& parts) {
   return !parts.config.vhost_user.empty();
@@ -134,12 +129,8 @@ uvm::Result<Cpuids> plan_cpuids(const Machine::Parts& parts, const std::vector<k
 }
 
 uvm::Status build_vcpus(Machine::Parts& parts, const Cpuids& cpuids) {
-  std::vector<std::unique_ptr<kvm::Vcpu>> vcpus;
-  for (std::uint32_t id = 0; id < cpuids.size(); ++id) {
-    UVMM_TRY(auto vcpu, parts.vm.create_vcpu(id));
-    UVMM_CHECK(vcpu->set_cpuid(cpuids[id]));
-    vcpus.push_back(std::move(vcpu));
-  }
+  auto vcpus = parts.shell->take_vcpus();
+  for (std::size_t i = 0; i < vcpus.size(); ++i) UVMM_CHECK(vcpus[i]->set_cpuid(cpuids[i]));
   parts.exits = std::make_unique<Exits>(
       Exits::Parts{parts.bus, *parts.memory, parts.ending,
                    [&parts](std::uint8_t vector) { parts.interrupts->end_of_interrupt(vector); },
@@ -300,6 +291,7 @@ uvm::Status build_control(Machine::Parts& parts) {
     auto server = control::Server::create(options.socket, *parts.doors);
     if (!server) return blame_option(server.error());
     parts.control = *std::move(server);
+    if (parts.children) parts.children->keep_ready();
   }
   if (options.at_start == control::AtStart::Paused) parts.pauses->pause();
   return uvm::ok();
@@ -330,23 +322,27 @@ void pre_fault_files(Machine::Parts& parts) {
 }  // namespace
 
 uvm::Result<std::unique_ptr<Machine::Parts>> build_machine(const MachineConfig& config,
-                                                           const MachineImage* image) {
-  UVMM_TRY(auto system, kvm::System::open());
-  UVMM_TRY(const auto supported, system.supported_cpuid());
+                                                           const MachineImage* image,
+                                                           std::unique_ptr<MachineShell> shell) {
+  if (shell == nullptr || !shell->fits(config.irqchip, config.vcpus)) {
+    UVMM_TRY(shell, MachineShell::open());
+  }
+  const auto& supported = shell->supported_cpuid();
   UVMM_TRY(const auto layout, plan_memory(config, physical_address_bits(supported)));
-  const IrqChip irqchip = choose_irqchip(system, config.irqchip);
+  const IrqChip irqchip = shell->chosen(config.irqchip);
   BootPlan plan;
   if (image == nullptr) {
     UVMM_TRY(plan, plan_boot(config, layout, irqchip));
   }
 
-  UVMM_TRY(auto vm, kvm::Vm::create(system));
-  auto parts = std::make_unique<Machine::Parts>(config, std::move(system), std::move(vm));
+  UVMM_CHECK(shell->create_vm());
+  auto parts = std::make_unique<Machine::Parts>(config, std::move(shell));
   UVMM_TRY(parts->images, open_images(config, layout, physical_address_bits(supported)));
   UVMM_CHECK(create_memory(*parts, layout, image != nullptr ? &image->memory : nullptr));
   UVMM_CHECK(load_memory(*parts, plan));
   UVMM_CHECK(parts->memory->attach(parts->vm));
-  UVMM_TRY(parts->interrupts, Interrupts::create(parts->vm, irqchip));
+  UVMM_CHECK(parts->shell->create_vcpus(irqchip, config.vcpus));
+  parts->interrupts = parts->shell->take_interrupts();
   UVMM_CHECK(build_devices(*parts, layout));
   UVMM_CHECK(build_virtio(*parts, layout, image));
   UVMM_CHECK(build_host_devices(*parts, layout));

@@ -97,13 +97,19 @@ void drain_console(Machine::Parts& parts) {
 }  // namespace
 
 uvm::Result<std::unique_ptr<Machine>> Machine::create(const MachineConfig& config) {
-  UVMM_TRY(auto parts, build_machine(config, nullptr));
+  UVMM_TRY(auto parts, build_machine(config, nullptr, nullptr));
   return std::unique_ptr<Machine>(new Machine(std::move(parts)));
 }
 
 uvm::Result<std::unique_ptr<Machine>> Machine::create_from(const MachineConfig& config,
                                                            const MachineImage& image) {
-  UVMM_TRY(auto parts, build_machine(config, &image));
+  return create_from(config, image, nullptr);
+}
+
+uvm::Result<std::unique_ptr<Machine>> Machine::create_from(const MachineConfig& config,
+                                                           const MachineImage& image,
+                                                           std::unique_ptr<MachineShell> shell) {
+  UVMM_TRY(auto parts, build_machine(config, &image, std::move(shell)));
   return std::unique_ptr<Machine>(new Machine(std::move(parts)));
 }
 

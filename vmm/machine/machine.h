@@ -22,6 +22,7 @@ struct Environment;
 }
 
 class Checkpoints;
+class MachineShell;
 struct MachineImage;
 
 /// How a run ended.
@@ -42,6 +43,10 @@ class Machine {
   /// fit (MachineShape::applied_to). Errors: as create() and restore_state().
   [[nodiscard]] static uvm::Result<std::unique_ptr<Machine>> create_from(const MachineConfig& config,
                                                                          const MachineImage& image);
+  /// `shell` was made ahead of time and is used if it fits; null: as above.
+  [[nodiscard]] static uvm::Result<std::unique_ptr<Machine>> create_from(const MachineConfig& config,
+                                                                         const MachineImage& image,
+                                                                         std::unique_ptr<MachineShell> shell);
   ~Machine();
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;

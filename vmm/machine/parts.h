@@ -12,8 +12,6 @@
 #include "vmm/debug/inferior.h"
 #include "vmm/gdb/machine_target.h"
 #include "vmm/gdb/server.h"
-#include "vmm/kvm/system.h"
-#include "vmm/kvm/vm.h"
 #include "vmm/machine/boot_plan.h"
 #include "vmm/machine/bus.h"
 #include "vmm/machine/checkpoints.h"
@@ -27,6 +25,7 @@
 #include "vmm/machine/host_devices.h"
 #include "vmm/machine/interrupts.h"
 #include "vmm/machine/machine.h"
+#include "vmm/machine/machine_shell.h"
 #include "vmm/machine/pause_switch.h"
 #include "vmm/machine/platform.h"
 #include "vmm/machine/power.h"
@@ -48,8 +47,9 @@ class NullSink : public devices::ByteSink {
 };
 
 struct Machine::Parts {
-  Parts(MachineConfig machine_config, kvm::System opened, kvm::Vm created)
-      : config(std::move(machine_config)), system(std::move(opened)), vm(std::move(created)) {}
+  /// The shell has a VM.
+  Parts(MachineConfig machine_config, std::unique_ptr<MachineShell> made)
+      : config(std::move(machine_config)), shell(std::move(made)) {}
 
   const MachineConfig config;
   Events events{config.name};
@@ -59,8 +59,9 @@ struct Machine::Parts {
   Ending ending{[this] { io.stop(); }};  // thread-safe; everything else on io runs on the I/O thread
   Power power{ending, debug_exit_style(config)};
 
-  kvm::System system;
-  kvm::Vm vm;
+  const std::unique_ptr<MachineShell> shell;
+  kvm::System& system = shell->system();
+  kvm::Vm& vm = shell->vm();
   std::vector<std::uint32_t> saved_msrs;  // what KVM reads out of a vCPU; empty until somebody asked
   std::vector<virtio::pmem::Image> images;
   std::unique_ptr<GuestMemory> memory;
@@ -98,6 +99,7 @@ struct Machine::Parts {
 /// Builds the parts of a machine, which boots (null) or goes on where an image says. Errors as
 /// Machine::create and Machine::create_from give them.
 [[nodiscard]] uvm::Result<std::unique_ptr<Machine::Parts>> build_machine(const MachineConfig& config,
-                                                                         const MachineImage* image);
+                                                                         const MachineImage* image,
+                                                                         std::unique_ptr<MachineShell> shell);
 
 }  // namespace vmm

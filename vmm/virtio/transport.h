@@ -22,6 +22,8 @@ using IsRam = std::function<bool(std::uint64_t gpa, std::uint64_t bytes)>;
 /// Owns its device. Thread-safe.
 class Transport : protected devices::Stateful, protected DeviceHost {
  public:
+  /// Whoever inherits from it calls finish() in its own: the device's threads call the hooks below.
+  ~Transport() override = default;
   Transport(const Transport&) = delete;
   Transport& operator=(const Transport&) = delete;
 
@@ -43,9 +45,6 @@ class Transport : protected devices::Stateful, protected DeviceHost {
   enum class Vectors : std::uint8_t { None, OneEach };
 
   Transport(std::string name, std::unique_ptr<Device> device, Vectors vectors, IsRam is_ram);
-  /// Whoever inherits from it calls finish() first: the device's threads call the hooks below.
-  ~Transport() override = default;
-
   [[nodiscard]] static uvm::Result<Fd> make_event();
   /// The queues' eventfds. Errors: System.
   [[nodiscard]] uvm::Status open_kicks();

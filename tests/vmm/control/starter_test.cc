@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <string>
 
@@ -35,12 +36,13 @@ TEST(Starter, RunsItsCommandWithItsNumberAndNoDescriptorsOfOthers) {
   const std::ofstream open(folder.file("open"));
   const auto starter = Starter::create(telling(folder.file("told")));
   ASSERT_TRUE(starter) << starter.error().text();
-  const auto pid = (*starter)->start(7);
-  ASSERT_TRUE(pid) << pid.error().text();
-  EXPECT_GT(*pid, 0);
-  EXPECT_TRUE(test::eventually([&] { return (*starter)->has_ended(*pid); }));
+  const auto copy = (*starter)->start();
+  ASSERT_TRUE(copy) << copy.error().text();
+  EXPECT_GT(copy->pid, 0);
+  EXPECT_EQ(copy->number, 1U);
+  EXPECT_TRUE(test::eventually([&] { return (*starter)->has_ended(copy->pid); }));
   // stdin, stdout, stderr and the folder that ls reads.
-  EXPECT_EQ(content_of(folder.file("told")), "4\n1\ncopy7\n");
+  EXPECT_EQ(content_of(folder.file("told")), "4\n1\ncopy1\n");
 }
 
 TEST(Starter, KnowsWhoStillRuns) {
@@ -49,11 +51,64 @@ TEST(Starter, KnowsWhoStillRuns) {
   plan.last_word = [](unsigned) { return std::string("1000"); };
   const auto starter = Starter::create(plan);
   ASSERT_TRUE(starter);
-  const auto pid = (*starter)->start(1);
-  ASSERT_TRUE(pid);
-  EXPECT_FALSE((*starter)->has_ended(*pid));
-  ::kill(*pid, SIGKILL);
-  EXPECT_TRUE(test::eventually([&] { return (*starter)->has_ended(*pid); }));
+  const auto copy = (*starter)->start();
+  ASSERT_TRUE(copy);
+  EXPECT_FALSE((*starter)->has_ended(copy->pid));
+  ::kill(copy->pid, SIGKILL);
+  EXPECT_TRUE(test::eventually([&] { return (*starter)->has_ended(copy->pid); }));
+}
+
+/// Writes into files by the name of its last word: that it waits, and that it has begun or is not wanted.
+Starter::Plan waiting(const std::string& folder) {
+  Starter::Plan plan;
+  plan.words = {"/bin/sh", "-c",
+                "cd " + folder +
+                    " && if [ -n \"$1\" ]; then touch $0.waits; read line || { touch $0.left; exit; }; fi; "
+                    "touch $0.begun; exec sleep 1000"};
+  plan.last_word = [](unsigned number) { return "copy" + std::to_string(number); };
+  plan.ready_word = "--ready";
+  return plan;
+}
+
+TEST(Starter, OneThatIsReadyBeginsAndAnotherTakesItsPlace) {
+  const test::TempFolder folder("starter");
+  const auto there = [&](const std::string& name) {
+    return test::eventually([&] { return std::filesystem::exists(folder.file(name)); });
+  };
+  auto starter = Starter::create(waiting(folder.file(".")));
+  ASSERT_TRUE(starter);
+  ASSERT_TRUE((*starter)->keep_ready(2));
+  EXPECT_TRUE(there("copy1.waits"));
+  EXPECT_TRUE(there("copy2.waits"));
+  EXPECT_FALSE(std::filesystem::exists(folder.file("copy1.begun")));
+  const auto copy = (*starter)->start();
+  ASSERT_TRUE(copy);
+  EXPECT_EQ(copy->number, 1U);
+  EXPECT_TRUE(there("copy1.begun"));
+  EXPECT_TRUE(there("copy3.waits"));
+  // The starter ends; those who wait with it, and those who have begun not.
+  starter = uvm::Error(uvm::ErrorKind::NotFound, "gone");
+  EXPECT_TRUE(there("copy2.left"));
+  EXPECT_TRUE(there("copy3.left"));
+  EXPECT_EQ(::kill(copy->pid, SIGKILL), 0);
+}
+
+TEST(Starter, OneThatHasEndedBeforeItWasWantedIsNoCopy) {
+  const test::TempFolder folder("starter");
+  Starter::Plan plan = waiting(folder.file("."));
+  plan.words[2] = "[ -z \"$1\" ] || { touch " + folder.file("$0.gone") + "; exit; }; exec sleep 1000";
+  const auto starter = Starter::create(plan);
+  ASSERT_TRUE(starter);
+  ASSERT_TRUE((*starter)->keep_ready(1));
+  EXPECT_TRUE(test::eventually([&] { return std::filesystem::exists(folder.file("copy1.gone")); }));
+  // Until the kernel has it that it ended, it is let begin.
+  EXPECT_TRUE(test::eventually([&] {
+    const auto copy = (*starter)->start();
+    if (!copy) return false;
+    const bool runs = !(*starter)->has_ended(copy->pid);
+    if (runs) ::kill(copy->pid, SIGKILL);
+    return runs;
+  }));
 }
 
 TEST(Starter, SaysThatThereIsNoSuchProgram) {
@@ -62,9 +117,10 @@ TEST(Starter, SaysThatThereIsNoSuchProgram) {
   plan.last_word = [](unsigned) { return std::string(); };
   const auto starter = Starter::create(plan);
   ASSERT_TRUE(starter);
-  const auto pid = (*starter)->start(1);
-  ASSERT_FALSE(pid);
-  EXPECT_EQ(pid.error().kind(), uvm::ErrorKind::NotFound);
+  const auto copy = (*starter)->start();
+  ASSERT_FALSE(copy);
+  EXPECT_EQ(copy.error().kind(), uvm::ErrorKind::NotFound);
+  EXPECT_FALSE((*starter)->keep_ready(1));
 }
 
 TEST(Starter, ThatCannotBeginIsAnErrorOfTheFirstCopy) {
@@ -73,7 +129,7 @@ TEST(Starter, ThatCannotBeginIsAnErrorOfTheFirstCopy) {
   plan.begin = [] { return uvm::Status(uvm::Error(uvm::ErrorKind::Permission, "no")); };
   const auto starter = Starter::create(plan);
   ASSERT_TRUE(starter);
-  EXPECT_FALSE((*starter)->start(1));
+  EXPECT_FALSE((*starter)->start());
   EXPECT_TRUE((*starter)->has_ended(1));
 }
 
