@@ -2,8 +2,9 @@
 // same run: fork(2) of a process that holds as much memory, a bare loop that copies as many pages back, plain
 // MAP_PRIVATE.
 //
-// The child of a fork is made in this process, without a ready-made shell: its time includes a VM of its own.
-// Each figure is the least and the median of its runs.
+// The child of a fork is made in this process, from a VM and vCPU that are made before (as `uvmm fork
+// --ready` does) and without; what making them takes alone is told beside it. Each figure is the least and
+// the median of its runs.
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -30,6 +31,7 @@
 #include "uvm/access.h"
 #include "vmm/machine/checkpoints.h"
 #include "vmm/machine/machine_image.h"
+#include "vmm/machine/machine_shell.h"
 
 namespace {
 
@@ -114,7 +116,9 @@ struct ForkTimes {
   double first_pause = 0;
   Times pause;
   Times image;
-  Times child;
+  Times child;  // up to its first write, VM and all
+  Times ready;  // the same with a VM that was made before
+  Times shell;  // making that
 };
 
 ForkTimes fork_machine(std::uint64_t memory, std::uint64_t pages) {
@@ -133,35 +137,49 @@ ForkTimes fork_machine(std::uint64_t memory, std::uint64_t pages) {
   std::vector<double> pauses;
   std::vector<double> images;
   std::vector<double> children;
-  for (int i = 0; i < kRuns; ++i) {
+  std::vector<double> readies;
+  std::vector<double> shells;
+  for (int i = 0; i < 2 * kRuns; ++i) {
+    std::unique_ptr<vmm::MachineShell> shell;
+    if (i % 2 != 0) {
+      shells.push_back(timed([&] {
+        auto prepared = vmm::MachineShell::prepare(vmm::IrqChip::Auto, 1);
+        must(prepared);
+        shell = *std::move(prepared);
+      }));
+    }
     const auto begin = Clock::now();
     auto image = machine->take_image();
     must(image);
     images.push_back(microseconds(Clock::now() - begin));
     pauses.push_back(microseconds(image->paused));
-    auto made = vmm::Machine::create_from(spinning(memory), *image);
+    auto made = vmm::Machine::create_from(spinning(memory), *image, std::move(shell));
     must(made);
     test::RunningMachine child(std::move(*made));
     wait_for_count(*child, counter(*child));
-    children.push_back(microseconds(Clock::now() - begin));
+    (i % 2 != 0 ? readies : children).push_back(microseconds(Clock::now() - begin));
   }
   times.pause = times_of(pauses);
   times.image = times_of(images);
   times.child = times_of(children);
+  times.ready = times_of(readies);
+  times.shell = times_of(shells);
   return times;
 }
 
 void bench_forks() {
   std::printf("forks of a running guest, 1 vCPU (us; least / median of %d):\n", kRuns);
-  std::printf("%8s %8s %12s %14s %14s %18s %14s\n", "RAM", "written", "first pause", "later pauses",
-              "later images", "child's first write", "fork(2)");
+  std::printf("%8s %8s %12s %14s %14s %18s %14s %14s %14s\n", "RAM", "written", "first pause", "later pauses",
+              "later images", "child's first write", "VM was ready", "making a VM", "fork(2)");
   for (const std::uint64_t memory : {256 * kMiB, 1024 * kMiB}) {
     const Times process = fork_process(memory);
     for (const std::uint64_t pages : {std::uint64_t{0}, std::uint64_t{1000}, std::uint64_t{16'000}}) {
       const ForkTimes times = fork_machine(memory, pages);
-      std::printf("%6lluM %8llu %12.0f %14s %14s %18s %14s\n", static_cast<unsigned long long>(memory / kMiB),
-                  static_cast<unsigned long long>(pages), times.first_pause, text(times.pause).c_str(),
-                  text(times.image).c_str(), text(times.child).c_str(), text(process).c_str());
+      std::printf("%6lluM %8llu %12.0f %14s %14s %18s %14s %14s %14s\n",
+                  static_cast<unsigned long long>(memory / kMiB), static_cast<unsigned long long>(pages),
+                  times.first_pause, text(times.pause).c_str(), text(times.image).c_str(),
+                  text(times.child).c_str(), text(times.ready).c_str(), text(times.shell).c_str(),
+                  text(process).c_str());
     }
   }
 }

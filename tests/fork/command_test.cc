@@ -99,15 +99,15 @@ TEST_F(ForkCommand, CopiesThatAreKeptReadyServeTheApiAndGoWithTheMachine) {
       start(file("parent"), {"--builtin", "spin", "--api-socket", file("api"), "--ready-copies", "2"});
   const ProcessResult forked = uvmm({"ctl", file("api"), "fork", "4"});
   EXPECT_EQ(forked.status, 0) << forked.err;
-  const ProcessResult tree = uvmm({"tree"});
+  const ProcessResult all = uvmm({"list"});
+  const std::string folder = file("uvmm/uvmm-");
   std::size_t copies = 0;
-  for (std::size_t at = 0; (at = tree.out.find("\n  uvmm ", at)) != std::string::npos; ++at) ++copies;
-  EXPECT_EQ(copies, 4U) << tree.out;
-  for (std::size_t at = 0; (at = tree.out.find(folder_.file(""), at)) != std::string::npos; ++at) {
-    const std::string socket = tree.out.substr(at, tree.out.find_first_of(" \n", at) - at);
-    if (socket == file("parent")) continue;
+  for (std::size_t at = 0; (at = all.out.find(folder, at)) != std::string::npos; ++copies) {
+    const std::string socket = all.out.substr(at, all.out.find_first_of(" \n", at) - at);
     EXPECT_EQ(uvmm({"quit", socket}).status, 0) << socket;
+    at += socket.size();
   }
+  EXPECT_EQ(copies, 4U) << all.out;
   EXPECT_EQ(uvmm({"quit", file("parent")}).status, 0);
   EXPECT_EQ(parent->wait(kPatience), 0) << parent->output();
   EXPECT_TRUE(test::eventually([&] { return processes_with(file("parent")) == 0; }))
