@@ -107,7 +107,11 @@ uvm::Status GuestMemory::build() {
   UVMM_TRY(space_, uvm::Space::create(request_.name, *pmap_, *limits));
   UVMM_CHECK(request_.image != nullptr ? map_image(*request_.image) : map_ram());
   UVMM_CHECK(map_files());
-  return limit() != 0 ? build_limit() : uvm::ok();
+  if (limit() == 0) return uvm::ok();
+  UVMM_CHECK(build_limit());
+  if (request_.image == nullptr) return uvm::ok();
+  UVMM_TRY(const auto view, snapshot::ImageView::create(*request_.image));
+  return reset_to(view);
 }
 
 uvm::Status GuestMemory::map_ram() {

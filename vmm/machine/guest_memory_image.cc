@@ -251,6 +251,9 @@ uvm::Status GuestMemory::map_region(const MemoryRegion& region, uvm::Overlap ove
 
 uvm::Status GuestMemory::map_image(const MemoryImage& image) {
   UVMM_CHECK(check_covers(request_.ram, image));
+  // A mapping of the image would have pages that are there before they are counted, and writes that nobody
+  // hears of. build() copies them.
+  if (limit() != 0) return map_ram();
   backing_text_ = "an image, copy-on-write";
   for (const MemoryRegion& region : image.regions) UVMM_CHECK(map_region(region, uvm::Overlap::Refuse));
   regions_ = image.regions;
