@@ -19,6 +19,7 @@ guest_program_\name\()_end:
         image flood
         image spin
         image trio
+        image scribe
         image poweroff
         image reset
         image idle

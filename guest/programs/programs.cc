@@ -20,6 +20,7 @@ UVMM_IMAGE(wild)
 UVMM_IMAGE(flood)
 UVMM_IMAGE(spin)
 UVMM_IMAGE(trio)
+UVMM_IMAGE(scribe)
 UVMM_IMAGE(poweroff)
 UVMM_IMAGE(reset)
 UVMM_IMAGE(idle)
@@ -51,8 +52,8 @@ Program long64(const Text& text, std::uint64_t min_memory, const std::byte* begi
 
 #define UVMM_IMAGE(name) guest_program_##name, guest_program_##name##_end
 
-const std::array<Program, 16>& table() {
-  static const std::array<Program, 16> programs{
+const std::array<Program, 17>& table() {
+  static const std::array<Program, 17> programs{
       real16({"hello16", "prints a line in real mode", ""}, UVMM_IMAGE(hello16)),
       real16({"modes", "goes from real mode through protected mode to long mode", ""}, UVMM_IMAGE(modes)),
       long64({"hello", "prints a line in long mode", ""}, 2 * kMiB, UVMM_IMAGE(hello)),
@@ -71,6 +72,9 @@ const std::array<Program, 16>& table() {
       long64({"spin", "never ends; counts at GPA 0x7000", ""}, 2 * kMiB, UVMM_IMAGE(spin)),
       long64({"trio", "raises words in pages that a device and a debugger write too, and checks theirs", ""},
              36 * kMiB, UVMM_IMAGE(trio)),
+      long64({"scribe", "writes and sums up pages as far as words of its memory tell it to",
+              "ballast=N disk=read|write"},
+             16 * kMiB, UVMM_IMAGE(scribe)),
       long64({"poweroff", "powers off through ACPI", ""}, 2 * kMiB, UVMM_IMAGE(poweroff)),
       long64({"reset", "resets through the keyboard controller", ""}, 2 * kMiB, UVMM_IMAGE(reset)),
       long64({"idle", "halts for ever", ""}, 2 * kMiB, UVMM_IMAGE(idle)),

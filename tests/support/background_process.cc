@@ -18,7 +18,7 @@ extern char** environ;
 namespace test {
 namespace {
 
-constexpr std::chrono::milliseconds kLook{50};
+constexpr std::chrono::milliseconds kLook{5};
 constexpr std::chrono::seconds kGrace{30};
 
 /// False: `limit` has passed.
@@ -90,6 +90,12 @@ bool BackgroundProcess::prints(const std::string& text, std::size_t from, std::c
 
 int BackgroundProcess::wait(std::chrono::seconds limit) {
   return poll_until(limit, [this] { return has_ended(); }) ? status_ : -1;
+}
+
+void BackgroundProcess::kill_at_once() {
+  if (pid_ < 0) return;
+  ::kill(pid_, SIGKILL);
+  static_cast<void>(wait(kGrace));
 }
 
 bool BackgroundProcess::has_ended() {

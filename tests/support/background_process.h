@@ -23,12 +23,13 @@ class BackgroundProcess {
   [[nodiscard]] std::size_t output_size() const;
   /// Until it has printed `text` behind byte `from`. False: it has ended without, or `limit` has passed.
   [[nodiscard]] bool prints(const std::string& text, std::size_t from, std::chrono::seconds limit);
+  /// kill -9, and nobody is asked.
+  void kill_at_once();
   /// Its exit status as in ProcessResult; -1 when it is still running after `limit`.
   [[nodiscard]] int wait(std::chrono::seconds limit);
-
- private:
   [[nodiscard]] bool has_ended();
 
+ private:
   std::string log_;
   pid_t pid_ = -1;
   int status_ = -1;

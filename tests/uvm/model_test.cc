@@ -4,6 +4,7 @@
 #include "tests/support/model/generator.h"
 #include "tests/support/model/property.h"
 #include "tests/support/model/runner.h"
+#include "tests/support/model/shrink.h"
 #include "tests/support/model/sim_backend.h"
 
 namespace test {

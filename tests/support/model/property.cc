@@ -11,6 +11,7 @@
 
 #include "tests/support/model/generator.h"
 #include "tests/support/model/runner.h"
+#include "tests/support/model/shrink.h"
 #include "tests/support/patterns.h"
 
 namespace test::model {
@@ -79,30 +80,6 @@ std::string difference(const MakeBackend& make, const std::vector<Op>& ops, unsi
   }
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
   return ending(status) + output;
-}
-
-std::vector<Op> shrunk(std::vector<Op> ops, const std::function<bool(const std::vector<Op>&)>& fails) {
-  for (std::size_t size = std::max<std::size_t>(ops.size() / 2, 1); size > 0;) {
-    bool is_shorter = false;
-    for (std::size_t begin = 0; begin < ops.size();) {
-      const std::size_t end = std::min(begin + size, ops.size());
-      std::vector<Op> fewer(ops.begin(), ops.begin() + static_cast<std::ptrdiff_t>(begin));
-      fewer.insert(fewer.end(), ops.begin() + static_cast<std::ptrdiff_t>(end), ops.end());
-      if (fails(fewer)) {
-        ops = std::move(fewer);
-        is_shorter = true;
-      } else {
-        begin = end;
-      }
-    }
-    // The last round, one step at a time, is repeated until nothing more can go.
-    if (size > 1) {
-      size /= 2;
-    } else if (!is_shorter) {
-      break;
-    }
-  }
-  return ops;
 }
 
 void check_random_sequences(const MakeBackend& make, std::size_t steps) {

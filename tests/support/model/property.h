@@ -24,10 +24,6 @@ using MakeBackend = std::function<std::unique_ptr<Backend>()>;
 [[nodiscard]] std::string difference(const MakeBackend& make, const std::vector<Op>& ops,
                                      unsigned seconds = kTrialSeconds);
 
-/// Leaves out steps as long as `fails` says that what is left still does (delta debugging).
-[[nodiscard]] std::vector<Op> shrunk(std::vector<Op> ops,
-                                     const std::function<bool(const std::vector<Op>&)>& fails);
-
 /// Checks sequences of at most `kSequence` steps, `steps` in all (or as many as UVMM_MODEL_STEPS says). The
 /// first one that differs is shrunk and fails the test with its seed and its steps, as code.
 void check_random_sequences(const MakeBackend& make, std::size_t steps);
