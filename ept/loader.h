@@ -163,6 +163,7 @@ class Loader {
   /// right to write. Errors: NoMapping, NoMemory (it could not leave the window).
   [[nodiscard]] uvm::Status write_private(uvm::Gpa at, std::span<const std::byte> from);
   [[nodiscard]] uvm::Residency residency(uvm::GpaRange range) const;
+  void each_object_run(uvm::GpaRange range, const std::function<void(uvm::GpaRange)>& found) const;
   /// See Pmap::resident.
   [[nodiscard]] uvm::Result<std::uint64_t> resident(const FoundObjectPages& found) const;
 

@@ -1,6 +1,7 @@
 // Which pages of a window and its stash are private, and their bytes.
 #include <algorithm>
 
+#include "ept/host/arena.h"
 #include "ept/host/guarded_copy.h"
 #include "ept/host/pagemap.h"
 #include "ept/loader.h"
@@ -200,6 +201,19 @@ uvm::Residency Loader::residency(uvm::GpaRange range) const {
     });
   }
   return sum;
+}
+
+void Loader::each_object_run(uvm::GpaRange range, const std::function<void(uvm::GpaRange)>& found) const {
+  for (const Run& piece : runs_.in(range)) {
+    if (piece.value.guard == Guard::Armed || piece.value.backing == nullptr) continue;
+    if (dynamic_cast<const host::Arena*>(piece.value.backing) != nullptr) continue;
+    const uvm::HvaRange shown = hva(piece.range);
+    (void)host::scan_pages(shown, [&](const host::PageRun& run) {
+      if (run.swapped || !run.of_file) return;
+      found(*uvm::GpaRange::from_size(piece.range.begin() + (run.range.begin() - shown.begin()),
+                                      run.range.size()));
+    });
+  }
 }
 
 uvm::Result<std::uint64_t> Loader::resident(const FoundObjectPages& found) const {

@@ -563,6 +563,13 @@ uvm::Residency Pmap::residency(uvm::GpaRange range) const {
   return loader_.residency(mine);
 }
 
+void Pmap::each_object_run(uvm::GpaRange range, const std::function<void(uvm::GpaRange)>& found) const {
+  const uvm::GpaRange mine = range.intersection(config_.covered);
+  if (mine.empty()) return;
+  uvm::MutexLock lock(mutex_);
+  loader_.each_object_run(mine, found);
+}
+
 uvm::Result<std::uint64_t> Pmap::resident(const FoundObjectPages& found) const {
   uvm::MutexLock lock(mutex_);
   return loader_.resident(found);

@@ -92,6 +92,7 @@ class Pmap final : public uvm::Pmap {
   [[nodiscard]] uvm::Status fill(uvm::GpaRange range, std::span<const std::byte> bytes) override;
   [[nodiscard]] uvm::Status read(uvm::Frame first, std::span<std::byte> to) const override;
   [[nodiscard]] uvm::Residency residency(uvm::GpaRange range) const override;
+  void each_object_run(uvm::GpaRange range, const std::function<void(uvm::GpaRange)>& found) const override;
   [[nodiscard]] std::uint64_t metadata_bytes() const override;
 
   /// Gives `write` the private in-place pages of the range, run by run, with their bytes, to read or write

@@ -133,6 +133,14 @@ bool Amap::is_mine_alone(std::uint64_t slot) const {
   return anon && at->second->references.load(std::memory_order_acquire) == 1 && anon->is_mine_alone();
 }
 
+std::uint64_t Amap::others(std::uint64_t slot) const {
+  const auto at = chunks_.find(slot / kSlotsPerChunk);
+  if (at == chunks_.end()) return 0;
+  const auto anon = at->second->anon(index_in_chunk(slot));
+  if (!anon) return 0;
+  return at->second->references.load(std::memory_order_acquire) - 1 + anon->others();
+}
+
 /// Replaces a chunk that other amaps hold by one of our own with the same anons.
 void Amap::unshare(Chunk*& chunk, Pmap& pmap) {
   if (chunk->references.load(std::memory_order_acquire) == 1) return;

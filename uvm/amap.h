@@ -54,6 +54,8 @@ class Amap {
   [[nodiscard]] std::optional<Anon> find(std::uint64_t slot) const REQUIRES(lock_);
   /// Whether the anon in `slot` is held by this amap's slot alone.
   [[nodiscard]] bool is_mine_alone(std::uint64_t slot) const REQUIRES(lock_);
+  /// For listings: how many others hold it, at least; 0 exactly when is_mine_alone(), or nothing is there.
+  [[nodiscard]] std::uint64_t others(std::uint64_t slot) const REQUIRES(lock_);
   /// Room for put() and drop(): neither needs memory for this slot as long as the lock is held.
   void make_room(std::uint64_t slot, Pmap& pmap) REQUIRES(lock_);
   /// Room for drop_range(), as long as nobody copies the amap.

@@ -35,6 +35,9 @@ class Anon {
   /// go, and is done with its bytes.
   [[nodiscard]] bool is_mine_alone() const { return !frame_.store->extra_holders().any(frame_.index); }
 
+  /// For listings: the holds besides the caller's.
+  [[nodiscard]] std::uint64_t others() const { return frame_.store->extra_holders().count(frame_.index); }
+
   friend bool operator==(const Anon&, const Anon&) = default;
 
  private:

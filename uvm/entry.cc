@@ -28,6 +28,7 @@ EntryInfo Entry::info() const {
   shown.name = *name;
   if (object) {
     shown.object = std::string(object->name());
+    shown.identity = object->identity();
     shown.tenure = object->tenure();
     shown.offset = offset;
   }

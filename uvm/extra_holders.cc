@@ -96,8 +96,12 @@ bool ExtraHolders::remove(std::uint64_t frame) {
 }
 
 bool ExtraHolders::any(std::uint64_t frame) const {
+  return count(frame) != 0;
+}
+
+std::uint64_t ExtraHolders::count(std::uint64_t frame) const {
   const Count* const count = find(frame);
-  return count != nullptr && count->load(std::memory_order_acquire) != 0;
+  return count != nullptr ? count->load(std::memory_order_acquire) : 0;
 }
 
 }  // namespace uvm

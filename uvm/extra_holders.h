@@ -26,6 +26,8 @@ class ExtraHolders {
   [[nodiscard]] bool remove(std::uint64_t frame);
   /// Whether there is another holder than the caller. False is final while nobody can copy the caller's hold.
   [[nodiscard]] bool any(std::uint64_t frame) const;
+  /// How many there are besides the caller.
+  [[nodiscard]] std::uint64_t count(std::uint64_t frame) const;
   /// Host memory, bytes.
   [[nodiscard]] std::uint64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
 

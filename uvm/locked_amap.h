@@ -37,16 +37,25 @@ class LockedAmap {
     return amap_ != nullptr && amap_->is_busy(slot);
   }
   void set_busy(std::uint64_t slot) NO_THREAD_SAFETY_ANALYSIS { amap_->set_busy(slot); }
-  /// Every place a slot is mapped at.
+  /// Every place a slot is mapped at; a part of a range of them.
   void each_place(std::uint64_t slot,
                   const std::function<void(Pmap&, GpaRange)>& found) const NO_THREAD_SAFETY_ANALYSIS {
     amap_->uses().each_place(*ObjectRange::from_size(ObjectOffset(slot << kPageShift), kPageSize), found);
+  }
+  void each_place_of(SlotRange slots,
+                     const std::function<void(Pmap&, GpaRange)>& found) const NO_THREAD_SAFETY_ANALYSIS {
+    amap_->uses().each_place(*ObjectRange::from_bounds(ObjectOffset(slots.begin << kPageShift),
+                                                       ObjectOffset(slots.end << kPageShift)),
+                             found);
   }
   [[nodiscard]] std::optional<Anon> find(std::uint64_t slot) const NO_THREAD_SAFETY_ANALYSIS {
     return amap_ != nullptr ? amap_->find(slot) : std::nullopt;
   }
   [[nodiscard]] bool is_mine_alone(std::uint64_t slot) const NO_THREAD_SAFETY_ANALYSIS {
     return amap_ != nullptr && amap_->is_mine_alone(slot);
+  }
+  [[nodiscard]] std::uint64_t others(std::uint64_t slot) const NO_THREAD_SAFETY_ANALYSIS {
+    return amap_ != nullptr ? amap_->others(slot) : 0;
   }
   [[nodiscard]] std::optional<std::uint64_t> first_used(SlotRange range) const NO_THREAD_SAFETY_ANALYSIS {
     return amap_ != nullptr ? amap_->first_used(range) : std::nullopt;

@@ -39,6 +39,7 @@ struct EntryInfo {
   GpaRange range;
   std::string name;
   std::string object;            // the object's name; empty for zero-filled memory
+  ObjectIdentity identity;       // of the object
   Tenure tenure = Tenure::Kept;  // of the object's pages; None: a device
   ObjectOffset offset{};
   Sharing sharing = Sharing::Private;

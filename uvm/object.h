@@ -42,6 +42,7 @@ class Object {
   Object& operator=(const Object&) = delete;
 
   [[nodiscard]] std::string_view name() const { return pager_->name(); }
+  [[nodiscard]] ObjectIdentity identity() const { return pager_->identity(); }
   /// Bytes, as the pager says now.
   [[nodiscard]] std::uint64_t size() const { return pager_->size(); }
   [[nodiscard]] Protection max_protection() const { return pager_->max_protection(); }

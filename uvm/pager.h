@@ -24,6 +24,14 @@ enum class Tenure : std::uint8_t {
   None,       // there are none: get() refuses
 };
 
+/// A file as all processes of the host know it.
+struct ObjectIdentity {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+
+  friend bool operator==(const ObjectIdentity&, const ObjectIdentity&) = default;
+};
+
 /// Supplies the frames of one object. Implementations do the I/O; uvm calls with its map lock released and
 /// checks afterwards that the map is what it was, unless the pager answers at once. Thread-safe: several
 /// faults may ask at once.
@@ -66,6 +74,8 @@ class Pager {
   [[nodiscard]] virtual std::uint64_t present_size() const { return size(); }
   /// The most a shared mapping of this backing may ever be given (a read-only descriptor: no Write).
   [[nodiscard]] virtual Protection max_protection() const = 0;
+  /// For listings that compare spaces of several processes; nothing where nobody else can have the object.
+  [[nodiscard]] virtual ObjectIdentity identity() const { return {}; }
   /// For listings and errors: "ram", "file /boot/vmlinuz".
   [[nodiscard]] virtual std::string_view name() const = 0;
 };

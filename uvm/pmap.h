@@ -174,6 +174,9 @@ class Pmap {
   virtual void drop_all() = 0;
 
   [[nodiscard]] virtual Residency residency(GpaRange range) const = 0;
+  /// Calls `found` for every run of pages of objects (no private ones, wherever their frames are) that
+  /// residency() counts, ascending.
+  virtual void each_object_run(GpaRange range, const std::function<void(GpaRange)>& found) const = 0;
   /// Host memory spent on tables, bytes.
   [[nodiscard]] virtual std::uint64_t metadata_bytes() const = 0;
 };

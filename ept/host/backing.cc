@@ -1,5 +1,7 @@
 #include "ept/host/backing.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
@@ -23,7 +25,10 @@ std::uint64_t offset_of(std::uint64_t page) {
 
 }  // namespace
 
-Backing::Backing(UniqueFd fd, BackingKind kind) : fd_(std::move(fd)), kind_(kind), serial_(next_serial()) {}
+Backing::Backing(UniqueFd fd, BackingKind kind) : fd_(std::move(fd)), kind_(kind), serial_(next_serial()) {
+  struct stat file {};
+  if (::fstat(fd_.get(), &file) == 0) identity_ = {file.st_dev, file.st_ino};
+}
 
 uvm::Result<uvm::FrameRun> Backing::run_of(const uvm::PagerRequest& request, std::uint64_t bytes) {
   const std::uint64_t first = request.offset.page();

@@ -45,6 +45,7 @@ class Backing : public uvm::Pager, public uvm::FrameStore {
                                   std::span<const std::byte> from) const;
 
   [[nodiscard]] std::string_view name() const override = 0;
+  [[nodiscard]] uvm::ObjectIdentity identity() const override { return identity_; }
   [[nodiscard]] bool answers_at_once() const override { return kind_ == BackingKind::Memory; }
 
  protected:
@@ -57,6 +58,7 @@ class Backing : public uvm::Pager, public uvm::FrameStore {
   UniqueFd fd_;
   BackingKind kind_;
   std::uint64_t serial_;
+  uvm::ObjectIdentity identity_;
 };
 
 }  // namespace ept::host

@@ -80,6 +80,8 @@ class FlagPmap : public uvm::Pmap {
   void update() override {}
   void drop_all() override {}
   [[nodiscard]] uvm::Residency residency(uvm::GpaRange /*range*/) const override { return {}; }
+  void each_object_run(uvm::GpaRange /*range*/,
+                       const std::function<void(uvm::GpaRange)>& /*found*/) const override {}
   [[nodiscard]] std::uint64_t metadata_bytes() const override { return 0; }
 
  private:

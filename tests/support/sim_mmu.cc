@@ -390,6 +390,16 @@ uvm::Residency SimMmu::residency(GpaRange range) const {
   return measured;
 }
 
+void SimMmu::each_object_run(GpaRange range, const std::function<void(GpaRange)>& found) const {
+  for (std::uint64_t page = range.begin().page(); page < range.end().page(); ++page) {
+    const MutexLock lock(lock_);
+    const auto there = at(page);
+    if (there == segments_.end() || !there->second.first || private_.count(page) != 0) continue;
+    const uvm::FrameStore* const store = there->second.first->store;
+    if (store != arena_ && store != &window_) found(GpaRange::page_of(uvm::Gpa(page << uvm::kPageShift)));
+  }
+}
+
 std::uint64_t SimMmu::metadata_bytes() const {
   const MutexLock lock(lock_);
   return segments_.size() * sizeof(Segments::value_type);

@@ -63,6 +63,7 @@ class SimMmu : public uvm::Pmap {
   void update() override;
   void drop_all() override;
   [[nodiscard]] uvm::Residency residency(uvm::GpaRange range) const override;
+  void each_object_run(uvm::GpaRange range, const std::function<void(uvm::GpaRange)>& found) const override;
   [[nodiscard]] std::uint64_t metadata_bytes() const override;
 
   /// The n-th enter()/promote()/fill() from now fails with NoMemory, and all after it; 0: none does.
