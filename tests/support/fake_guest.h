@@ -35,6 +35,7 @@ class FakeGuest final : public vmm::api::Guest {
     return note("balloon " + std::to_string(bytes));
   }
   [[nodiscard]] std::string memory_map() override { return R"({"mappings": [], "totals": {}})"; }
+  [[nodiscard]] std::string memory_tiles() override { return R"({"runs": []})"; }
   [[nodiscard]] std::string memory_statistics() override { return R"({"bytes": {}})"; }
   [[nodiscard]] std::string pins() override { return R"({"pins": []})"; }
   [[nodiscard]] std::string metrics() override { return "# TYPE uvmm_pins gauge\nuvmm_pins 3\n"; }

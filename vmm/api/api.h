@@ -6,8 +6,8 @@
 //
 // THE API IS FIRECRACKER'S, for what both have: its paths, bodies, status codes and texts, so that its
 // clients drive uvmm unchanged. What uvmm adds has paths of its own (/vm/fork, /vm/checkpoint, /vm/reset,
-// /memory/…, /debug, /events, GET /metrics) and keys of its own in Firecracker's bodies. openapi.yaml has all
-// of it, and a test holds it against the table of routes.
+// /memory/…, /ui, /debug, /events, GET /metrics) and keys of its own in Firecracker's bodies. openapi.yaml
+// has all of it, and a test holds it against the table of routes.
 //
 // BODIES ARE CONFIGURATION. Before the guest runs, a request changes the one MachineConfig through the tables
 // that read --config (vmm/config), so a key means the same in both and is refused with the same words. A

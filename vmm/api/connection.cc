@@ -145,6 +145,11 @@ void HttpConnection::write(Answer answer, bool keep_alive) {
   response_.emplace(http::int_to_status(answer.status), 11U);
   response_->set(http::field::server, "uvmm");
   if (answer.status != 204) response_->set(http::field::content_type, answer.type);
+  if (!answer.policy.empty()) {
+    response_->set("Content-Security-Policy", answer.policy);
+    response_->set("X-Content-Type-Options", "nosniff");
+    response_->set(http::field::cache_control, "no-store");
+  }
   response_->keep_alive(keep_alive);
   response_->body() = std::move(answer.body);
   if (answer.status != 204) response_->prepare_payload();

@@ -40,6 +40,7 @@ class Guest {
 
   // JSON.
   [[nodiscard]] virtual std::string memory_map() = 0;
+  [[nodiscard]] virtual std::string memory_tiles() = 0;
   [[nodiscard]] virtual std::string memory_statistics() = 0;
   [[nodiscard]] virtual std::string pins() = 0;
   /// Prometheus' text.

@@ -66,6 +66,10 @@ std::string MachineGuest::memory_map() {
   return memory_map_json(doors_.space);
 }
 
+std::string MachineGuest::memory_tiles() {
+  return doors_.tiles_json();
+}
+
 std::string MachineGuest::memory_statistics() {
   return memory_statistics_json(doors_.space);
 }

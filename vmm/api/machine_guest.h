@@ -22,6 +22,7 @@ class MachineGuest final : public Guest {
   [[nodiscard]] uvm::Status change_drive(const std::string& id, const std::string& path) override;
   [[nodiscard]] uvm::Status resize_balloon(std::uint64_t bytes) override;
   [[nodiscard]] std::string memory_map() override;
+  [[nodiscard]] std::string memory_tiles() override;
   [[nodiscard]] std::string memory_statistics() override;
   [[nodiscard]] std::string pins() override;
   [[nodiscard]] std::string metrics() override;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "vmm/api/body.h"
+#include "vmm/ui/page.h"
 
 namespace vmm::api {
 namespace {
@@ -57,6 +58,18 @@ uvm::Result<Answer> put_reset(const Call& call) {
 
 uvm::Result<Answer> get_map(const Call& call) {
   return content(call.guest().memory_map());
+}
+
+uvm::Result<Answer> get_tiles(const Call& call) {
+  return content(call.guest().memory_tiles());
+}
+
+uvm::Result<Answer> get_page(const Call& /*call*/) {
+  ui::PageContent wanted;
+  wanted.tiles = "memory/tiles";
+  UVMM_TRY(ui::Page page, ui::make_page(wanted));
+  return Answer{200, std::move(page.html), "text/html; charset=utf-8", Answer::Kind::Whole,
+                std::move(page.policy)};
 }
 
 uvm::Result<Answer> get_statistics(const Call& call) {

@@ -11,6 +11,8 @@ inline constexpr std::uint64_t kMostCopies = 256;  // of one request
 [[nodiscard]] uvm::Result<Answer> put_checkpoint(const Call& call);
 [[nodiscard]] uvm::Result<Answer> put_reset(const Call& call);
 [[nodiscard]] uvm::Result<Answer> get_map(const Call& call);
+[[nodiscard]] uvm::Result<Answer> get_tiles(const Call& call);
+[[nodiscard]] uvm::Result<Answer> get_page(const Call& call);
 [[nodiscard]] uvm::Result<Answer> get_statistics(const Call& call);
 [[nodiscard]] uvm::Result<Answer> get_pins(const Call& call);
 [[nodiscard]] uvm::Result<Answer> get_metrics(const Call& call);

@@ -26,6 +26,7 @@ struct Answer {
   std::string body;  // of 204: empty
   const char* type = "application/json";
   Kind kind = Kind::Whole;
+  std::string policy{};  // Content-Security-Policy of a page; empty: it is none
 };
 
 [[nodiscard]] inline Answer no_content() {

@@ -38,10 +38,12 @@ constexpr std::array kRoutes = {
     Route{Method::Put, "/vm/checkpoint", Phase::Running, Body::Optional, put_checkpoint},
     Route{Method::Put, "/vm/reset", Phase::Running, Body::Optional, put_reset},
     Route{Method::Get, "/memory/map", Phase::Running, Body::None, get_map},
+    Route{Method::Get, "/memory/tiles", Phase::Running, Body::None, get_tiles},
     Route{Method::Get, "/memory/stats", Phase::Running, Body::None, get_statistics},
     Route{Method::Get, "/memory/pins", Phase::Running, Body::None, get_pins},
     Route{Method::Get, "/debug", Phase::Any, Body::None, get_debugger},
     Route{Method::Get, "/metrics", Phase::Running, Body::None, get_metrics},
+    Route{Method::Get, "/ui", Phase::Any, Body::None, get_page},
     Route{Method::Get, "/events", Phase::Any, Body::None, get_events},
 };
 

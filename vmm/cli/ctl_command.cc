@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "vmm/api/client.h"
+#include "vmm/cli/ctl_page.h"
 #include "vmm/cli/ctl_tables.h"
 #include "vmm/cli/output.h"
 #include "vmm/cli/run_command.h"
@@ -76,6 +77,7 @@ uvm::Result<Request> snapshot(const Arguments& arguments) {
 constexpr char kRoot[] = "/";
 constexpr char kConfig[] = "/vm/config";
 constexpr char kMap[] = "/memory/map";
+constexpr char kTiles[] = "/memory/tiles";
 constexpr char kStatistics[] = "/memory/stats";
 constexpr char kPins[] = "/memory/pins";
 constexpr char kDebug[] = "/debug";
@@ -99,7 +101,8 @@ constexpr std::array kVerbs = {
     CtlVerb{"reset", "[NAME]", "makes it that again", 0, 1,
             [](const Arguments& words) { return named("/vm/reset", words); }, nullptr},
     CtlVerb{"snapshot", "STATE MEMORY", "writes the paused machine into two files", 2, 2, snapshot, nullptr},
-    CtlVerb{"map", "", "its memory, range by range", 0, 0, get<kMap>, map_table},
+    CtlVerb{"map", "", "its memory, range by range; --html, --diff", 0, 0, get<kMap>, map_table},
+    CtlVerb{"ui", "", "its memory in a browser; --port, --diff", 0, 0, get<kTiles>, nullptr},
     CtlVerb{"stats", "", "what its memory has cost", 0, 0, get<kStatistics>, statistics_table},
     CtlVerb{"pins", "", "who holds what of it", 0, 0, get<kPins>, pins_table},
     CtlVerb{"debug", "", "where a debugger gets in", 0, 0, get<kDebug>, members_table},
@@ -129,6 +132,24 @@ uvm::Result<const CtlVerb*> find(const CtlCall& call) {
             (verb->arguments.empty() ? "`" : " " + std::string(verb->arguments) + "`"));
   }
   return verb;
+}
+
+/// That options are given to the verbs that have them.
+uvm::Status check_options(const CtlCall& call) {
+  const bool is_page = call.verb == "ui" || (call.verb == "map" && !call.html.empty());
+  if (!call.html.empty() && call.verb != "map") {
+    return Error(ErrorKind::Invalid, "--html is not for ctl " + call.verb,
+                 "write `uvmm ctl SOCKET map --html FILE`");
+  }
+  if (!call.diff.empty() && !is_page) {
+    return Error(ErrorKind::Invalid, "--diff is not for ctl " + call.verb + " as text",
+                 "write `uvmm ctl SOCKET map --html FILE --diff MACHINE`, or `ui --diff MACHINE`");
+  }
+  if (call.port != 0 && call.verb != "ui") {
+    return Error(ErrorKind::Invalid, "--port is not for ctl " + call.verb,
+                 "write `uvmm ctl SOCKET ui --port N`");
+  }
+  return uvm::ok();
 }
 
 /// Line by line, as they come.
@@ -163,7 +184,10 @@ std::string ctl_verbs_text() {
 int ctl_command(const CtlCall& call) {
   const auto verb = find(call);
   if (!verb) return fail(verb.error());
+  if (const auto fits = check_options(call); !fits) return fail(fits.error());
   if (call.verb == "events") return show_events(call);
+  if (call.verb == "ui") return serve_page(call);
+  if (!call.html.empty()) return write_page(call);
   const auto request = (*verb)->request(call.arguments);
   if (!request) return fail(request.error());
   const auto answer = api::ask(call.socket, *request);

@@ -15,6 +15,9 @@ struct CtlCall {
   std::string verb;
   std::vector<std::string> arguments;
   CtlOutput output = CtlOutput::Table;
+  std::string html;  // map: the page that is written; empty: none
+  std::string diff;  // map, ui: the guest to compare with (an API's or control socket, a name); empty: none
+  std::uint16_t port = 0;  // ui: of 127.0.0.1; 0: the system chooses
 };
 
 /// "status", "config", …, each with its line of help, for `uvmm ctl --help`.

@@ -341,6 +341,14 @@ uvm::Result<Invocation> parse_ctl(Words words) {
   Invocation invocation;
   bool json = false;
   app.add_flag("--json", json, "the answer as it is, for scripts");
+  app.add_option("--html", invocation.ctl.html, "map: a page for a browser, written into FILE")
+      ->type_name("FILE");
+  app.add_option("--diff", invocation.ctl.diff,
+                 "map, ui: compared with MACHINE: an API's or control socket, a name")
+      ->type_name("MACHINE");
+  app.add_option("--port", invocation.ctl.port,
+                 "ui: a port of 127.0.0.1; the system chooses where none is given")
+      ->type_name("N");
   app.add_option("SOCKET", invocation.ctl.socket, "the API's socket")->required()->type_name("");
   app.add_option("VERB", invocation.ctl.verb, "see below")->required()->type_name("");
   app.add_option("ARGUMENT", invocation.ctl.arguments, "of the verb")->type_name("");

@@ -134,6 +134,13 @@ Result<ResidentPages> fetch_resident_pages(const std::string& socket) {
   return ResidentPages::decode(description);
 }
 
+Result<std::string> fetch_tiles(const std::string& socket) {
+  UVMM_TRY(const Answer answer, converse(socket, {{"verb", "tiles"}}));
+  UVMM_TRY(const auto description, description_in(answer, socket));
+  const auto* const text = reinterpret_cast<const char*>(description.data());
+  return std::string(text, description.size());
+}
+
 Result<MachineImage> fetch_image(const std::string& socket) {
   UVMM_TRY(Answer answer, converse(socket, {{"verb", "image"}}));
   return image_in(socket, answer);

@@ -30,6 +30,9 @@ namespace vmm::control {
 /// What of the machine is in host memory now. Errors: as ask(); Invalid.
 [[nodiscard]] uvm::Result<ResidentPages> fetch_resident_pages(const std::string& socket);
 
+/// Its memory as tiles, JSON (vmm/machine/tiles_json.h). Errors: as ask(); Invalid.
+[[nodiscard]] uvm::Result<std::string> fetch_tiles(const std::string& socket);
+
 /// The machine as it is now, checked. It goes on.
 [[nodiscard]] uvm::Result<MachineImage> fetch_image(const std::string& socket);
 /// The same for copies that are to run at once; a debugger that follows them gets to know.

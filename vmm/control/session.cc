@@ -5,6 +5,7 @@
 #include <array>
 #include <boost/json.hpp>
 #include <cerrno>
+#include <span>
 #include <utility>
 
 #include "ept/host/frozen_object.h"
@@ -113,6 +114,14 @@ Status memory(Call& call) {
   return attach(call, description->fd());
 }
 
+Status tiles(Call& call) {
+  const std::string text = call.environment.tiles_json();
+  UVMM_TRY(const auto description,
+           ept::host::FrozenObject::from_bytes("tiles", std::as_bytes(std::span(text))));
+  call.answer["description"] = text.size();
+  return attach(call, description->fd());
+}
+
 Status answer_with(Call& call, const MachineImage& taken) {
   const EncodedImage encoded = encode(taken);
   if (encoded.objects.size() + 1 > pins::kMostFds) {
@@ -193,7 +202,7 @@ constexpr std::array kVerbs{
     Verb{"status", status},     Verb{"pause", pause}, Verb{"resume", resume}, Verb{"checkpoint", checkpoint},
     Verb{"reset", reset},       Verb{"drop", drop},   Verb{"family", family}, Verb{"memory", memory},
     Verb{"counters", counters}, Verb{"image", image}, Verb{"fork", fork},     Verb{"balloon", balloon},
-    Verb{"quit", quit}};
+    Verb{"quit", quit},         Verb{"tiles", tiles}};
 
 Status run(Call& call) {
   const json::value* const verb = call.request.if_contains("verb");

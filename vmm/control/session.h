@@ -52,6 +52,7 @@ struct Environment {
   std::function<uvm::Status(const std::string& id, const std::string& path)> change_drive;
   std::function<uvm::Status(std::uint64_t bytes)> resize_balloon;
   std::function<std::string()> balloon_json;  // members of an object: its size, and what its guest tells
+  std::function<std::string()> tiles_json;    // see memory_tiles_json()
   std::function<void()> quit;
   PauseSwitch& pauses;
   uvm::Space& space;
@@ -67,6 +68,7 @@ struct Environment {
 ///   balloon                 {"bytes": N}: how much the guest is to give back; without it, what it has given
 ///   family                  how many forks there may be; descriptor: where one takes its place
 ///   memory                  which pages are in host memory; descriptor: see ResidentPages::decode()
+///   tiles                   its memory as tiles; descriptor: memory_tiles_json() of "description" bytes
 ///   image                   the machine as it is; descriptors: the description, then the objects
 ///   fork                    {"copies": N}: the same; then the files of "disks", in that order; the debugger
 ///                           that is there is told of N copies, and the last "debuggers" descriptors (N or 0)

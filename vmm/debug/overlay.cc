@@ -138,6 +138,15 @@ std::optional<Gpa> Overlay::refused() const {
   return refused_;
 }
 
+std::vector<Gpa> Overlay::planted_places() const {
+  std::vector<Gpa> places;
+  const uvm::MutexLock lock(mutex_);
+  for (const auto& [gpa, spot] : spots_) {
+    if (spot.planted) places.push_back(gpa);
+  }
+  return places;
+}
+
 std::map<Gpa, Overlay::Spot> Overlay::spots() const {
   const uvm::MutexLock lock(mutex_);
   return spots_;

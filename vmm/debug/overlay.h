@@ -92,6 +92,8 @@ class Overlay {
   [[nodiscard]] bool may_be_planted(std::uint64_t address) const EXCLUDES(mutex_);
   [[nodiscard]] bool any_planted() const EXCLUDES(mutex_);
   [[nodiscard]] bool any_wanted() const EXCLUDES(mutex_);
+  /// Where traps lie now, ascending.
+  [[nodiscard]] std::vector<uvm::Gpa> planted_places() const EXCLUDES(mutex_);
   /// A copy of all there are.
   [[nodiscard]] std::map<uvm::Gpa, Spot> spots() const EXCLUDES(mutex_);
   [[nodiscard]] std::optional<Spot> find(uvm::Gpa gpa) const EXCLUDES(mutex_);

@@ -19,6 +19,7 @@
 #include "vmm/machine/machine_metrics.h"
 #include "vmm/machine/machine_state.h"
 #include "vmm/machine/parts.h"
+#include "vmm/machine/tiles_json.h"
 #include "vmm/machine/virtio_devices.h"
 
 namespace vmm {
@@ -250,6 +251,11 @@ BalloonDoors balloon_doors(const Machine::Parts& parts) {
           [&balloon] { return balloon_json(balloon.statistics()); }};
 }
 
+std::string tiles_of(const Machine::Parts& parts) {
+  return memory_tiles_json(parts.memory->space(), {parts.config.name, parts.pauses->paused(),
+                                                   parts.inferior->overlay().planted_places()});
+}
+
 uvm::Status build_doors(Machine::Parts& parts) {
   const control::Options& options = parts.config.control;
   std::shared_ptr<const control::Family> family = options.family;
@@ -272,6 +278,7 @@ uvm::Status build_doors(Machine::Parts& parts) {
                            {},
                            balloon_doors(parts).resize,
                            balloon_doors(parts).json,
+                           [&parts] { return tiles_of(parts); },
                            [&parts] { parts.ending.end(ExitStatus::Ok); },
                            *parts.pauses,
                            parts.memory->space(),

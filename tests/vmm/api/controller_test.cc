@@ -237,5 +237,16 @@ TEST_F(ApiRequests, AConfiguredMachineLoadsNoSnapshot) {
                  "not allowed after configuring boot-specific resources");
 }
 
+TEST_F(ApiRequests, ThePageIsThereBeforeTheGuestIs) {
+  const Answer page = ask(Method::Get, "/ui");
+  EXPECT_EQ(page.status, 200U);
+  EXPECT_STREQ(page.type, "text/html; charset=utf-8");
+  EXPECT_THAT(page.policy, HasSubstr("default-src 'none'"));
+  EXPECT_THAT(page.body, AllOf(HasSubstr("<!DOCTYPE html>"), HasSubstr("\"tiles\":\"memory/tiles\"")));
+  expect_refused(ask(Method::Get, "/memory/tiles"), "not supported before starting the microVM");
+  boot();
+  EXPECT_EQ(get("/memory/tiles"), R"({"runs": []})");
+}
+
 }  // namespace
 }  // namespace vmm::api
