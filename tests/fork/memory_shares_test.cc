@@ -1,25 +1,28 @@
 // What guests have in host memory, by uvmm's own count, against what the kernel's smaps says of the mappings
-// that show it: a parent and two children, each in a process of its own.
+// that show it: a parent, its children and a grandchild, each in a process of its own.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <boost/json.hpp>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <memory>
-#include <sstream>
+#include <map>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
-#include "tests/support/background_process.h"
-#include "tests/support/eventually.h"
-#include "tests/support/kvm_machine.h"
+#include "tests/fork/guest_family.h"
 #include "tests/support/process.h"
-#include "tests/support/temp_folder.h"
-#include "vmm/control/client.h"
+#include "tests/support/rsp_client.h"
+#include "vmm/api/client.h"
+#include "vmm/gdb/hex.h"
 #include "vmm/machine/memory_map.h"
-#include "vmm/machine/memory_shares.h"
 
 namespace {
 
@@ -29,87 +32,142 @@ using vmm::MemoryShare;
 
 const std::string kUvmm = UVMM_BUILD_DIR "/uvmm";
 constexpr seconds kPatience{120};
+constexpr std::uint64_t kPage = uvm::kPageSize;
 
-/// Of the mappings of guest RAM, by the names of the files they show; private pages are in the same mappings.
-MemoryShare kernel_share(const std::string& pid) {
-  std::ifstream smaps("/proc/" + pid + "/smaps");
-  MemoryShare sum;
-  bool ram = false;
-  for (std::string line; std::getline(smaps, line);) {
-    std::istringstream words(line);
-    std::string name;
-    std::uint64_t kilobytes = 0;
-    words >> name >> kilobytes;
-    if (!name.ends_with(':')) {
-      ram = line.find("/memfd:ram") != std::string::npos || line.find("/memfd:pages") != std::string::npos;
-    } else if (ram) {
-      if (name.starts_with("Private_")) sum.unique += kilobytes << 10;
-      if (name.starts_with("Shared_")) sum.shared += kilobytes << 10;
-      if (name == "Pss:") sum.proportional += kilobytes << 10;
+class MemoryShares : public test::GuestFamily {
+ protected:
+  /// Of one that was started with a debugger's socket beside its control socket: what the monitor prints.
+  [[nodiscard]] std::string monitor(const std::string& name, const std::string& line) const {
+    vmm::gdb::ListenAddress address;
+    address.path = folder_.file(name + ".gdb");
+    test::RspClient client(address);
+    EXPECT_TRUE(client.is_connected()) << name;
+    std::string text;
+    std::optional<std::string> packet = client.ask("qRcmd," + vmm::gdb::hex_text(line));
+    for (; packet && packet->starts_with("O") && *packet != "OK"; packet = client.receive()) {
+      std::string part(packet->size() / 2, ' ');
+      EXPECT_TRUE(vmm::gdb::decode_hex(packet->substr(1), std::as_writable_bytes(std::span(part))));
+      text += part;
     }
+    EXPECT_EQ(packet, "OK") << text;
+    EXPECT_TRUE(client.ask("D"));
+    return text;
   }
-  return sum;
+  void start_with_debugger(const std::string& name, std::vector<std::string> words) {
+    words.insert(words.end(), {"--gdb", "unix:" + folder_.file(name + ".gdb")});
+    start(name, std::move(words));
+  }
+  /// So many pages of the guest's RAM from `gpa` on are written, and no others.
+  void write_pages(const std::string& name, std::uint64_t gpa, std::size_t pages) const {
+    std::ofstream(folder_.file("bytes"), std::ios::binary) << std::string(pages * kPage, name.front());
+    EXPECT_THAT(monitor(name, "load " + folder_.file("bytes") + " phys:" + std::to_string(gpa)),
+                HasSubstr(std::to_string(pages * kPage) + " bytes loaded"));
+  }
+  /// Bytes of all files of guest memory that some guest has open, each once, as stat() has them.
+  [[nodiscard]] std::uint64_t kernel_held() const {
+    std::map<std::uint64_t, std::uint64_t> files;
+    for (const std::string& name : names_) {
+      std::error_code error;
+      for (const auto& entry : std::filesystem::directory_iterator("/proc/" + pid_of(name) + "/fd", error)) {
+        const std::string target = std::filesystem::read_symlink(entry.path(), error).string();
+        struct stat file {};
+        if (!target.starts_with("/memfd:ram") && !target.starts_with("/memfd:pages")) continue;
+        if (::stat(entry.path().c_str(), &file) == 0) {
+          files[file.st_ino] = static_cast<std::uint64_t>(file.st_blocks) * 512;
+        }
+      }
+    }
+    std::uint64_t sum = 0;
+    for (const auto& [inode, bytes] : files) sum += bytes;
+    return sum;
+  }
+};
+
+TEST_F(MemoryShares, OfAFamilyAreTheKernelsAfterKnownWritesInEach) {
+  constexpr std::uint64_t kWhere = 16 << 20;
+  start_with_debugger("parent", {"run", "--builtin", "spin", "-m", "32M", "--memory-backing", "shared",
+                                 "--huge-pages", "never"});
+  write_pages("parent", kWhere, 100);
+  start_with_debugger("one", {"fork", socket("parent"), "--paused"});
+  start_with_debugger("two", {"fork", socket("parent"), "--paused"});
+  ASSERT_TRUE(vmm::control::ask(socket("parent"), "pause"));
+  const auto forked = own_count();
+  write_pages("one", kWhere + 50 * kPage, 60);
+  start_with_debugger("grandchild", {"fork", socket("one"), "--paused"});
+  pause_all();
+  expect_the_kernel_agrees();
+  const auto before = own_count();
+  EXPECT_EQ(before[1].unique, forked[1].unique + 60 * kPage);
+  // Each where the others have written too, and beside it; none of them twice.
+  const std::vector<std::size_t> written{10, 70, 0, 33};
+  write_pages("parent", kWhere, written[0]);
+  write_pages("one", kWhere + (4 << 20), written[1]);
+  write_pages("grandchild", kWhere + 60 * kPage, written[3]);
+  pause_all();
+  expect_the_kernel_agrees();
+  const auto after = own_count();
+  for (std::size_t i = 0; i < after.size(); ++i) {
+    EXPECT_EQ(after[i].unique + after[i].shared, before[i].unique + before[i].shared + written[i] * kPage)
+        << names_[i];
+    EXPECT_EQ(after[i].unique, before[i].unique + written[i] * kPage) << names_[i];
+  }
+  // One that is killed is not counted, and what it shared is the others' alone.
+  processes_.pop_back();
+  names_.pop_back();
+  expect_the_kernel_agrees();
 }
 
-class MemoryShares : public testing::Test {
- protected:
-  void SetUp() override {
-    UVMM_REQUIRE_KVM();
-    ASSERT_TRUE(std::filesystem::create_directory(folder_.file("uvmm")));
-    std::filesystem::permissions(folder_.file("uvmm"), std::filesystem::perms::owner_all);
-  }
+TEST_F(MemoryShares, OfObjectsAreWhatTheKernelHoldsAndNothingTwice) {
+  start_with_debugger("parent", {"run", "--builtin", "spin", "-m", "32M", "--memory-backing", "shared",
+                                 "--huge-pages", "never"});
+  write_pages("parent", 16 << 20, 200);
+  start("one", {"fork", socket("parent"), "--paused"});
+  start("two", {"fork", socket("one"), "--paused"});
+  pause_all();
+  const auto guests = resident();
+  const vmm::HeldObjects objects = vmm::objects_of(guests);
+  EXPECT_EQ(objects.held, kernel_held());
+  EXPECT_GE(objects.unseen, 200 * kPage) << "nobody has read these since the fork";
+  EXPECT_LE(objects.unseen, objects.held);
+  const std::string tree = test::run_process({kUvmm, "tree"}, {kPatience, {}}).out;
+  EXPECT_THAT(tree, HasSubstr(" of " + vmm::human_bytes(objects.held) + " in all, " +
+                              vmm::human_bytes(objects.unseen) + " of these in no guest's view\n"));
+}
 
-  [[nodiscard]] std::string socket(const std::string& name) const {
-    return folder_.file("uvmm/" + name + ".sock");
-  }
-  void start(const std::string& name, std::vector<std::string> words) {
-    words.insert(words.begin(), kUvmm);
-    words.insert(words.end(), {"--console", "none", "--name", name, "--control", socket(name)});
-    processes_.push_back(std::make_unique<test::BackgroundProcess>(words, folder_.file(name + ".log")));
-    ASSERT_TRUE(test::eventually([&] { return vmm::control::ask(socket(name), "status").has_value(); }))
-        << processes_.back()->output();
-    names_.push_back(name);
-  }
-  /// Every machine stands still after this.
-  void pause_all() const {
-    for (const std::string& name : names_) ASSERT_TRUE(vmm::control::ask(socket(name), "pause"));
-  }
-  [[nodiscard]] std::vector<MemoryShare> own_count() const {
-    std::vector<vmm::ResidentPages> resident;
-    for (const std::string& name : names_) {
-      auto pages = vmm::control::fetch_resident_pages(socket(name));
-      EXPECT_TRUE(pages) << pages.error().text();
-      resident.push_back(pages ? *std::move(pages) : vmm::ResidentPages());
-    }
-    return vmm::shares_of(resident);
-  }
-  [[nodiscard]] std::vector<MemoryShare> kernel_count() const {
-    std::vector<MemoryShare> shares;
-    for (const std::string& name : names_) {
-      const std::string status = vmm::control::ask(socket(name), "status").value();
-      const std::size_t at = status.find("\"pid\":") + 6;
-      shares.push_back(kernel_share(status.substr(at, status.find_first_not_of("0123456789", at) - at)));
-    }
-    return shares;
-  }
-  void expect_the_kernel_agrees() const {
-    const auto own = own_count();
-    const auto kernel = kernel_count();
-    for (std::size_t i = 0; i < names_.size(); ++i) {
-      // The same mappings, so nothing else is in them; smaps rounds each one's proportional part down to 1
-      // KiB.
-      EXPECT_EQ(own[i].unique, kernel[i].unique) << names_[i];
-      EXPECT_EQ(own[i].shared, kernel[i].shared) << names_[i];
-      EXPECT_NEAR(static_cast<double>(own[i].proportional), static_cast<double>(kernel[i].proportional),
-                  8 << 10)
-          << names_[i];
-    }
-  }
-
-  const test::RunFolder folder_{"shares"};
-  std::vector<std::string> names_;
-  std::vector<std::unique_ptr<test::BackgroundProcess>> processes_;
-};
+TEST_F(MemoryShares, AreToldByEachGuestItself) {
+  start_with_debugger("parent", {"run", "--builtin", "spin", "-m", "32M", "--memory-backing", "shared",
+                                 "--huge-pages", "never", "--api-socket", folder_.file("parent.api")});
+  start("one", {"fork", socket("parent")});
+  // They run the same code.
+  EXPECT_TRUE(test::eventually([this] { return own_count()[0].shared != 0; }));
+  const auto statistics = [this] {
+    const auto answer =
+        vmm::api::ask(folder_.file("parent.api"), {vmm::api::Method::Get, "/memory/stats", {}});
+    return boost::json::parse(answer ? *answer : "{}").at("shares").as_object();
+  };
+  pause_all();
+  const MemoryShare share = own_count()[0];
+  EXPECT_EQ(statistics().at("unique").to_number<std::uint64_t>(), share.unique);
+  EXPECT_EQ(statistics().at("shared").to_number<std::uint64_t>(), share.shared);
+  EXPECT_EQ(statistics().at("proportional").to_number<std::uint64_t>(), share.proportional);
+  EXPECT_EQ(statistics().at("guests"), 2);
+  const auto metrics = vmm::api::ask(folder_.file("parent.api"), {vmm::api::Method::Get, "/metrics", {}});
+  EXPECT_THAT(metrics.value(), HasSubstr("uvmm_memory_share_bytes{kind=\"proportional\"} " +
+                                         std::to_string(share.proportional) + "\n"));
+  EXPECT_THAT(metrics.value(), HasSubstr("uvmm_memory_share_guests 2\n"));
+  EXPECT_THAT(
+      monitor("parent", "info uvm shares"),
+      HasSubstr("unique " + vmm::human_bytes(share.unique) + ", shared " + vmm::human_bytes(share.shared) +
+                ", proportional " + vmm::human_bytes(share.proportional) + ", among 2 guests\nobjects: "));
+  // One that stands still altogether is told of, and holds nobody up.
+  const auto child = static_cast<pid_t>(std::stol(pid_of("one")));
+  ASSERT_EQ(::kill(child, SIGSTOP), 0);
+  // The kernel stops its threads one by one.
+  EXPECT_TRUE(test::eventually([&] { return statistics().at("silent") == 1; }));
+  EXPECT_EQ(statistics().at("guests"), 1);
+  ASSERT_EQ(::kill(child, SIGCONT), 0);
+  EXPECT_TRUE(test::eventually([&] { return statistics().at("guests") == 2; }));
+}
 
 TEST_F(MemoryShares, OfAParentAndTwoChildrenAreTheKernels) {
   start("parent", {"run", "--builtin", "memwalk", "--builtin-args", "passes=100000", "-m", "32M",
@@ -169,6 +227,14 @@ TEST_F(MemoryShares, AreListedWithWhatCheckpointsHold) {
   EXPECT_GE(number("held"), number("copied"));
   EXPECT_LE(number("held"), number("copied") + (2 << 20)) << "room made ahead";
   EXPECT_GE(number("copied"), 4U << 20);
+  // What it holds alone is what its end gives back, by the kernel's count; the rest its machine holds too.
+  ASSERT_TRUE(vmm::control::ask(socket("child"), "checkpoint", "second"));
+  const auto guests = resident();
+  EXPECT_EQ(number("shared"), vmm::objects_of(std::span(guests).subspan(1)).held);
+  const std::uint64_t held = number("held");
+  const std::uint64_t with_it = kernel_held();
+  ASSERT_TRUE(vmm::control::ask(socket("child"), "drop", "before"));
+  EXPECT_EQ(with_it - kernel_held(), held);
 }
 
 }  // namespace

@@ -71,7 +71,7 @@ std::string MachineGuest::memory_tiles() {
 }
 
 std::string MachineGuest::memory_statistics() {
-  return memory_statistics_json(doors_.space);
+  return memory_statistics_json(doors_.space, control::take_census(doors_.resident_pages()));
 }
 
 std::string MachineGuest::pins() {

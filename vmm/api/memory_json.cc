@@ -88,6 +88,17 @@ json::value swap_of(const uvm::ReclaimStatistics& reclaim) {
                       {"failed_ins", reclaim.failed_ins}};
 }
 
+json::value shares_of(const uvm::Result<control::Census>& census) {
+  if (!census) return nullptr;
+  return json::object{{"unique", census->own.unique},
+                      {"shared", census->own.shared},
+                      {"proportional", census->own.proportional},
+                      {"guests", census->guests},
+                      {"silent", census->silent},
+                      {"objects_held", census->objects.held},
+                      {"objects_unseen", census->objects.unseen}};
+}
+
 const char* text_of(uvm::ForkPolicy policy) {
   if (policy == uvm::ForkPolicy::Copy) return "copy";
   return policy == uvm::ForkPolicy::Quiesce ? "quiesce" : "refuse";
@@ -101,7 +112,7 @@ std::string memory_map_json(uvm::Space& space) {
   return json::serialize(json::object{{"mappings", std::move(mappings)}, {"totals", totals.values()}});
 }
 
-std::string memory_statistics_json(uvm::Space& space) {
+std::string memory_statistics_json(uvm::Space& space, const uvm::Result<control::Census>& census) {
   json::object bytes = measure(space, nullptr).values();
   bytes["metadata"] = space.metadata_bytes();
   const uvm::PinStatistics pins = space.pin_statistics();
@@ -111,6 +122,7 @@ std::string memory_statistics_json(uvm::Space& space) {
       {"pins",
        json::object{
            {"pins", pins.pins}, {"bytes", pins.bytes}, {"most_bytes", pins.most_bytes}, {"made", pins.made}}},
+      {"shares", shares_of(census)},
       {"swap", swap_of(space.reclaim_statistics())}});
 }
 

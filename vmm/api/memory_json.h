@@ -4,6 +4,7 @@
 #include <string>
 
 #include "uvm/space.h"
+#include "vmm/control/census.h"
 
 namespace vmm::api {
 
@@ -12,8 +13,10 @@ namespace vmm::api {
 /// numbers. Costs what a memory map does.
 [[nodiscard]] std::string memory_map_json(uvm::Space& space);
 
-/// {"bytes": {…}, "faults": {…}, "pins": {…}, "swap": {…} or null}
-[[nodiscard]] std::string memory_statistics_json(uvm::Space& space);
+/// {"bytes": {…}, "faults": {…}, "pins": {…}, "shares": {"unique", "shared", "proportional", "guests",
+/// "silent", "objects_held", "objects_unseen"} or null, "swap": {…} or null}
+[[nodiscard]] std::string memory_statistics_json(uvm::Space& space,
+                                                 const uvm::Result<control::Census>& census);
 
 /// {"pins": [{"begin", "end", "access", "on_fork", "owner", "seconds"}, …], "bytes", "made"}
 [[nodiscard]] std::string pins_json(const uvm::Space& space);

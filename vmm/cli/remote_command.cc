@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "vmm/cli/fork_command.h"
@@ -50,6 +51,7 @@ struct Listed {
   bool paused = false;
   std::string checkpoints;  // each with what it holds
   MemoryShare share;
+  std::set<ObjectId> objects;  // that it keeps alive
 };
 
 std::uint64_t number_in(const json::object& values, std::string_view key) {
@@ -58,7 +60,7 @@ std::uint64_t number_in(const json::object& values, std::string_view key) {
   return value != nullptr ? value->to_number<std::uint64_t>(error) : 0;
 }
 
-/// "before=12M after=4K"
+/// "before=12M+32M after=4K+32M": what it holds alone, and with others.
 std::string checkpoints_in(const json::object& values) {
   const json::value* const list = values.if_contains("checkpoints");
   std::string text;
@@ -68,24 +70,34 @@ std::string checkpoints_in(const json::object& values) {
     const json::value* const name = each.get_object().if_contains("name");
     text += text.empty() ? "" : " ";
     if (name != nullptr && name->is_string()) text += one_line(name->get_string());
-    text += "=" + human_bytes(number_in(each.get_object(), "held"));
+    text += "=" + human_bytes(number_in(each.get_object(), "held")) + "+" +
+            human_bytes(number_in(each.get_object(), "shared"));
   }
   return text;
 }
 
 /// What each has in host memory, and with whom; nothing of one that does not tell.
-void count_shares(std::vector<Listed>& machines) {
+HeldObjects count_shares(std::vector<Listed>& machines) {
   std::vector<ResidentPages> resident;
   for (const Listed& machine : machines) {
     auto pages = control::fetch_resident_pages(machine.socket);
     resident.push_back(pages ? *std::move(pages) : ResidentPages());
   }
   const std::vector<MemoryShare> shares = shares_of(resident);
-  for (std::size_t i = 0; i < machines.size(); ++i) machines[i].share = shares[i];
+  for (std::size_t i = 0; i < machines.size(); ++i) {
+    machines[i].share = shares[i];
+    for (const auto& [id, runs] : resident[i].objects) machines[i].objects.insert(id);
+  }
+  return objects_of(resident);
 }
 
+struct Running {
+  std::vector<Listed> machines;
+  HeldObjects objects;
+};
+
 /// Those that answer; sockets whose machine has gone are not told of.
-std::vector<Listed> running() {
+Running running() {
   std::vector<Listed> all;
   for (const std::string& socket : control::known_sockets()) {
     const auto text = control::ask(socket, "status");
@@ -104,10 +116,11 @@ std::vector<Listed> running() {
                    number_in(values, "memory"),
                    paused != nullptr && *paused == json::value(true),
                    checkpoints_in(values),
+                   {},
                    {}});
   }
-  count_shares(all);
-  return all;
+  const HeldObjects objects = count_shares(all);
+  return {std::move(all), objects};
 }
 
 std::string line_of(const Listed& machine, std::size_t indent) {
@@ -127,17 +140,17 @@ constexpr const char* kHeading =
 
 int list() {
   std::string text = kHeading;
-  for (const Listed& machine : running()) text += line_of(machine, 0);
+  for (const Listed& machine : running().machines) text += line_of(machine, 0);
   return static_cast<int>(print(text));
 }
 
 /// Machines whose parent has gone stand at the left, like those that have none.
 int tree() {
-  const auto all = running();
+  const auto [machines, objects] = running();
   std::map<std::uint64_t, std::vector<const Listed*>> children;
-  for (const Listed& machine : all) {
+  for (const Listed& machine : machines) {
     const bool lives =
-        std::ranges::any_of(all, [&](const Listed& other) { return other.pid == machine.parent; });
+        std::ranges::any_of(machines, [&](const Listed& other) { return other.pid == machine.parent; });
     children[lives ? machine.parent : 0].push_back(&machine);
   }
   std::string text = kHeading;
@@ -157,6 +170,10 @@ int tree() {
     text += line_of(*machine, 2 * depth);
     push(machine->pid, depth + 1);
   }
+  if (objects.objects != 0) {
+    text += "objects of memory: " + std::to_string(objects.objects) + " of " + human_bytes(objects.held) +
+            " in all, " + human_bytes(objects.unseen) + " of these in no guest's view\n";
+  }
   return static_cast<int>(print(text));
 }
 
@@ -175,27 +192,48 @@ int snapshot_machine(const RemoteCall& call, const std::string& socket) {
                                 " of memory, " + std::to_string(written->state) + " bytes of state\n"));
 }
 
+/// What a level of a snapshot keeps on the disk.
+struct LevelOnDisk {
+  std::uint64_t own = 0;  // bytes: what goes when it is removed, and no machine runs from it
+  std::string users;      // "  first, second": the machines that do
+};
+
+uvm::Result<LevelOnDisk> look_at(const snapshot::Level& level, const std::vector<Listed>& machines) {
+  UVMM_TRY(const auto memory, level.file.open(level.directory));
+  struct stat info {};
+  static_cast<void>(::fstat(memory->fd(), &info));
+  constexpr std::uint64_t kBlock = 512;
+  LevelOnDisk found{static_cast<std::uint64_t>(info.st_blocks) * kBlock + level.description.size(), {}};
+  for (const Listed& machine : machines) {
+    if (!machine.objects.contains({info.st_dev, info.st_ino})) continue;
+    found.users += (found.users.empty() ? "  " : ", ") + one_line(machine.name);
+  }
+  return found;
+}
+
 /// A snapshot and what it builds on, the newest first.
 int snapshot_info(const RemoteCall& call) {
   const auto levels = snapshot::read_chain(call.directory);
   if (!levels) return fail(levels.error());
   const auto shape = MachineShape::read(levels->front().description);
   if (!shape) return fail(shape.error());
-  std::string text = "machine " + shape->name() + ", " + std::to_string(shape->vcpus()) + " vCPUs, " +
-                     format_size(shape->memory()) + " of memory\nIDENTITY               DISK  DIRECTORY\n";
-  for (const snapshot::Level& level : *levels) {
-    const auto memory = level.file.open(level.directory);
-    if (!memory) return fail(memory.error());
-    struct stat info {};
-    static_cast<void>(::fstat((*memory)->fd(), &info));
-    constexpr std::uint64_t kBlock = 512;
-    const std::uint64_t disk = static_cast<std::uint64_t>(info.st_blocks) * kBlock + level.description.size();
+  const std::vector<Listed> machines = running().machines;
+  std::string lines;
+  std::uint64_t all = 0;  // bytes of a level and those it builds on
+  for (auto level = levels->rbegin(); level != levels->rend(); ++level) {
+    const auto disk = look_at(*level, machines);
+    if (!disk) return fail(disk.error());
+    all += disk->own;
     std::array<char, 64> line{};
-    std::snprintf(line.data(), line.size(), "%016llx %10s  ", static_cast<unsigned long long>(level.identity),
-                  format_size(disk / uvm::kPageSize * uvm::kPageSize).c_str());
-    text += line.data() + level.directory + "\n";
+    std::snprintf(line.data(), line.size(), "%016llx %10s %10s  ",
+                  static_cast<unsigned long long>(level->identity), human_bytes(disk->own).c_str(),
+                  human_bytes(all).c_str());
+    lines.insert(0, line.data() + level->directory + disk->users + "\n");
   }
-  return static_cast<int>(print(text));
+  return static_cast<int>(print("machine " + shape->name() + ", " + std::to_string(shape->vcpus()) +
+                                " vCPUs, " + format_size(shape->memory()) +
+                                " of memory\nIDENTITY               DISK WITH BASES  DIRECTORY  USED BY\n" +
+                                lines));
 }
 
 }  // namespace

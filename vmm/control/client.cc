@@ -31,8 +31,12 @@ Error strange(const std::string& socket) {
   return {ErrorKind::Invalid, socket + ": the answer is not one of a machine's"};
 }
 
-Result<Answer> converse(const std::string& socket, const json::object& request) {
-  UVMM_TRY(const Fd connection, pins::connect_to(socket));
+Result<Answer> converse(const std::string& socket, const json::object& request, const Asking& asking = {}) {
+  UVMM_TRY(const Fd connection, pins::connect_to(socket, pins::SocketKind::Packets, asking.patience));
+  if (asking.never != 0) {
+    UVMM_TRY(const pid_t peer, pins::peer_of(connection.get()));
+    if (peer == asking.never) return Error(ErrorKind::NotFound, socket + ": nobody else is there");
+  }
   pins::Message message;
   message.put_text(json::serialize(request));
   UVMM_CHECK(pins::send(connection.get(), message));
@@ -128,8 +132,8 @@ Result<std::shared_ptr<const Family>> fetch_family(const std::string& socket) {
   return Family::adopt(std::move(answer.fds.front()));
 }
 
-Result<ResidentPages> fetch_resident_pages(const std::string& socket) {
-  UVMM_TRY(const Answer answer, converse(socket, {{"verb", "memory"}}));
+Result<ResidentPages> fetch_resident_pages(const std::string& socket, const Asking& asking) {
+  UVMM_TRY(const Answer answer, converse(socket, {{"verb", "memory"}}, asking));
   UVMM_TRY(const auto description, description_in(answer, socket));
   return ResidentPages::decode(description);
 }

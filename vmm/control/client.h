@@ -1,6 +1,9 @@
 // The other side of a control socket.
 #pragma once
 
+#include <sys/types.h>
+
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -27,8 +30,15 @@ namespace vmm::control {
 /// Where forks of the machine take their places, before they ask for its image. Errors: as ask().
 [[nodiscard]] uvm::Result<std::shared_ptr<const Family>> fetch_family(const std::string& socket);
 
-/// What of the machine is in host memory now. Errors: as ask(); Invalid.
-[[nodiscard]] uvm::Result<ResidentPages> fetch_resident_pages(const std::string& socket);
+/// Who is asked, and how long.
+struct Asking {
+  std::chrono::milliseconds patience{0};  // for each step; 0: for ever
+  pid_t never = 0;                        // a process that is not asked: NotFound; 0: everybody is
+};
+
+/// What of the machine is in host memory now. Errors: as ask(); Invalid; Busy (no answer in time).
+[[nodiscard]] uvm::Result<ResidentPages> fetch_resident_pages(const std::string& socket,
+                                                              const Asking& asking = {});
 
 /// Its memory as tiles, JSON (vmm/machine/tiles_json.h). Errors: as ask(); Invalid.
 [[nodiscard]] uvm::Result<std::string> fetch_tiles(const std::string& socket);

@@ -61,8 +61,11 @@ Status status(Call& call) {
   call.answer["paused"] = call.environment.pauses.paused();
   json::array checkpoints;
   for (const CheckpointInfo& info : call.environment.checkpoints.list()) {
-    checkpoints.push_back(json::object{
-        {"name", info.name}, {"copied", info.copied}, {"held", info.held}, {"resets", info.resets}});
+    checkpoints.push_back(json::object{{"name", info.name},
+                                       {"copied", info.copied},
+                                       {"held", info.held},
+                                       {"shared", info.shared},
+                                       {"resets", info.resets}});
   }
   call.answer["checkpoints"] = std::move(checkpoints);
   return uvm::ok();

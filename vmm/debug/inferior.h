@@ -46,7 +46,8 @@ class Inferior : public TrapFinder, public LinearMemory {
   struct Door {
     std::function<uvm::Status(const std::string& name)> checkpoint;
     std::function<uvm::Status(const std::string& name)> reset;
-    std::function<uvm::Result<std::string>()> fork;  // starts a copy; what to tell of it, lines
+    std::function<uvm::Result<std::string>()> fork;         // starts a copy; what to tell of it, lines
+    std::function<uvm::Result<std::string>()> shares = {};  // what the guest's memory costs, lines
   };
   void set_door(Door door) { door_ = std::move(door); }
   [[nodiscard]] const Door& door() const { return door_; }

@@ -21,6 +21,7 @@ Status help(MonitorCall& call);
 constexpr std::array kVerbs{
     MonitorVerb{"help", "[VERB]", "what there is to say", help},
     MonitorVerb{"info uvm map", "", "the guest's memory as the VM system has it", monitor::uvm_map},
+    MonitorVerb{"info uvm shares", "", "what of the guest's memory other guests have too", monitor::shares},
     MonitorVerb{"info pins", "", "what holds pages in place", monitor::pins},
     MonitorVerb{"info vcpus", "", "where each vCPU is", monitor::vcpus},
     MonitorVerb{"info registers", "", "all registers of this vCPU", monitor::registers},

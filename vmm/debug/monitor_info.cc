@@ -24,6 +24,15 @@ Status uvm_map(MonitorCall& call) {
   return uvm::ok();
 }
 
+Status shares(MonitorCall& call) {
+  if (!call.inferior.door().shares) {
+    return uvm::Error(uvm::ErrorKind::Unsupported, "nobody counts this machine's memory");
+  }
+  UVMM_TRY(const std::string told, call.inferior.door().shares());
+  call.out(told);
+  return uvm::ok();
+}
+
 Status pins(MonitorCall& call) {
   call.out(format_pins(call.inferior.space()));
   return uvm::ok();

@@ -8,6 +8,7 @@ namespace vmm::debug::monitor {
 
 // monitor_info.cc
 uvm::Status uvm_map(MonitorCall& call);
+uvm::Status shares(MonitorCall& call);
 uvm::Status pins(MonitorCall& call);
 uvm::Status vcpus(MonitorCall& call);
 uvm::Status registers(MonitorCall& call);

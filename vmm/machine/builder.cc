@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "vmm/control/census.h"
 #include "vmm/kvm/abi.h"
 #include "vmm/log.h"
 #include "vmm/machine/balloon_json.h"
@@ -230,6 +231,22 @@ void build_children(Machine::Parts& parts) {
   parts.inferior->set_door(std::move(door));
 }
 
+uvm::Result<ResidentPages> resident_pages(const Machine::Parts& parts) {
+  return ResidentPages::of(parts.memory->pmap(), parts.memory->objects());
+}
+
+/// What this guest costs, for those who watch it.
+void build_census(Machine::Parts& parts) {
+  const auto take = [&parts] { return control::take_census(resident_pages(parts)); };
+  parts.metrics.add([take](MetricWriter& writer) { control::add_census_metrics(take(), writer); });
+  debug::Inferior::Door door = parts.inferior->door();
+  door.shares = [take]() -> uvm::Result<std::string> {
+    UVMM_TRY(const control::Census census, take());
+    return control::format_census(census);
+  };
+  parts.inferior->set_door(std::move(door));
+}
+
 /// An image for whoever asks at a door.
 uvm::Result<MachineImage> take_snapshot(Machine::Parts& parts) {
   UVMM_CHECK(check_disks(parts, DisksFor::Snapshot));
@@ -270,7 +287,7 @@ uvm::Status build_doors(Machine::Parts& parts) {
                            std::move(family),
                            [&parts] { return take_snapshot(parts); },
                            [&parts](std::uint32_t copies) { return fork(parts, copies); },
-                           [&parts] { return ResidentPages::of(parts.memory->pmap()); },
+                           [&parts] { return resident_pages(parts); },
                            [&parts] { return status_of(parts.config); },
                            [&parts] { return counters_json(parts); },
                            std::move(start_copy),
@@ -293,6 +310,7 @@ uvm::Status build_control(Machine::Parts& parts) {
   if (has_socket && options.starter) build_children(parts);
   parts.pauses = std::make_unique<PauseSwitch>(*parts.vcpus, parts.events);
   add_machine_metrics(parts);
+  build_census(parts);
   UVMM_CHECK(build_doors(parts));
   if (has_socket) {
     auto server = control::Server::create(options.socket, *parts.doors);

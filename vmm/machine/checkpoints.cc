@@ -1,26 +1,25 @@
 #include "vmm/machine/checkpoints.h"
 
-#include <sys/stat.h>
-
 #include <boost/json/serialize.hpp>
 #include <boost/json/string.hpp>
 #include <chrono>
+#include <set>
 #include <utility>
 
 #include "vmm/machine/devices_at_rest.h"
 #include "vmm/machine/generation.h"
 #include "vmm/machine/machine_state.h"
 #include "vmm/machine/parts.h"
+#include "vmm/machine/resident_pages.h"
 
 namespace vmm {
 namespace {
 
-/// What an object that nobody else has holds of the host's memory, by the kernel's count.
-std::uint64_t held_by(const snapshot::MemoryObject& object) {
-  constexpr std::uint64_t kBlock = 512;
-  struct stat file {};
-  if (!object || ::fstat(object->fd(), &file) != 0) return 0;
-  return static_cast<std::uint64_t>(file.st_blocks) * kBlock;
+std::set<snapshot::MemoryObject> objects_of(const snapshot::MemoryImage& image) {
+  std::set<snapshot::MemoryObject> objects{image.pages};
+  for (const snapshot::MemoryRegion& region : image.regions) objects.insert(region.object);
+  objects.erase(nullptr);
+  return objects;
 }
 
 /// `"name": "…"`
@@ -71,13 +70,27 @@ uvm::Status Checkpoints::drop(const std::string& name) {
   return checkpoints_.erase(name) != 0 ? uvm::ok() : uvm::Status(unknown(name));
 }
 
+CheckpointInfo Checkpoints::describe(const std::string& name, const Checkpoint& checkpoint) const {
+  const snapshot::MemoryImage& image = checkpoint.memory.image();
+  std::set<snapshot::MemoryObject> elsewhere;
+  for (const auto& object : parts_.memory->objects()) elsewhere.insert(object);
+  for (const auto& [other, there] : checkpoints_) {
+    if (other != name) elsewhere.merge(objects_of(there.memory.image()));
+  }
+  CheckpointInfo info;
+  info.name = name;
+  info.copied = image.changed_pages() * uvm::kPageSize;
+  info.resets = checkpoint.resets;
+  for (const auto& object : objects_of(image)) {
+    (elsewhere.contains(object) ? info.shared : info.held) += held_by(*object);
+  }
+  return info;
+}
+
 std::vector<CheckpointInfo> Checkpoints::list() const {
   const uvm::MutexLock lock(mutex_);
   std::vector<CheckpointInfo> all;
-  for (const auto& [name, checkpoint] : checkpoints_) {
-    const snapshot::MemoryImage& image = checkpoint.memory.image();
-    all.push_back({name, image.changed_pages() * uvm::kPageSize, held_by(image.pages), checkpoint.resets});
-  }
+  for (const auto& [name, checkpoint] : checkpoints_) all.push_back(describe(name, checkpoint));
   return all;
 }
 

@@ -17,7 +17,9 @@ namespace vmm {
 struct CheckpointInfo {
   std::string name;
   std::uint64_t copied = 0;  // bytes of memory it has copies of
-  std::uint64_t held = 0;  // bytes of host memory it keeps alive for itself: the copies, and room beside them
+  // Bytes of host memory it keeps alive:
+  std::uint64_t held = 0;    // alone, the copies and room beside them: what dropping it gives back
+  std::uint64_t shared = 0;  // with its machine, and whoever has that memory besides, or other checkpoints
   std::uint64_t resets = 0;
 };
 
@@ -45,6 +47,8 @@ class Checkpoints {
     std::uint64_t resets = 0;
   };
   [[nodiscard]] static uvm::Error unknown(const std::string& name);
+  [[nodiscard]] CheckpointInfo describe(const std::string& name, const Checkpoint& checkpoint) const
+      REQUIRES(mutex_);
 
   Machine::Parts& parts_;
   mutable uvm::Mutex mutex_{uvm::LockRank::Machine};

@@ -106,6 +106,7 @@ uvm::Status GuestMemory::build() {
   const auto limits = uvm::GpaRange::from_bounds(uvm::Gpa(0), std::max(covered->end(), layout::kMmioHoleEnd));
   UVMM_TRY(space_, uvm::Space::create(request_.name, *pmap_, *limits));
   UVMM_CHECK(request_.image != nullptr ? map_image(*request_.image) : map_ram());
+  note_objects();
   UVMM_CHECK(map_files());
   if (limit() == 0) return uvm::ok();
   UVMM_CHECK(build_limit());

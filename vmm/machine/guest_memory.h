@@ -11,6 +11,7 @@
 #include "ept/pmap.h"
 #include "ept/stage_two.h"
 #include "guest/e820.h"
+#include "uvm/base/lock.h"
 #include "uvm/object.h"
 #include "uvm/space.h"
 #include "vmm/kvm/fd.h"
@@ -86,6 +87,10 @@ class GuestMemory : public ept::StageTwo, public RamDoor {
   /// Null without a limit.
   [[nodiscard]] const SwapFile* swap() const { return swap_.get(); }
 
+  /// What RAM is a mapping of and keeps alive, each once: its own object, frozen memory, files of snapshots.
+  /// Any thread.
+  [[nodiscard]] std::vector<snapshot::MemoryObject> objects() const EXCLUDES(objects_mutex_);
+
   /// "RAM object with huge pages", for logs.
   [[nodiscard]] const std::string& backing_text() const { return backing_text_; }
 
@@ -117,6 +122,7 @@ class GuestMemory : public ept::StageTwo, public RamDoor {
   [[nodiscard]] uvm::Status check_pins() const;
   [[nodiscard]] bool can_freeze() const;
   [[nodiscard]] uvm::Status freeze_ram();
+  void note_objects() EXCLUDES(objects_mutex_);
   [[nodiscard]] uvm::Status bring_back_discarded(const snapshot::ImageView& image, uvm::GpaRange common);
   /// Calls `follows` for parts of RAM that are a region with the private pages the host made over it, `other`
   /// for all that is not so simple.
@@ -132,6 +138,8 @@ class GuestMemory : public ept::StageTwo, public RamDoor {
   std::vector<kvm::MemSlot> slots_;
   std::shared_ptr<ept::host::RamObject> ram_;    // while RAM is a shared mapping of it, or a part of RAM is
   std::vector<snapshot::MemoryRegion> regions_;  // what RAM is a private mapping of, else zeros; ascending
+  mutable uvm::Mutex objects_mutex_{uvm::LockRank::Leaf};
+  std::vector<snapshot::MemoryObject> objects_ GUARDED_BY(objects_mutex_);  // of ram_ and regions_
   VcpuGroup* vcpus_ = nullptr;
   std::atomic<bool> files_written_ = false;
 };

@@ -158,7 +158,25 @@ uvm::Status GuestMemory::freeze_ram() {
   }
   regions_ = std::move(frozen_regions);
   ram_.reset();
+  note_objects();
   return frozen->seal();
+}
+
+void GuestMemory::note_objects() {
+  std::vector<MemoryObject> objects;
+  if (ram_) objects.push_back(ram_);
+  for (const MemoryRegion& region : regions_) {
+    if (region.object && std::ranges::find(objects, region.object) == objects.end()) {
+      objects.push_back(region.object);
+    }
+  }
+  const uvm::MutexLock lock(objects_mutex_);
+  objects_ = std::move(objects);
+}
+
+std::vector<MemoryObject> GuestMemory::objects() const {
+  const uvm::MutexLock lock(objects_mutex_);
+  return objects_;
 }
 
 /// What is pinned in a shared mapping has its frames in the object itself, which can't be frozen then.

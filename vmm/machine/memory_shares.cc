@@ -55,4 +55,26 @@ std::vector<MemoryShare> shares_of(std::span<const ResidentPages> guests) {
   return shares;
 }
 
+HeldObjects objects_of(std::span<const ResidentPages> guests) {
+  std::map<ObjectId, std::uint64_t> held;
+  std::map<ObjectId, std::vector<ObjectRun>> shown;
+  for (const ResidentPages& guest : guests) {
+    for (const auto& [id, bytes] : guest.held) held[id] = std::max(held[id], bytes);
+    for (const auto& [id, runs] : guest.objects) {
+      shown[id].insert(shown[id].end(), runs.begin(), runs.end());
+    }
+  }
+  HeldObjects all;
+  for (const auto& [id, bytes] : held) {
+    std::uint64_t in_view = 0;
+    put_in_order(shown[id]);
+    for (const ObjectRun& run : shown[id]) in_view += run.pages * uvm::kPageSize;
+    ++all.objects;
+    all.held += bytes;
+    // The guests were asked one after the other; some may have given pages back since.
+    all.unseen += bytes - std::min(bytes, in_view);
+  }
+  return all;
+}
+
 }  // namespace vmm

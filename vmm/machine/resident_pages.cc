@@ -1,6 +1,8 @@
 #include "vmm/machine/resident_pages.h"
 
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -12,11 +14,36 @@ namespace {
 
 using uvm::Error;
 using uvm::Result;
+using uvm::Status;
 
 /// No file is that long, so that no sum below overflows.
 constexpr std::uint64_t kMostPages = std::uint64_t{1} << 52;
 
-/// Ascending, and each page once: a guest may map one twice.
+constexpr std::uint64_t kBlock = 512;  // of st_blocks
+
+/// An open file: who it is, and how much of it is in host memory for good.
+struct KnownFile {
+  ObjectId id;
+  std::uint64_t held = 0;  // bytes
+};
+
+Result<KnownFile> look_at(const ept::host::Backing& object) {
+  struct stat file {};
+  struct statfs system {};
+  if (::fstat(object.fd(), &file) != 0 || ::fstatfs(object.fd(), &system) != 0) {
+    return Error::from_errno(errno, "looking at an object of guest memory");
+  }
+  const bool in_memory = system.f_type == TMPFS_MAGIC;
+  return KnownFile{{file.st_dev, file.st_ino},
+                   in_memory ? static_cast<std::uint64_t>(file.st_blocks) * kBlock : 0};
+}
+
+Error damaged() {
+  return {uvm::ErrorKind::Invalid, "what a machine says of its memory is damaged"};
+}
+
+}  // namespace
+
 void put_in_order(std::vector<ObjectRun>& runs) {
   std::ranges::sort(runs);
   std::vector<ObjectRun> joined;
@@ -30,33 +57,44 @@ void put_in_order(std::vector<ObjectRun>& runs) {
   runs = std::move(joined);
 }
 
-Error damaged() {
-  return {uvm::ErrorKind::Invalid, "what a machine says of its memory is damaged"};
+std::uint64_t held_by(const ept::host::Backing& object) {
+  const auto file = look_at(object);
+  return file ? file->held : 0;
 }
 
-}  // namespace
-
-Result<ResidentPages> ResidentPages::of(const ept::Pmap& pmap) {
+Result<ResidentPages> ResidentPages::of(const ept::Pmap& pmap,
+                                        const std::vector<snapshot::MemoryObject>& kept) {
   ResidentPages seen;
   std::map<const ept::host::Backing*, ObjectId> ids;
-  int failed = 0;
+  Status looked;
   UVMM_TRY(seen.own,
            pmap.resident([&](const ept::host::Backing& object, std::uint64_t first, std::uint64_t pages) {
              const auto [id, is_new] = ids.try_emplace(&object);
-             struct stat file {};
-             if (is_new && ::fstat(object.fd(), &file) != 0) failed = errno;
-             if (is_new) id->second = {file.st_dev, file.st_ino};
+             if (is_new) {
+               const auto file = look_at(object);
+               if (!file) {
+                 looked = file.error();
+                 return;
+               }
+               id->second = file->id;
+             }
              seen.objects[id->second].push_back({first, pages});
            }));
-  if (failed != 0) return Error::from_errno(failed, "looking at an object of guest memory");
+  UVMM_CHECK(looked);
   for (auto& [id, runs] : seen.objects) put_in_order(runs);
+  for (const snapshot::MemoryObject& object : kept) {
+    UVMM_TRY(const KnownFile file, look_at(*object));
+    seen.objects.try_emplace(file.id);
+    if (file.held != 0) seen.held[file.id] = file.held;
+  }
   return seen;
 }
 
 std::vector<std::byte> ResidentPages::encode() const {
   std::vector<std::uint64_t> words{own};
   for (const auto& [id, runs] : objects) {
-    words.insert(words.end(), {id.device, id.inode, runs.size()});
+    const auto bytes = held.find(id);
+    words.insert(words.end(), {id.device, id.inode, bytes != held.end() ? bytes->second : 0, runs.size()});
     for (const ObjectRun& run : runs) words.insert(words.end(), {run.first, run.pages});
   }
   const auto bytes = std::as_bytes(std::span(words));
@@ -75,8 +113,11 @@ Result<ResidentPages> ResidentPages::decode(std::span<const std::byte> bytes) {
   if (!take(seen.own)) return damaged();
   while (at < bytes.size()) {
     ObjectId id;
+    std::uint64_t bytes_held = 0;
     std::uint64_t count = 0;
-    if (!take(id.device, id.inode, count)) return damaged();
+    if (!take(id.device, id.inode, bytes_held, count)) return damaged();
+    if (bytes_held / uvm::kPageSize > kMostPages) return damaged();
+    if (bytes_held != 0) seen.held[id] = bytes_held;
     auto& runs = seen.objects[id];
     for (std::uint64_t i = 0; i < count; ++i) {
       ObjectRun run;

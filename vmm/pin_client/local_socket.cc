@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -77,11 +78,26 @@ void LocalListener::close() {
   fd_.reset();
 }
 
-uvm::Result<Fd> connect_to(const std::string& path, SocketKind kind) {
+uvm::Result<Fd> connect_to(const std::string& path, SocketKind kind, std::chrono::milliseconds patience) {
   UVMM_TRY(const sockaddr_un address, address_of(path));
   Fd fd = new_socket(kind, 0);
-  if (!fd || connect(fd, address) != 0) return failed(path, "connect");
-  return fd;
+  if (!fd) return failed(path, "socket");
+  if (patience.count() != 0) {
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(patience);
+    const std::chrono::microseconds rest = patience - seconds;
+    const timeval limit{seconds.count(), rest.count()};
+    // Of an AF_UNIX socket the first is the limit of connect() too.
+    if (::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0 ||
+        ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0) {
+      return failed(path, "setsockopt");
+    }
+  }
+  if (connect(fd, address) == 0) return fd;
+  if (errno == EAGAIN) {
+    return uvm::Error(uvm::ErrorKind::Busy,
+                      "socket " + path + ": nobody has accepted the connection in time");
+  }
+  return failed(path, "connect");
 }
 
 uvm::Result<pid_t> peer_of(int socket) {

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 
@@ -34,8 +35,10 @@ class LocalListener {
   std::string path_;
 };
 
-/// A connected, blocking socket. Errors: NotFound, Permission, System; the path is named.
-[[nodiscard]] uvm::Result<Fd> connect_to(const std::string& path, SocketKind kind = SocketKind::Packets);
+/// A connected, blocking socket. With patience, connecting and each message there and back take so long at
+/// most, and are Busy then. Errors: NotFound, Permission, Busy, System; the path is named.
+[[nodiscard]] uvm::Result<Fd> connect_to(const std::string& path, SocketKind kind = SocketKind::Packets,
+                                         std::chrono::milliseconds patience = {});
 
 /// The process at the other end. Errors: Permission (it is neither root's nor this process's user's).
 [[nodiscard]] uvm::Result<pid_t> peer_of(int socket);

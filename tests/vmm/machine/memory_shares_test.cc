@@ -40,6 +40,18 @@ TEST(MemoryShares, DividePagesByThoseWhoHaveThem) {
   EXPECT_EQ(shares[2], (MemoryShare{kPage, kPage, kPage + third}));
 }
 
+TEST(MemoryShares, OfObjectsAreCountedOnceAndNeverBelowNothing) {
+  std::vector guests{guest(2, {{kRam, {{0, 3}}}}), guest(0, {{kRam, {{1, 4}}}, {kPages, {}}})};
+  guests[0].held = {{kRam, 10 * kPage}};
+  guests[1].held = {{kRam, 10 * kPage}, {kPages, 6 * kPage}};
+  EXPECT_EQ(objects_of(guests), (HeldObjects{2, 16 * kPage, 11 * kPage}));
+  // The second was asked later, when pages of it had been given back.
+  guests[0].held.clear();
+  guests[1].held = {{kRam, 4 * kPage}};
+  EXPECT_EQ(objects_of(guests), (HeldObjects{1, 4 * kPage, 0}));
+  EXPECT_EQ(objects_of({}), HeldObjects());
+}
+
 TEST(MemoryShares, AgreeWithCountingPageByPage) {
   std::mt19937_64 random(5);
   for (int round = 0; round < 50; ++round) {
@@ -81,6 +93,7 @@ TEST(ResidentPages, GoToAnotherProcessWhole) {
   ASSERT_TRUE(back) << back.error().text();
   EXPECT_EQ(back->own, pages.own);
   EXPECT_EQ(back->objects, pages.objects);
+  EXPECT_EQ(back->held, pages.held);
 }
 
 TEST(ResidentPages, ThatAreDamagedAreRefused) {
