@@ -27,32 +27,16 @@ boot_qemu() {
 
 # once NAME: boots NAME; prints its milliseconds and keeps them, or shows why there are none.
 once() {
-  local name=$1 start end pid console=$work/console milliseconds
-  rm -f "$work/pipe" && mkfifo "$work/pipe"
-  start=${EPOCHREALTIME/./}
-  ("boot_$name") <"$work/idle" >"$work/pipe" 2>&1 &
-  pid=$!
-  cat <"$work/pipe" >"$console" &
-  : >>"$console"
-  timeout "$patience" grep -q -a -m 1 -F "$line" < <(exec tail -c +1 -s 0.05 -f "$console" --pid="$pid") || true
-  end=${EPOCHREALTIME/./}
+  local name=$1 milliseconds
+  launch "$name"
+  milliseconds=$(milliseconds_to "$line" "$patience") || milliseconds=""
   kill -KILL "$pid" 2>/dev/null || true
-  wait "$pid" 2>/dev/null || true
   wait
-  if ! grep -q -a -F "$line" "$console"; then
-    echo "$name: FAILED to reach \"$line\"; the end of its console:"
-    tail -n 30 "$console" | sed 's/^/  | /'
-    failed=1
-    return 0
-  fi
-  milliseconds=$(((end - start) / 1000))
-  echo "$milliseconds" >>"$work/$name.times"
-  echo "$name: $milliseconds ms"
+  if [ -n "$milliseconds" ]; then keep "$name" milliseconds "$milliseconds"; else show_failure "$name" "reach \"$line\""; fi
 }
 
 by_turns "$runs"
 for name in uvmm qemu; do
-  echo "$name: min $(statistic $name.times min) ms, median $(statistic $name.times median) ms of $runs"
+  echo "$name: min $(statistic $name.milliseconds min) ms, median $(statistic $name.milliseconds median) ms of $runs"
 done
-awk -v a="$(statistic uvmm.times min)" -v b="$(statistic qemu.times min)" -v c="$(statistic uvmm.times median)" -v d="$(statistic qemu.times median)" \
-  'BEGIN { printf "ratio uvmm/QEMU: min %.2f, median %.2f (wanted: at most 1.00)\n", a / b, c / d }'
+ratio milliseconds min "at most 1.00" boot
