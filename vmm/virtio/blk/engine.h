@@ -52,7 +52,7 @@ class Engine {
   virtual void submit() = 0;
   /// The next job that is done; null: none now.
   [[nodiscard]] virtual Job* reap() = 0;
-  /// Becomes readable when a job is done after submit() has returned; -1: that does not happen.
+  /// Becomes readable when a job is done after reap() has had none; -1: that does not happen.
   [[nodiscard]] virtual int event_fd() const = 0;
   /// For logs: "io_uring", "preadv/pwritev".
   [[nodiscard]] virtual std::string_view name() const = 0;

@@ -3,6 +3,7 @@
 #include <sys/eventfd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <climits>
@@ -69,10 +70,15 @@ class UringEngine final : public Engine {
     }
   }
   void submit() override {
+    // Most of it is done when the call returns: reap() finds that without being told.
+    if (prepared_ != 0) tell(Events::None);
     while (prepared_ != 0) {
       const int sent = ::io_uring_submit(&ring_);
       if (sent < 0 && sent != -EINTR) return;  // of what is left, reap() tries again
-      if (sent > 0) prepared_ -= std::min(prepared_, static_cast<unsigned>(sent));
+      if (sent > 0) {
+        prepared_ -= std::min(prepared_, static_cast<unsigned>(sent));
+        sent_ += static_cast<unsigned>(sent);
+      }
       while (!waiting_.empty() && prepare(*waiting_.front())) waiting_.pop_front();
     }
   }
@@ -85,15 +91,15 @@ class UringEngine final : public Engine {
     for (;;) {
       io_uring_cqe* entry = nullptr;
       if (::io_uring_peek_cqe(&ring_, &entry) != 0 || entry == nullptr) {
-        if (prepared_ == 0 && waiting_.empty()) return nullptr;
         const unsigned before = prepared_;
         submit();
-        if (prepared_ == before) return nullptr;
+        if (prepared_ == before && !listen()) return nullptr;
         continue;
       }
       Job& job = *static_cast<Job*>(::io_uring_cqe_get_data(entry));
       const int result = entry->res;
       ::io_uring_cqe_seen(&ring_, entry);
+      --sent_;
       if (settle(job, result)) return &job;
       start(job);
     }
@@ -111,6 +117,20 @@ class UringEngine final : public Engine {
     }
     ::io_uring_free_probe(probe);
     return all ? uvm::ok() : uvm::Status(refused(ENOSYS));
+  }
+
+  enum class Events : std::uint8_t { None, All };
+  void tell(Events events) {
+    // Kernels before 5.8 do not hear of it, and go on telling.
+    if (events != told_ && ::io_uring_cq_eventfd_toggle(&ring_, events == Events::All) == 0) told_ = events;
+  }
+  /// Has the eventfd tell what is done from now on. True: something has been done before.
+  [[nodiscard]] bool listen() {
+    if (sent_ == 0 || told_ == Events::All) return false;
+    tell(Events::All);
+    // The kernel writes what is done and then looks whether to tell; here it is the other way round.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    return ::io_uring_cq_ready(&ring_) != 0;
   }
 
   [[nodiscard]] bool writes_here() const { return Clock::now() >= writes_here_from_; }
@@ -162,7 +182,9 @@ class UringEngine final : public Engine {
   io_uring ring_{};
   bool has_ring_ = false;
   Fd event_;
-  unsigned prepared_ = 0;     // in the ring, not sent
+  unsigned prepared_ = 0;  // in the ring, not sent
+  unsigned sent_ = 0;      // and not back
+  Events told_ = Events::All;
   std::deque<Job*> waiting_;  // for room in the ring
   std::deque<Job*> done_;     // without the ring
   Clock::time_point writes_here_from_;
