@@ -5,6 +5,7 @@
 #include <fstream>
 #include <string>
 
+#include "tests/rig/real_root.h"
 #include "tests/rig/virtio_guest.h"
 #include "tests/support/background_process.h"
 #include "tests/support/eventually.h"
@@ -17,23 +18,6 @@ using ::testing::HasSubstr;
 constexpr std::chrono::seconds kLimit{600};
 constexpr const char* kPasst = "/usr/bin/passt";
 constexpr const char* kBusybox = "/usr/bin/busybox";
-
-/// Runs in a root file system that is not one of chroot()'s: there nobody may make a user namespace, which
-/// passt wants.
-const std::vector<std::string>& in_real_root() {
-  static const std::vector<std::string> words{
-      "/usr/sbin/chroot",
-      "/proc/1/root",
-      "/bin/busybox",
-      "unshare",
-      "-m",
-      "/bin/busybox",
-      "sh",
-      "-c",
-      "cd /new && /bin/busybox mount -o move . / && exec /bin/busybox chroot . \"$@\"",
-      "sh"};
-  return words;
-}
 
 class NetworkLinux : public test::VirtioGuest {
  protected:
@@ -48,21 +32,11 @@ class NetworkLinux : public test::VirtioGuest {
     VirtioGuest::SetUp();
     if (IsSkipped()) return;
     if (!fs::exists(kBusybox)) GTEST_SKIP() << kBusybox << " is not installed (package busybox-static)";
-    const auto ready = shell(
-        "[ -w /dev/net/tun ] || { module=$(find $($0/tests/rig/kernels.sh l1)/modules -name 'tun.ko*'); "
-        "case $module in *.xz) xz -dc $module >/tmp/tun.ko ;; *) cp $module /tmp/tun.ko ;; esac; "
-        "busybox insmod /tmp/tun.ko; mkdir -p /dev/net; [ -e /dev/net/tun ] || mknod /dev/net/tun c 10 200; "
-        "}; "
-        "ip() { busybox ip \"$@\"; }; ip link set lo up; "
-        // What passt takes its addresses from: an interface with a default route.
-        "busybox tunctl -t uvmm-out >/dev/null && ip addr add 10.55.0.1/24 dev uvmm-out && "
-        "ip link set uvmm-out up && ip route add default via 10.55.0.2 dev uvmm-out && "
-        "busybox tunctl -t uvmm-tap >/dev/null && ip addr add 10.66.0.1/24 dev uvmm-tap && "
-        "ip link set uvmm-tap up");
+    const auto ready = shell("$0/tests/rig/host_network.sh up");
     if (ready.status != 0) GTEST_SKIP() << "no tap interfaces here: " << ready.err;
   }
   void TearDown() override {
-    if (!IsSkipped()) (void)shell("busybox tunctl -d uvmm-out; busybox tunctl -d uvmm-tap");
+    if (!IsSkipped()) (void)shell("$0/tests/rig/host_network.sh down");
   }
   static test::ProcessResult shell(const std::string& script) {
     return test::run_process({"/bin/sh", "-c", script, UVMM_SOURCE_DIR});
@@ -100,7 +74,7 @@ class NetworkLinux : public test::VirtioGuest {
 TEST_F(NetworkLinux, PasstGivesAnAddressAndFilesGoBothWays) {
   if (!fs::exists(kPasst)) GTEST_SKIP() << kPasst << " is not installed (package passt)";
   test::BackgroundProcess guest(
-      with_prefix(in_real_root(),
+      with_prefix(test::in_real_root(),
                   machine("cat >/tmp/dhcp <<'END'\n#!/bin/sh\n"
                           "[ \"$1\" = bound ] && ip addr add $ip/24 dev eth0 && "
                           "ip route add default via $router && echo address=$ip router=$router\nEND\n"
@@ -130,7 +104,7 @@ TEST_F(NetworkLinux, ATapInterfaceTakesFilesBothWays) {
 TEST_F(NetworkLinux, AGuestOutlivesItsPasst) {
   if (!fs::exists(kPasst)) GTEST_SKIP() << kPasst << " is not installed (package passt)";
   test::BackgroundProcess guest(
-      with_prefix(in_real_root(),
+      with_prefix(test::in_real_root(),
                   machine("ip link set eth0 up; sleep 1; cat /sys/class/net/eth0/carrier; "
                           "echo rea\"\"dy; until [ \"$(cat /sys/class/net/eth0/carrier)\" = 0 ]; "
                           "do sleep 1; done; echo carrier-lo\"\"st",
