@@ -74,14 +74,15 @@ keep() {
   echo "$1: $2 ${*:3}"
 }
 
-# by_turns RUNS: so that whatever else the machine does meets both. Ends the script if a run has failed.
+# by_turns RUNS: so that whatever else the machine does meets both, and each is the first as often. Ends the script if a run
+# has failed.
 by_turns() {
-  local run
+  local run name order=(qemu uvmm)
   # A standard input that is open and silent: no terminal, no end of file.
   mkfifo "$work/idle" && exec 8<>"$work/idle"
   for ((run = 0; run < $1; run++)); do
-    once qemu
-    once uvmm
+    for name in "${order[@]}"; do once "$name"; done
+    order=("${order[1]}" "${order[0]}")
   done
   [ $failed -eq 0 ] || exit 1
 }

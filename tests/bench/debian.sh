@@ -64,11 +64,11 @@ network_figures() {
 
 # once NAME: boots NAME, keeps its figures and powers it off, or shows what it failed to do.
 once() {
-  local name=$1 milliseconds figures="" try status=0
+  local name=$1 milliseconds figures="" try=0 status=0
   rm -f "$work/connection"
   launch "$name"
   if milliseconds=$(milliseconds_to "$line" "$patience"); then
-    for ((try = 0; try < 30; try++)); do in_guest true 2>/dev/null && break || sleep 1; done
+    until in_guest true 2>/dev/null || [ $((try += 1)) -eq 30 ]; do sleep 1; done
     figures=$(echo "boot $milliseconds" && echo "memory $(monitor_memory)" && disk_figures && network_figures) || true
     in_guest poweroff || true
   fi
