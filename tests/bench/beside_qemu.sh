@@ -6,7 +6,7 @@ failed=0
 # prepare NAME UVMM KERNEL: the folder $work, with program and kernel: what is timed must not wait for the rig's slow file system.
 prepare() {
   work=$(mktemp -d "/dev/shm/uvmm-$1.XXXXXX")
-  trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$work"' EXIT
+  trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT
   cp "$2" "$work/uvmm"
   cp "$3" "$work/vmlinuz"
 }

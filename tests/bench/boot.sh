@@ -31,6 +31,7 @@ once() {
   launch "$name"
   milliseconds=$(milliseconds_to "$line" "$patience") || milliseconds=""
   kill -KILL "$pid" 2>/dev/null || true
+  wait "$pid" 2>/dev/null || true
   wait
   if [ -n "$milliseconds" ]; then keep "$name" milliseconds "$milliseconds"; else show_failure "$name" "reach \"$line\""; fi
 }
