@@ -93,7 +93,7 @@
 // Read in this order: protection.h, frame.h, pager.h and pmap.h (the contracts), map_request.h and space.h
 // (the operations), entry.h, map.h, amap.h, anon.h, object.h (the structures), fault_plan.h (the table),
 // fault.h (the driver), promote.h, space_fork.h, access.h, discard.h, pin_table.h, wire.h, pin.h; then
-// reclaim.h, swap.h, page_queue.h, page_out.h, page_in.h.
+// tile.h (a picture of a space), reclaim.h, swap.h, page_queue.h, page_out.h, page_in.h.
 #pragma once
 
 #include "uvm/access.h"
