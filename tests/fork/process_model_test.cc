@@ -2,6 +2,8 @@
 // what a model says, whoever looks.
 #include <gtest/gtest.h>
 
+#include <array>
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <string>
@@ -26,9 +28,24 @@ constexpr std::size_t kSequence = 120;
 /// How often a shorter sequence may come to a good end before it counts as one that does not fail.
 constexpr int kTries = 2;
 
-std::string difference(const std::vector<ProcessStep>& steps) {
+/// How many steps of each kind were done.
+using Counts = std::array<std::size_t, model::kActs>;
+
+std::string difference(const std::vector<ProcessStep>& steps, Counts* counts = nullptr) {
   const RunFolder folder("process-model");
-  return model::ProcessRunner(UVMM_BUILD_DIR "/uvmm", folder.path()).run(steps).value_or("");
+  model::ProcessRunner runner(UVMM_BUILD_DIR "/uvmm", folder.path());
+  const auto found = runner.run(steps);
+  for (std::size_t act = 0; counts != nullptr && act < counts->size(); ++act) {
+    counts->at(act) += runner.done(static_cast<Act>(act));
+  }
+  return found.value_or("");
+}
+
+void print(const Counts& counts) {
+  for (std::size_t act = 0; act < counts.size(); ++act) {
+    std::printf("%s%s %zu", act == 0 ? "done: " : ", ", to_string(static_cast<Act>(act)), counts.at(act));
+  }
+  std::printf("\n");
 }
 
 /// UVMM_MODEL_STEPS; or so many that it takes less than a minute, or less than an hour.
@@ -42,10 +59,11 @@ TEST(ProcessModel, RandomSequencesGiveWhatTheModelGives) {
   const std::uint64_t seed = test_seed();
   const std::size_t wanted = wanted_steps();
   std::size_t done = 0;
+  Counts counts{};
   for (std::uint64_t round = 0; done < wanted; ++round) {
     const auto steps = model::generate_process_steps(seed + round, std::min(kSequence, wanted - done));
     done += steps.size();
-    const std::string first = difference(steps);
+    const std::string first = difference(steps, &counts);
     if (first.empty()) continue;
     std::printf("UVMM_TEST_SEED=%llu: %s\nlooking for a shorter sequence\n",
                 static_cast<unsigned long long>(seed + round), first.c_str());
@@ -65,7 +83,7 @@ TEST(ProcessModel, RandomSequencesGiveWhatTheModelGives) {
                   << to_code(fewest) << last;
     return;
   }
-  std::printf("%zu steps\n", done);
+  print(counts);
 }
 
 void expect_no_difference(const std::vector<ProcessStep>& steps) {

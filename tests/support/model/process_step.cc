@@ -19,10 +19,10 @@ struct Weight {
   std::uint64_t weight;
 };
 constexpr Weight kWeights[] = {
-    {Act::Start, 6}, {Act::Restore, 6},    {Act::Fork, 10},  {Act::Kill, 3},  {Act::Quit, 2},
-    {Act::Pause, 6}, {Act::Resume, 8},     {Act::Write, 24}, {Act::Poke, 12}, {Act::Pin, 10},
-    {Act::Dma, 12},  {Act::Unpin, 4},      {Act::Leave, 2},  {Act::Reset, 9}, {Act::Drop, 1},
-    {Act::Save, 7},  {Act::Checkpoint, 6}, {Act::Check, 6},
+    {Act::Start, 6}, {Act::Restore, 6}, {Act::Fork, 10},  {Act::Kill, 2},        {Act::Quit, 1},
+    {Act::Pause, 6}, {Act::Resume, 8},  {Act::Write, 24}, {Act::Poke, 12},       {Act::Pin, 10},
+    {Act::Dma, 12},  {Act::Unpin, 4},   {Act::Leave, 2},  {Act::Checkpoint, 10}, {Act::Reset, 14},
+    {Act::Drop, 1},  {Act::Save, 7},    {Act::Check, 6},
 };
 
 class Generator {
@@ -109,10 +109,14 @@ std::vector<ProcessStep> generate_process_steps(std::uint64_t seed, std::size_t 
   return all;
 }
 
+const char* to_string(Act act) {
+  return kActNames.at(static_cast<std::size_t>(act));
+}
+
 std::string to_code(const ProcessStep& step) {
   static constexpr const char* kNames[] = {"Shared",   "Anonymous",   "Limited",    "TwoVcpus",
                                            "DiskRead", "DiskWritten", "LimitedDisk"};
-  std::string text = std::string(".act = Act::") + kActNames.at(static_cast<std::size_t>(step.act));
+  std::string text = std::string(".act = Act::") + to_string(step.act);
   const auto number = [&text](const char* name, std::uint64_t value, std::uint64_t usual) {
     if (value != usual) text += std::string(", .") + name + " = " + std::to_string(value);
   };

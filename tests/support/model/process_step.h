@@ -60,6 +60,7 @@ struct ProcessStep {
 /// The same seed gives the same steps; the first starts a machine.
 [[nodiscard]] std::vector<ProcessStep> generate_process_steps(std::uint64_t seed, std::size_t steps);
 
+[[nodiscard]] const char* to_string(Act act);
 /// As an initializer in C++, with what is not as usual.
 [[nodiscard]] std::string to_code(const ProcessStep& step);
 [[nodiscard]] std::string to_code(const std::vector<ProcessStep>& steps);
