@@ -242,6 +242,34 @@ TEST_F(ForkCommand, SnapshotsOnSnapshotsAreRestoredAndShown) {
   EXPECT_EQ(std::count(refused.err.begin(), refused.err.end(), '\n'), 1) << refused.err;
 }
 
+TEST_F(ForkCommand, ACollapsedSnapshotNeedsNoBaseAndWhoRunsFromItGoesOn) {
+  const auto machine = start_memwalk(file("m"));
+  ASSERT_EQ(uvmm({"snapshot", file("m"), file("one")}).status, 0);
+  ASSERT_EQ(uvmm({"snapshot", file("m"), file("two"), "--base", file("one")}).status, 0);
+  ASSERT_EQ(uvmm({"snapshot", file("m"), file("three"), "--base", file("two")}).status, 0);
+  EXPECT_EQ(uvmm({"quit", file("m")}).status, 0);
+  // One runs from it all the while, one waits until its files have gone from the directory.
+  ASSERT_TRUE(std::filesystem::create_directory(file("uvmm")));
+  std::filesystem::permissions(file("uvmm"), std::filesystem::perms::owner_all);
+  const auto runs = start(file("uvmm/runs.sock"), {"--restore", file("three"), "--resume", "--name", "runs"});
+  const auto waits = start(file("uvmm/waits.sock"), {"--restore", file("three"), "--name", "waits"});
+  EXPECT_THAT(uvmm({"snapshot", "--info", file("three")}).out,
+              ::testing::ContainsRegex("one  runs, waits\n"));
+  const ProcessResult collapsed = uvmm({"snapshot", "--collapse", file("three")});
+  EXPECT_EQ(collapsed.status, 0) << collapsed.err;
+  EXPECT_THAT(collapsed.out, HasSubstr(file("three") + " stands alone: "));
+  EXPECT_THAT(uvmm({"snapshot", "--collapse", file("three")}).out, HasSubstr("builds on no other"));
+  std::filesystem::remove_all(file("one"));
+  std::filesystem::remove_all(file("two"));
+  const std::string info = uvmm({"snapshot", "--info", file("three")}).out;
+  EXPECT_EQ(std::count(info.begin(), info.end(), '\n'), 3) << info;
+  EXPECT_EQ(uvmm({"resume", file("uvmm/waits.sock")}).status, 0);
+  const ProcessResult restored = uvmm({"run", "--restore", file("three"), "--resume", "--console", "none"});
+  EXPECT_EQ(restored.status, 0) << restored.err;
+  EXPECT_EQ(runs->wait(kPatience), 0) << runs->output();
+  EXPECT_EQ(waits->wait(kPatience), 0) << waits->output();
+}
+
 TEST_F(ForkCommand, ASnapshotWithoutRoomIsRefusedInOneLine) {
   const auto machine = start_memwalk(file("m"));
   ASSERT_EQ(uvmm({"snapshot", file("m"), file("dir")}).status, 0);

@@ -286,20 +286,29 @@ uvm::Result<Invocation> parse_snapshot(Words words) {
   auto* const info = parser.app.add_option("--info", shown,
                                            "show the snapshot in DIR and those it builds on, and write none");
   info->type_name("DIR");
-  parser.add_machine()->required(false)->excludes(info);
+  std::string collapsed;
+  auto* const collapse = parser.app.add_option(
+      "--collapse", collapsed, "make the snapshot in DIR stand alone; what it\nbuilds on may go then");
+  collapse->excludes(info)->type_name("DIR");
+  parser.add_machine()->required(false)->excludes(info)->excludes(collapse);
   parser.app.add_option("DIR", call.directory, "where; a snapshot that is there is replaced as a whole")
       ->excludes(info)
+      ->excludes(collapse)
       ->type_name("");
   parser.app
       .add_option("--base", call.base,
                   "write only what differs from the snapshot in BASE,\nwhich has to stay there as it is")
       ->excludes(info)
+      ->excludes(collapse)
       ->type_name("BASE");
   UVMM_TRY(Invocation invocation, parser.finish(words));
   if (invocation.verb != Verb::Remote) return invocation;
   if (!shown.empty()) {
     invocation.remote.verb = RemoteVerb::SnapshotInfo;
     invocation.remote.directory = std::move(shown);
+  } else if (!collapsed.empty()) {
+    invocation.remote.verb = RemoteVerb::Collapse;
+    invocation.remote.directory = std::move(collapsed);
   } else if (invocation.remote.directory.empty()) {
     return invalid("a snapshot needs a machine and a directory", "write `uvmm snapshot MACHINE DIR`");
   }

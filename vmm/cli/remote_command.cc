@@ -236,12 +236,29 @@ int snapshot_info(const RemoteCall& call) {
                                 lines));
 }
 
+int collapse_snapshot(const RemoteCall& call) {
+  static_cast<void>(std::signal(SIGXFSZ, SIG_IGN));  // as above
+  const auto collapsed = [&] {
+    ProgressBar bar("collapse");
+    return snapshot::collapse_snapshot(call.directory,
+                                       [&](std::uint64_t done, std::uint64_t all) { bar.show(done, all); });
+  }();
+  if (!collapsed) return fail(collapsed.error());
+  if (collapsed->levels == 1) {
+    return static_cast<int>(print("snapshot in " + call.directory + " builds on no other\n"));
+  }
+  return static_cast<int>(print("snapshot in " + call.directory +
+                                " stands alone: " + format_size(collapsed->written.memory) +
+                                " of memory from " + std::to_string(collapsed->levels) + " snapshots\n"));
+}
+
 }  // namespace
 
 int remote_command(const RemoteCall& call) {
   if (call.verb == RemoteVerb::List) return list();
   if (call.verb == RemoteVerb::Tree) return tree();
   if (call.verb == RemoteVerb::SnapshotInfo) return snapshot_info(call);
+  if (call.verb == RemoteVerb::Collapse) return collapse_snapshot(call);
   const auto socket = control::find_socket(call.machine);
   if (!socket) return fail(socket.error());
   if (call.verb == RemoteVerb::Fork) return fork_command(call, *socket);

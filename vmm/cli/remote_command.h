@@ -9,7 +9,7 @@
 
 namespace vmm::cli {
 
-enum class RemoteVerb : std::uint8_t { Fork, Snapshot, SnapshotInfo, Ask, Balloon, List, Tree };
+enum class RemoteVerb : std::uint8_t { Fork, Snapshot, SnapshotInfo, Collapse, Ask, Balloon, List, Tree };
 
 /// One command line of theirs.
 struct RemoteCall {
@@ -17,7 +17,7 @@ struct RemoteCall {
   std::string machine;                 // a path, a name or a process's number
   std::string question;                // Ask: the verb of the socket
   std::string name;                    // Ask: of a checkpoint
-  std::string directory;               // Snapshot, SnapshotInfo
+  std::string directory;               // Snapshot, SnapshotInfo, Collapse
   std::string base;                    // Snapshot: the directory of one to build on; empty: on none
   std::uint32_t count = 1;             // Fork
   bool ready = false;                  // Fork: wait for a line on stdin, with all but the machine made

@@ -3,6 +3,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <span>
 #include <utility>
@@ -33,6 +34,10 @@ Status read_sections(Level& level) {
   UVMM_TRY(const auto table, SectionTable::read(level.description));
   UVMM_CHECK(restore(table, level.file));
   UVMM_CHECK(restore(table, level.layout));
+  const auto is_formerly = [](const Section& each) { return each.name == FormerIdentity().state_name(); };
+  if (std::ranges::any_of(table.all(), is_formerly)) {
+    UVMM_CHECK(restore(table, level.formerly.emplace()));
+  }
   if (!level.layout.is_delta()) return uvm::ok();
   return restore(table, level.base);
 }
@@ -64,17 +69,26 @@ Result<Level> read_base(const Level& of) {
     return Error(ErrorKind::NotFound, whose + ", and there is no snapshot", kWholeChain);
   }
   if (!level) return std::move(level).error().with_context(whose);
-  if (level->identity == of.base.identity()) return level;
+  if (level->is(of.base.identity())) return level;
   return Error(ErrorKind::Invalid,
                whose + " as it was with identity " + uvm::hex(of.base.identity()) + ", and it is " +
                    uvm::hex(level->identity) + " now",
                kWholeChain);
 }
 
-Result<MemoryObject> open_memory(const Level& level, Verify verify) {
-  UVMM_TRY(auto object, level.file.open(level.directory));
-  if (verify == Verify::All) UVMM_CHECK(level.file.check_sums(*object));
-  return MemoryObject(std::move(object));
+/// Of each level. All are open before any is read, which takes long: what takes the place of one meanwhile is
+/// not mixed in.
+Result<std::vector<MemoryObject>> open_memory(const std::vector<Level>& levels, Verify verify) {
+  std::vector<std::shared_ptr<ept::host::FileObject>> files;
+  for (const Level& level : levels) {
+    UVMM_TRY(auto file, level.file.open(level.directory));
+    files.push_back(std::move(file));
+  }
+  // The lowest first: damage there is told of rather than what follows from it.
+  for (std::size_t i = levels.size(); verify == Verify::All && i-- > 0;) {
+    UVMM_CHECK(levels[i].file.check_sums(*files[i]));
+  }
+  return std::vector<MemoryObject>(files.begin(), files.end());
 }
 
 /// `pieces`, as regions over those of the lowest level and copies of what is short.
@@ -132,8 +146,8 @@ Result<Level> read_level_of(const std::string& state_path) {
 
 Result<MemoryImage> memory_of(const std::vector<Level>& levels, Verify verify) {
   const Level& lowest = levels.back();
-  UVMM_TRY(const MemoryObject object, open_memory(lowest, verify));
-  auto image = lowest.layout.resolve(std::span(&object, 1));
+  UVMM_TRY(const auto files, open_memory(levels, verify));
+  auto image = lowest.layout.resolve(std::span(&files.back(), 1));
   if (!image) return std::move(image).error().with_context("snapshot " + lowest.directory);
   if (levels.size() == 1) return image;
   const auto ram = covered_by(image->regions);
@@ -141,10 +155,9 @@ Result<MemoryImage> memory_of(const std::vector<Level>& levels, Verify verify) {
     return Error(ErrorKind::Invalid, "snapshot " + lowest.directory + " is none that others can build on");
   }
   std::vector<MemoryRegion> pieces = image->regions;
-  for (auto level = levels.rbegin() + 1; level != levels.rend(); ++level) {
-    UVMM_TRY(const MemoryObject file, open_memory(*level, verify));
-    auto own = level->layout.own_regions(file, ram);
-    if (!own) return std::move(own).error().with_context("snapshot " + level->directory);
+  for (std::size_t i = levels.size() - 1; i-- > 0;) {
+    auto own = levels[i].layout.own_regions(files[i], ram);
+    if (!own) return std::move(own).error().with_context("snapshot " + levels[i].directory);
     pieces = overlaid(pieces, *own);
   }
   return settled(image->regions, pieces);

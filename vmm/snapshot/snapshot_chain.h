@@ -2,10 +2,12 @@
 // one all of them.
 //
 // A level names its base by path and by identity. The identity is the sum of the base's state, which has the
-// sums of all its memory: a base that was replaced or damaged is another one.
+// sums of all its memory: a base that was replaced or damaged is another one. A level that was collapsed
+// holds the same memory in another way, and says which identity it had: those that build on it need not know.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,6 +41,20 @@ class BaseLink final : public devices::Stateful {
   std::uint64_t identity_ = 0;
 };
 
+/// What the state of a collapsed snapshot says of the one whose place it took.
+class FormerIdentity final : public devices::Stateful {
+ public:
+  explicit FormerIdentity(std::uint64_t identity = 0) : identity_(identity) {}
+
+  [[nodiscard]] std::uint64_t identity() const { return identity_; }
+
+  [[nodiscard]] std::string_view state_name() const override { return "formerly"; }
+  void state(devices::StateFields& fields) override { fields.field(identity_); }
+
+ private:
+  std::uint64_t identity_ = 0;
+};
+
 struct Level {
   std::string directory;
   std::uint64_t identity = 0;
@@ -46,6 +62,11 @@ struct Level {
   MemoryFile file;
   ImageLayout layout;
   BaseLink base;
+  std::optional<FormerIdentity> formerly;  // of one that was collapsed
+
+  [[nodiscard]] bool is(std::uint64_t wanted) const {
+    return identity == wanted || (formerly && formerly->identity() == wanted);
+  }
 };
 
 /// Which sums are checked when a snapshot is read.

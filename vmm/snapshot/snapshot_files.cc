@@ -2,6 +2,9 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <charconv>
 #include <filesystem>
 #include <optional>
 #include <utility>
@@ -43,21 +46,20 @@ Result<Base> open_base(const std::string& base, const std::string& directory, co
   return Base{std::move(view), std::move(link)};
 }
 
-/// The state with where the memory is.
+/// The state with where the memory is; `more`: a BaseLink or a FormerIdentity, or null.
 std::vector<std::byte> describe(std::span<const std::byte> state, ImageLayout layout, MemoryFile& file,
-                                BaseLink* base) {
+                                devices::Stateful* more) {
   SectionWriter writer;
+  const std::array files_own{layout.state_name(), file.state_name(), BaseLink().state_name(),
+                             FormerIdentity().state_name()};
   if (const auto table = SectionTable::read(state)) {
     for (const Section& section : table->all()) {
-      if (section.name != layout.state_name() && section.name != file.state_name() &&
-          section.name != BaseLink().state_name()) {
-        writer.add(section);
-      }
+      if (std::ranges::find(files_own, section.name) == files_own.end()) writer.add(section);
     }
   }
   save(writer, layout, 0, Unknown::Skip);
   save(writer, file, 0, Unknown::Skip);
-  if (base != nullptr) save(writer, *base, 0, Unknown::Skip);
+  if (more != nullptr) save(writer, *more, 0, Unknown::Skip);
   return std::move(writer).finish();
 }
 
@@ -72,11 +74,19 @@ Status replace_file(const std::string& path, const std::string& fresh, std::span
   return uvm::ok();
 }
 
-/// One whose name no file there has.
+/// Above all that are there, so that none is given twice: who has read an older state finds no other memory
+/// under its name.
 std::uint64_t fresh_number(const std::string& directory) {
-  std::uint64_t number = 1;
-  while (::access(path_in(directory, MemoryFile(number, 0).name()).c_str(), F_OK) == 0) ++number;
-  return number;
+  std::uint64_t highest = 0;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(directory, error)) {
+    const std::string name = entry.path().filename();
+    if (!name.starts_with(kMemoryPrefix)) continue;
+    std::uint64_t number = 0;
+    std::from_chars(name.data() + kMemoryPrefix.size(), name.data() + name.size(), number);
+    highest = std::max(highest, number);
+  }
+  return highest + 1;
 }
 
 /// Memory that no state names any more.
@@ -86,6 +96,28 @@ void remove_others(const std::string& directory, const std::string& keep) {
     const std::string name = entry.path().filename();
     if (name.starts_with(kMemoryPrefix) && name != keep) ::unlink(entry.path().c_str());
   }
+}
+
+std::uint64_t bytes_of(const MemoryImage& memory) {
+  return memory.regions.empty() ? 0 : memory.regions.back().range.end().value();
+}
+
+/// The description becomes the directory's state, and the memory that belongs to it the only one there.
+Status take_place(const WriterLock& lock, const std::string& directory, const MemoryFile& file,
+                  std::span<const std::byte> description, Unfinished& memory) {
+  UVMM_CHECK(replace_file(path_in(directory, kStateFile), path_in(directory, kFreshState), description));
+  memory.keep();
+  UVMM_CHECK(lock.sync());
+  remove_others(directory, file.name());
+  return uvm::ok();
+}
+
+/// Whether a level has another state by now.
+bool has_changed(const std::vector<Level>& levels) {
+  return std::ranges::any_of(levels, [](const Level& level) {
+    const auto now = read_level_of(path_in(level.directory, kStateFile));
+    return now && now->identity != level.identity;
+  });
 }
 
 }  // namespace
@@ -99,19 +131,35 @@ Result<WrittenBytes> write_snapshot(const std::string& directory, std::span<cons
   if (!base.empty()) {
     UVMM_TRY(parent, open_base(base, directory, memory));
   }
-  MemoryFile file(fresh_number(directory),
-                  memory.regions.empty() ? 0 : memory.regions.back().range.end().value());
+  MemoryFile file(fresh_number(directory), bytes_of(memory));
   const std::string path = path_in(directory, file.name());
   Unfinished unfinished(path);
   UVMM_TRY(const auto written, file.write(path, view, parent ? &parent->memory : nullptr, progress));
   const auto description =
       parent ? describe(state, ImageLayout::of_delta(memory, written.own), file, &parent->link)
              : describe(state, ImageLayout::of_file(memory), file, nullptr);
-  UVMM_CHECK(replace_file(path_in(directory, kStateFile), path_in(directory, kFreshState), description));
-  unfinished.keep();
-  UVMM_CHECK(lock.sync());
-  remove_others(directory, file.name());
+  UVMM_CHECK(take_place(lock, directory, file, description, unfinished));
   return WrittenBytes{written.bytes, description.size()};
+}
+
+Result<Collapsed> collapse_snapshot(const std::string& directory, const Progress& progress) {
+  if (!fs::exists(path_in(directory, kStateFile))) {
+    return uvm::Error(uvm::ErrorKind::NotFound, "snapshot: there is none in " + directory);
+  }
+  UVMM_TRY(const WriterLock lock, WriterLock::take(directory));
+  UVMM_TRY(const auto levels, read_chain(directory));
+  if (levels.size() == 1) return Collapsed{{}, levels.size()};
+  UVMM_TRY(const MemoryImage memory, memory_of(levels, Verify::All));
+  UVMM_TRY(const ImageView view, ImageView::create(memory));
+  MemoryFile file(fresh_number(directory), bytes_of(memory));
+  const std::string path = path_in(directory, file.name());
+  Unfinished unfinished(path);
+  UVMM_TRY(const auto written, file.write(path, view, nullptr, progress));
+  FormerIdentity formerly(levels.front().identity);
+  const auto description =
+      describe(levels.front().description, ImageLayout::of_file(memory), file, &formerly);
+  UVMM_CHECK(take_place(lock, directory, file, description, unfinished));
+  return Collapsed{{written.bytes, description.size()}, levels.size()};
 }
 
 Result<WrittenBytes> write_snapshot_pair(const std::string& state_path, const std::string& memory_path,
@@ -121,7 +169,7 @@ Result<WrittenBytes> write_snapshot_pair(const std::string& state_path, const st
                       "name two files");
   }
   UVMM_TRY(const ImageView view, ImageView::create(memory));
-  MemoryFile file(1, memory.regions.empty() ? 0 : memory.regions.back().range.end().value());
+  MemoryFile file(1, bytes_of(memory));
   const std::string fresh = memory_path + ".new";
   ::unlink(fresh.c_str());  // of a writer that was killed
   Unfinished unfinished(fresh);
@@ -152,11 +200,16 @@ Result<SavedImage> read_snapshot_pair(const std::string& state_path, const std::
 }
 
 Result<SavedImage> read_snapshot(const std::string& directory, Verify verify) {
-  UVMM_TRY(auto levels, read_chain(directory));
-  SavedImage saved;
-  UVMM_TRY(saved.memory, memory_of(levels, verify));
-  saved.description = std::move(levels.front().description);
-  return saved;
+  constexpr int kMostTries = 8;
+  for (int tries = 1;; ++tries) {
+    UVMM_TRY(auto levels, read_chain(directory));
+    auto memory = memory_of(levels, verify);
+    if (memory) return SavedImage{std::move(levels.front().description), *std::move(memory)};
+    // A state that was read just before another took its place names memory that has gone.
+    if (memory.error().kind() != uvm::ErrorKind::NotFound || tries == kMostTries || !has_changed(levels)) {
+      return std::move(memory).error();
+    }
+  }
 }
 
 }  // namespace vmm::snapshot

@@ -40,7 +40,20 @@ struct WrittenBytes {
                                                        const std::string& base = {},
                                                        const Progress& progress = {});
 
-/// Errors: NotFound, Permission, Invalid (damaged, cut, of another snapshot; its base is), in one line.
+struct Collapsed {
+  WrittenBytes written;
+  std::size_t levels = 0;  // that it consisted of; 1: it stood alone, and is as it was
+};
+
+/// Makes a snapshot stand alone, with all memory of those it builds on, which are checked on the way.
+/// Machines that run from it or from its bases keep the files they have; snapshots that build on it still do.
+/// Whatever ends the writer, the directory holds the snapshot in the one form or the other. Reads all of the
+/// memory twice. Errors: as read_snapshot() and write_snapshot().
+[[nodiscard]] uvm::Result<Collapsed> collapse_snapshot(const std::string& directory,
+                                                       const Progress& progress = {});
+
+/// One that somebody replaces or collapses meanwhile is the old one or the new one. Errors: NotFound,
+/// Permission, Invalid (damaged, cut, of another snapshot; its base is), in one line.
 [[nodiscard]] uvm::Result<SavedImage> read_snapshot(const std::string& directory,
                                                     Verify verify = Verify::All);
 

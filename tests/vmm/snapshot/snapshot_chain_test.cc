@@ -4,12 +4,21 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <random>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "ept/host/frozen_object.h"
 #include "tests/support/temp_folder.h"
@@ -201,6 +210,179 @@ TEST_F(SnapshotChain, HasAnEnd) {
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().text(), HasSubstr("builds on 63 others, which is the most"));
   expect_is(std::to_string(kMostLevels - 1), memory_);
+}
+
+/// A chain of three levels, with short and long runs, and zeros over what is none.
+class Collapse : public SnapshotChain {
+ protected:
+  void SetUp() override {
+    fill(pages(0, 300));
+    write_chain();
+  }
+  void write_chain() {
+    written("one");
+    fill(pages(10, 12));
+    fill(pages(100, 140));
+    written("two", "one");
+    zero(pages(200, 230));
+    fill(pages(130, 150));
+    written("three", "two");
+  }
+  [[nodiscard]] static std::size_t levels(const std::string& directory) {
+    const auto chain = read_chain(directory);
+    EXPECT_TRUE(chain) << chain.error().text();
+    return chain ? chain->size() : 0;
+  }
+  [[nodiscard]] std::vector<std::string> files(const std::string& name) const {
+    std::vector<std::string> all;
+    for (const auto& entry : fs::directory_iterator(dir(name))) all.push_back(entry.path().filename());
+    std::ranges::sort(all);
+    return all;
+  }
+  [[nodiscard]] std::string refused(const std::string& name) const {
+    const auto done = collapse_snapshot(dir(name));
+    if (done) return "nothing was refused";
+    EXPECT_EQ(done.error().text().find('\n'), std::string::npos) << done.error().text();
+    return done.error().text();
+  }
+};
+
+TEST_F(Collapse, ASnapshotStandsAloneAfterIt) {
+  std::uint64_t told = 0;
+  const auto done = collapse_snapshot(dir("three"), [&](std::uint64_t at, std::uint64_t) { told = at; });
+  ASSERT_TRUE(done) << done.error().text();
+  EXPECT_EQ(done->levels, 3U);
+  EXPECT_EQ(done->written.memory, 270 * kPage) << "zeros are holes";
+  EXPECT_GT(told, 0U);
+  fs::remove_all(dir("one"));
+  fs::remove_all(dir("two"));
+  EXPECT_EQ(levels(dir("three")), 1U);
+  expect_is("three", memory_);
+  EXPECT_EQ(files("three"), (std::vector<std::string>{"memory-2", "state"}));
+  // Once more is nothing to do.
+  const auto again = collapse_snapshot(dir("three"));
+  ASSERT_TRUE(again) << again.error().text();
+  EXPECT_EQ(again->levels, 1U);
+  EXPECT_EQ(files("three"), (std::vector<std::string>{"memory-2", "state"}));
+}
+
+TEST_F(Collapse, WhatBuildsOnItStillDoesUntilItIsReplaced) {
+  const Bytes three = memory_;
+  ASSERT_TRUE(collapse_snapshot(dir("two")));
+  fs::remove_all(dir("one"));
+  EXPECT_EQ(levels(dir("three")), 2U);
+  expect_is("three", three);
+  // A new one on the old one's new form, and the chain goes on.
+  fill(pages(3, 4));
+  written("four", "three");
+  written("five", "two");
+  expect_is("four", memory_);
+  expect_is("five", memory_);
+  ASSERT_TRUE(collapse_snapshot(dir("three")));
+  fs::remove_all(dir("five"));
+  expect_is("four", memory_);
+  written("two");
+  EXPECT_EQ(levels(dir("four")), 2U);
+  written("three");
+  EXPECT_THAT(refusal("four"), HasSubstr("builds on " + dir("three") + " as it was with identity"));
+}
+
+TEST_F(Collapse, WhoHasItOpenKeepsWhatItHas) {
+  const auto before = read_snapshot(dir("three"));
+  ASSERT_TRUE(before);
+  ASSERT_TRUE(collapse_snapshot(dir("three")));
+  for (const char* gone : {"one", "two", "three"}) fs::remove_all(dir(gone));
+  const auto view = ImageView::create(before->memory);
+  ASSERT_TRUE(view);
+  Bytes there(kHole * kPage);
+  view->read(uvm::Gpa(0), there);
+  EXPECT_EQ(std::memcmp(there.data(), memory_.data(), there.size()), 0);
+}
+
+TEST_F(Collapse, DamageAnywhereIsRefusedAndNothingIsChanged) {
+  for (const char* level : {"one", "two", "three"}) {
+    const std::string memory = dir(level) + "/memory-1";
+    fs::copy_file(memory, dir("kept"), fs::copy_options::overwrite_existing);
+    std::fstream(memory, std::ios::binary | std::ios::in | std::ios::out).seekp(140 * kPage + 5).put('x');
+    EXPECT_THAT(refused("three"), HasSubstr(memory + " is damaged at byte 0"));
+    fs::copy_file(dir("kept"), memory, fs::copy_options::overwrite_existing);
+    EXPECT_EQ(files("three"), (std::vector<std::string>{"memory-1", "state"}));
+  }
+  fs::rename(dir("one"), dir("away"));
+  EXPECT_THAT(refused("three"), HasSubstr("builds on " + dir("one") + ", and there is no snapshot"));
+  fs::rename(dir("away"), dir("one"));
+  EXPECT_THAT(refused("nowhere"), HasSubstr("there is none in " + dir("nowhere")));
+  EXPECT_FALSE(fs::exists(dir("nowhere")));
+  expect_is("three", memory_);
+}
+
+TEST_F(Collapse, KilledAtAnyMomentItIsTheSameInOneFormOrTheOther) {
+  std::size_t before = 0;
+  std::size_t after = 0;
+  for (int moment = 0; moment < 40; ++moment) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      static_cast<void>(collapse_snapshot(dir("three")));
+      for (;;) ::pause();
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(moment * 500));
+    ASSERT_EQ(::kill(child, SIGKILL), 0);
+    ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+    expect_is("three", memory_);
+    ++(levels(dir("three")) == 1 ? after : before);
+    if (levels(dir("three")) == 1) write_chain();
+  }
+  EXPECT_GT(before, 0U);
+  ASSERT_TRUE(collapse_snapshot(dir("three")));
+  expect_is("three", memory_);
+  EXPECT_EQ(files("three").size(), 2U) << "what the killed ones left is gone";
+}
+
+TEST_F(Collapse, ReadersMeanwhileSeeOneFormOrTheOther) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    bool good = true;
+    for (int i = 0; i < 30 && good; ++i) {
+      good = collapse_snapshot(dir("three")) &&
+             write_snapshot(dir("three"), state(), image_of(memory_), dir("two"));
+    }
+    ::_exit(good ? 0 : 1);
+  }
+  int status = 0;
+  std::size_t reads = 0;
+  for (; ::waitpid(child, &status, WNOHANG) == 0; ++reads) {
+    const auto saved = read_snapshot(dir("three"), Verify::State);
+    ASSERT_TRUE(saved) << saved.error().text();
+  }
+  EXPECT_EQ(status, 0);
+  EXPECT_GT(reads, 0U);
+  expect_is("three", memory_);
+}
+
+TEST_F(Collapse, AFullDiskLeavesItAsItWas) {
+  const std::string disk = dir("disk");
+  fs::create_directory(disk);
+  if (::mount("snapshot", disk.c_str(), "tmpfs", 0, "size=8m") != 0) {
+    GTEST_SKIP() << "no file system can be mounted here";
+  }
+  written("disk/four", "three");
+  fill(pages(20, 21));
+  written("disk/four", "three");
+  // From no room at all to a page less than its memory and its state take.
+  for (const std::uint64_t left : {0U, 1U, 100U, 270U}) {
+    {
+      std::ofstream filler(disk + "/filler", std::ios::binary);
+      filler << std::string(fs::space(disk).available - left * kPage, 'x');
+    }
+    EXPECT_THAT(refused("disk/four"), HasSubstr("make room")) << left;
+    fs::remove(disk + "/filler");
+    EXPECT_EQ(levels(dir("disk/four")), 4U);
+    EXPECT_EQ(files("disk/four").size(), 2U);
+    expect_is("disk/four", memory_);
+  }
+  ASSERT_TRUE(collapse_snapshot(dir("disk/four")));
+  expect_is("disk/four", memory_);
+  ::umount2(disk.c_str(), MNT_DETACH);
 }
 
 }  // namespace
