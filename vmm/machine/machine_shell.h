@@ -2,8 +2,6 @@
 // be.
 #pragma once
 
-#include <linux/kvm.h>
-
 #include <cstdint>
 #include <memory>
 #include <optional>

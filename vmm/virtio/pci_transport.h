@@ -50,6 +50,8 @@ class PciTransport final : public Transport, public devices::PciFunction, privat
   void read_config(std::uint64_t offset, std::span<std::byte> data) override;
   void write_config(std::uint64_t offset, std::span<const std::byte> data) override;
   void reset() override;
+  /// As a transport's.
+  [[nodiscard]] devices::Stateful* stateful() override { return Transport::stateful(); }
 
   /// Messages of interrupts that could not be delivered, and doorbells that could not be had.
   struct Troubles {
