@@ -48,7 +48,7 @@ TEST(ForkReadme, ItsCommandsDoWhatItSays) {
   std::filesystem::create_directory(runtime);
   ASSERT_EQ(::setenv("XDG_RUNTIME_DIR", runtime.c_str(), 1), 0);
   const auto all = commands();
-  ASSERT_EQ(all.size(), 13U);
+  ASSERT_EQ(all.size(), 14U);
   std::vector<std::unique_ptr<test::BackgroundProcess>> guests;
   std::vector<std::string> shown;
   for (const std::string& command : all) {
