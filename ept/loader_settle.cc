@@ -56,7 +56,8 @@ uvm::Status Loader::settle(uvm::GpaRange range) {
 }
 
 uvm::Status Loader::settle_in_view(const Run& piece) {
-  const auto& [range, shown] = piece;
+  const uvm::GpaRange range = piece.range;
+  const Shown& shown = piece.value;
   // Nothing may write the pages that are being copied; but they stay to be read until the new ones are in
   // their place: KVM reads the guest's page tables where the window shows them, and makes a page fault of the
   // guest's out of what it cannot read.
