@@ -1,5 +1,6 @@
 #include "vmm/cli/fork_command.h"
 
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -119,6 +120,8 @@ bool wait_for_line() {
 }  // namespace
 
 int fork_command(const RemoteCall& call, const std::string& socket) {
+  // Started by a machine, it is named after the link in /proc that the kernel found it by.
+  static_cast<void>(::prctl(PR_SET_NAME, "uvmm"));
   const auto parent = ask_parent(socket);
   if (!parent) return fail(parent.error());
   std::unique_ptr<MachineShell> shell;
