@@ -47,8 +47,8 @@
 // the pin is handed out. For the microseconds of the copy a write is an error (EFAULT), a read never is: KVM
 // walks the guest's page tables through the window, and what it cannot read there it makes a fault of the
 // guest's. What it cannot write it may take for one too (the accessed bit of a table); so files that only
-// uvmm makes and nobody cuts, its snapshots, are Tenure::Kept and never settle. A device's range has no pages, no window and no memory slot: an access by a vCPU is an
-// exit to the bus.
+// uvmm makes and nobody cuts, its snapshots, are Tenure::Kept and never settle. A device's range has no
+// pages, no window and no memory slot: an access by a vCPU is an exit to the bus.
 //
 // LOCKS. Pmap (tables, codec, loader with window and stash) > PvList. No lock is held while another space's
 // page is read, nor during StageTwo::zap(), which waits for vCPUs that may sleep on an event. The userfaultfd

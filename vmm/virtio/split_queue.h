@@ -74,8 +74,8 @@ class SplitQueue {
     } while (listen());
     return uvm::ok();
   }
-  /// Has the device serve it once more, in a turn of its own. An error of the ring is the same there, and goes
-  /// from there to where it belongs.
+  /// Has the device serve it once more, in a turn of its own. An error of the ring is the same there, and
+  /// goes from there to where it belongs.
   void serve_again() const;
 
   [[nodiscard]] unsigned index() const { return queue_.index; }
