@@ -1,6 +1,7 @@
 // The pager contract: how an object gets its pages (NetBSD uvm_pager.h, pgo_get).
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <string_view>
 
@@ -29,7 +30,7 @@ struct ObjectIdentity {
   std::uint64_t device = 0;
   std::uint64_t inode = 0;
 
-  friend bool operator==(const ObjectIdentity&, const ObjectIdentity&) = default;
+  friend auto operator<=>(const ObjectIdentity&, const ObjectIdentity&) = default;
 };
 
 /// Supplies the frames of one object. Implementations do the I/O; uvm calls with its map lock released and

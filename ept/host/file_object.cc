@@ -17,7 +17,6 @@ FileObject::FileObject(UniqueFd fd, std::string path, FileAccess access, uvm::Te
       access_(access),
       tenure_(tenure),
       size_(static_cast<std::uint64_t>(status.st_size)),
-      inode_(status.st_ino),
       modified_(status.st_mtim) {}
 
 uvm::Result<std::unique_ptr<FileObject>> FileObject::open(std::string path, FileAccess access,

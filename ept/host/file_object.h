@@ -62,7 +62,6 @@ class FileObject final : public Backing {
   [[nodiscard]] std::string_view name() const override { return name_; }
 
   [[nodiscard]] const std::string& path() const { return path_; }
-  [[nodiscard]] std::uint64_t inode() const { return inode_; }
   /// Whether size or modification time differ from what they were at open(): pages nobody copied yet show the
   /// new contents.
   [[nodiscard]] bool changed_since_open() const;
@@ -75,7 +74,6 @@ class FileObject final : public Backing {
   FileAccess access_;
   uvm::Tenure tenure_;
   std::uint64_t size_;
-  std::uint64_t inode_;
   timespec modified_;
 };
 

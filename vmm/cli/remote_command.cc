@@ -51,7 +51,7 @@ struct Listed {
   bool paused = false;
   std::string checkpoints;  // each with what it holds
   MemoryShare share;
-  std::set<ObjectId> objects;  // that it keeps alive
+  std::set<uvm::ObjectIdentity> objects;  // that it keeps alive
 };
 
 std::uint64_t number_in(const json::object& values, std::string_view key) {
@@ -205,7 +205,7 @@ uvm::Result<LevelOnDisk> look_at(const snapshot::Level& level, const std::vector
   constexpr std::uint64_t kBlock = 512;
   LevelOnDisk found{static_cast<std::uint64_t>(info.st_blocks) * kBlock + level.description.size(), {}};
   for (const Listed& machine : machines) {
-    if (!machine.objects.contains({info.st_dev, info.st_ino})) continue;
+    if (!machine.objects.contains(memory->identity())) continue;
     found.users += (found.users.empty() ? "  " : ", ") + one_line(machine.name);
   }
   return found;

@@ -37,7 +37,7 @@ void share_object(std::vector<Border> borders, std::vector<MemoryShare>& shares,
 std::vector<MemoryShare> shares_of(std::span<const ResidentPages> guests) {
   std::vector<MemoryShare> shares(guests.size());
   std::vector<double> parts(guests.size());
-  std::map<ObjectId, std::vector<Border>> objects;
+  std::map<uvm::ObjectIdentity, std::vector<Border>> objects;
   for (std::size_t guest = 0; guest < guests.size(); ++guest) {
     shares[guest].unique = guests[guest].own;
     parts[guest] = static_cast<double>(guests[guest].own);
@@ -56,8 +56,8 @@ std::vector<MemoryShare> shares_of(std::span<const ResidentPages> guests) {
 }
 
 HeldObjects objects_of(std::span<const ResidentPages> guests) {
-  std::map<ObjectId, std::uint64_t> held;
-  std::map<ObjectId, std::vector<ObjectRun>> shown;
+  std::map<uvm::ObjectIdentity, std::uint64_t> held;
+  std::map<uvm::ObjectIdentity, std::vector<ObjectRun>> shown;
   for (const ResidentPages& guest : guests) {
     for (const auto& [id, bytes] : guest.held) held[id] = std::max(held[id], bytes);
     for (const auto& [id, runs] : guest.objects) {

@@ -5,7 +5,6 @@
 #include <sys/vfs.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -14,29 +13,11 @@ namespace {
 
 using uvm::Error;
 using uvm::Result;
-using uvm::Status;
 
 /// No file is that long, so that no sum below overflows.
 constexpr std::uint64_t kMostPages = std::uint64_t{1} << 52;
 
 constexpr std::uint64_t kBlock = 512;  // of st_blocks
-
-/// An open file: who it is, and how much of it is in host memory for good.
-struct KnownFile {
-  ObjectId id;
-  std::uint64_t held = 0;  // bytes
-};
-
-Result<KnownFile> look_at(const ept::host::Backing& object) {
-  struct stat file {};
-  struct statfs system {};
-  if (::fstat(object.fd(), &file) != 0 || ::fstatfs(object.fd(), &system) != 0) {
-    return Error::from_errno(errno, "looking at an object of guest memory");
-  }
-  const bool in_memory = system.f_type == TMPFS_MAGIC;
-  return KnownFile{{file.st_dev, file.st_ino},
-                   in_memory ? static_cast<std::uint64_t>(file.st_blocks) * kBlock : 0};
-}
 
 Error damaged() {
   return {uvm::ErrorKind::Invalid, "what a machine says of its memory is damaged"};
@@ -58,34 +39,24 @@ void put_in_order(std::vector<ObjectRun>& runs) {
 }
 
 std::uint64_t held_by(const ept::host::Backing& object) {
-  const auto file = look_at(object);
-  return file ? file->held : 0;
+  struct stat file {};
+  struct statfs system {};
+  const bool in_memory = ::fstat(object.fd(), &file) == 0 && ::fstatfs(object.fd(), &system) == 0 &&
+                         system.f_type == TMPFS_MAGIC;
+  return in_memory ? static_cast<std::uint64_t>(file.st_blocks) * kBlock : 0;
 }
 
 Result<ResidentPages> ResidentPages::of(const ept::Pmap& pmap,
                                         const std::vector<snapshot::MemoryObject>& kept) {
   ResidentPages seen;
-  std::map<const ept::host::Backing*, ObjectId> ids;
-  Status looked;
   UVMM_TRY(seen.own,
            pmap.resident([&](const ept::host::Backing& object, std::uint64_t first, std::uint64_t pages) {
-             const auto [id, is_new] = ids.try_emplace(&object);
-             if (is_new) {
-               const auto file = look_at(object);
-               if (!file) {
-                 looked = file.error();
-                 return;
-               }
-               id->second = file->id;
-             }
-             seen.objects[id->second].push_back({first, pages});
+             seen.objects[object.identity()].push_back({first, pages});
            }));
-  UVMM_CHECK(looked);
   for (auto& [id, runs] : seen.objects) put_in_order(runs);
   for (const snapshot::MemoryObject& object : kept) {
-    UVMM_TRY(const KnownFile file, look_at(*object));
-    seen.objects.try_emplace(file.id);
-    if (file.held != 0) seen.held[file.id] = file.held;
+    seen.objects.try_emplace(object->identity());
+    if (const std::uint64_t bytes = held_by(*object); bytes != 0) seen.held[object->identity()] = bytes;
   }
   return seen;
 }
@@ -112,7 +83,7 @@ Result<ResidentPages> ResidentPages::decode(std::span<const std::byte> bytes) {
   ResidentPages seen;
   if (!take(seen.own)) return damaged();
   while (at < bytes.size()) {
-    ObjectId id;
+    uvm::ObjectIdentity id;
     std::uint64_t bytes_held = 0;
     std::uint64_t count = 0;
     if (!take(id.device, id.inode, bytes_held, count)) return damaged();

@@ -14,14 +14,6 @@
 
 namespace vmm {
 
-/// A file as all processes know it.
-struct ObjectId {
-  std::uint64_t device = 0;
-  std::uint64_t inode = 0;
-
-  friend auto operator<=>(const ObjectId&, const ObjectId&) = default;
-};
-
 struct ObjectRun {
   std::uint64_t first = 0;  // page of the object
   std::uint64_t pages = 0;
@@ -39,12 +31,12 @@ void put_in_order(std::vector<ObjectRun>& runs);
 /// Of one guest, at one moment. What the kernel has moved to its swap is not counted, nor are pages of zeros
 /// that the kernel has one for all of.
 struct ResidentPages {
-  std::uint64_t own = 0;                               // bytes: private pages
-  std::map<ObjectId, std::vector<ObjectRun>> objects;  // ascending, disjoint
+  std::uint64_t own = 0;                                          // bytes: private pages
+  std::map<uvm::ObjectIdentity, std::vector<ObjectRun>> objects;  // ascending, disjoint
   /// Bytes of host memory in the file of each object that the guest keeps alive, whether its own mappings
   /// show them or not: pages nobody has touched yet, or that everybody has copied. Swap included; files on a
   /// disk, whose pages the kernel can drop, are not there.
-  std::map<ObjectId, std::uint64_t> held;
+  std::map<uvm::ObjectIdentity, std::uint64_t> held;
 
   /// Asks the host about every page: 13 ns each. `kept`: GuestMemory::objects(). Errors: System.
   [[nodiscard]] static uvm::Result<ResidentPages> of(const ept::Pmap& pmap,

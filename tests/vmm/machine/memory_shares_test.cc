@@ -13,10 +13,10 @@ namespace vmm {
 namespace {
 
 constexpr std::uint64_t kPage = uvm::kPageSize;
-constexpr ObjectId kRam{1, 7};
-constexpr ObjectId kPages{1, 8};
+constexpr uvm::ObjectIdentity kRam{1, 7};
+constexpr uvm::ObjectIdentity kPages{1, 8};
 
-ResidentPages guest(std::uint64_t own, std::map<ObjectId, std::vector<ObjectRun>> objects) {
+ResidentPages guest(std::uint64_t own, std::map<uvm::ObjectIdentity, std::vector<ObjectRun>> objects) {
   ResidentPages pages;
   pages.own = own * kPage;
   pages.objects = std::move(objects);
