@@ -10,17 +10,14 @@
 // needs a reset; 6 a request failed.
 #include "guest/programs/rt/disk.h"
 
+#include "guest/programs/mixed.h"
 #include "guest/programs/rt/rt.h"
 
 namespace {
 
-constexpr std::uint64_t kPrime = 0x100'0000'01b3;  // FNV-1a, eight bytes at a time
+using guest::programs::mixed;
 
-std::uint64_t mixed(std::uint64_t value) {
-  value = (value ^ value >> 30) * 0xbf58'476d'1ce4'e5b9;
-  value = (value ^ value >> 27) * 0x94d0'49bb'1331'11eb;
-  return value ^ value >> 31;
-}
+constexpr std::uint64_t kPrime = 0x100'0000'01b3;  // FNV-1a, eight bytes at a time
 
 std::uint32_t chunk_at(std::uint64_t offset, std::uint64_t bytes) {
   return bytes - offset < rt::kChunk ? static_cast<std::uint32_t>(bytes - offset) : rt::kChunk;

@@ -54,7 +54,8 @@ std::uint64_t sum() {
 
 void check_ballast(std::uint64_t bytes) {
   for (std::uint64_t at = scribe::kBallast; at < scribe::kBallast + bytes; at += scribe::kPageBytes) {
-    if (word_at(at) != scribe::mixed(at)) fail("ballast", at, scribe::mixed(at), word_at(at));
+    if (word_at(at) != guest::programs::mixed(at))
+      fail("ballast", at, guest::programs::mixed(at), word_at(at));
   }
 }
 
@@ -115,7 +116,7 @@ extern "C" void user_main(const rt::BuiltinInfo* info) {
     rt::finish(3);
   }
   for (std::uint64_t at = scribe::kBallast; at < scribe::kBallast + ballast; at += scribe::kPageBytes) {
-    word_at(at) = scribe::mixed(at);
+    word_at(at) = guest::programs::mixed(at);
   }
   const char* disk = rt::argument(*info, "disk");
   if (disk == nullptr) work(ballast, nullptr);

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "guest/programs/mixed.h"
+
 namespace guest::programs::scribe {
 
 inline constexpr std::uint64_t kPageBytes = 4096;
@@ -32,12 +34,6 @@ inline constexpr std::uint64_t kDone = kControl + 8;       // the step it has co
 inline constexpr std::uint64_t kAsk = kControl + 16;       // another number than before: sum up all pages
 inline constexpr std::uint64_t kAnswered = kControl + 24;  // the question that kSum answers
 inline constexpr std::uint64_t kSum = kControl + 32;
-
-inline constexpr std::uint64_t mixed(std::uint64_t value) {
-  value = (value ^ value >> 30) * 0xbf58'476d'1ce4'e5b9;
-  value = (value ^ value >> 27) * 0x94d0'49bb'1331'11eb;
-  return value ^ value >> 31;
-}
 
 /// In step `step`, counted from 1, the guest's word of this page becomes `step`.
 inline constexpr std::uint64_t page_of_step(std::uint64_t step) {

@@ -16,11 +16,6 @@
 namespace vmm::cli {
 namespace {
 
-int fail(const uvm::Error& error) {
-  print_error(error.text());
-  return static_cast<int>(status_of(error));
-}
-
 /// A machine and its guest side, once there is one.
 struct Built {
   std::unique_ptr<Machine> machine;

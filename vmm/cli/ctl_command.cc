@@ -111,11 +111,6 @@ constexpr std::array kVerbs = {
             nullptr},
 };
 
-int fail(const Error& error) {
-  print_error(error.text());
-  return static_cast<int>(status_of(error));
-}
-
 uvm::Result<const CtlVerb*> find(const CtlCall& call) {
   const auto* const verb = std::ranges::find(kVerbs, call.verb, &CtlVerb::name);
   if (verb == kVerbs.end()) {

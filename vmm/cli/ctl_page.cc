@@ -31,11 +31,6 @@ constexpr const char* kTiles = "memory/tiles";
 constexpr const char* kOtherTiles = "memory/other-tiles";
 constexpr const char* kHolders = "memory/holders";
 
-int fail(const uvm::Error& error) {
-  print_error(error.text());
-  return static_cast<int>(status_of(error));
-}
-
 /// At an API's socket, or, for machines that have none, at a control socket or by a name.
 uvm::Result<std::string> ask_tiles(const std::string& machine) {
   auto tiles = api::ask(machine, {api::Method::Get, "/memory/tiles", {}});

@@ -24,11 +24,6 @@ namespace {
 
 namespace json = boost::json;
 
-int fail(const uvm::Error& error) {
-  print_error(error.text());
-  return static_cast<int>(status_of(error));
-}
-
 /// A machine of its own, with its place in the family and its debugger, if there is one.
 int run_child(MachineConfig config, const MachineImage& image, Fd place, std::optional<Fd> debugger,
               std::unique_ptr<MachineShell> shell) {

@@ -35,11 +35,6 @@ using namespace config;
 
 namespace json = boost::json;
 
-int fail(const uvm::Error& error) {
-  print_error(error.text());
-  return static_cast<int>(status_of(error));
-}
-
 /// A machine as it tells of itself.
 struct Listed {
   std::string socket;

@@ -28,7 +28,7 @@ using namespace config;
 
 constexpr std::size_t kLongestSocket = 108;  // sockaddr_un, its NUL included
 
-int fail(const uvm::Error& error, ExitStatus status) {
+int fail_with(const uvm::Error& error, ExitStatus status) {
   print_error(error.text());
   return static_cast<int>(status);
 }
@@ -57,27 +57,27 @@ int run_with(const MachineConfig& asked, const MachineImage* image, std::unique_
   log::Settings settings;
   settings.level = log::parse_level(config.log_level).value_or(log::Level::Warning);
   settings.file = config.log_file;
-  if (auto ready = log::set_up(settings); !ready) return fail(ready.error(), ExitStatus::BadInput);
+  if (auto ready = log::set_up(settings); !ready) return fail_with(ready.error(), ExitStatus::BadInput);
   if (auto prepared = prepare_process(config); !prepared) {
-    return fail(prepared.error(), status_of(prepared.error()));
+    return fail(prepared.error());
   }
   if (!config.api_socket.empty()) return run_with_api(config, image);
   if (auto confined = confine_process(config); !confined) {
-    return fail(confined.error(), status_of(confined.error()));
+    return fail(confined.error());
   }
   auto machine =
       image != nullptr ? Machine::create_from(config, *image, std::move(shell)) : Machine::create(config);
-  if (!machine) return fail(machine.error(), status_of(machine.error()));
-  if (auto left = give_up_rights(config); !left) return fail(left.error(), ExitStatus::BadInput);
+  if (!machine) return fail(machine.error());
+  if (auto left = give_up_rights(config); !left) return fail_with(left.error(), ExitStatus::BadInput);
   return run_machine(**machine, config);
 }
 
 /// The snapshot's machine with what the command line says of console, sockets and log.
 int restore_command(const MachineConfig& config) {
   auto saved = snapshot::read_snapshot(config.restore);
-  if (!saved) return fail(saved.error(), ExitStatus::BadInput);
+  if (!saved) return fail_with(saved.error(), ExitStatus::BadInput);
   const auto shape = MachineShape::read(saved->description);
-  if (!shape) return fail(shape.error(), ExitStatus::BadInput);
+  if (!shape) return fail_with(shape.error(), ExitStatus::BadInput);
   const MachineImage image{std::move(saved->description), std::move(saved->memory), {}, {}};
   return run_with(shape->applied_to(config), &image, nullptr);
 }
@@ -110,12 +110,16 @@ ExitStatus status_of(const uvm::Error& error) {
   return ExitStatus::Internal;
 }
 
+int fail(const uvm::Error& error) {
+  return fail_with(error, status_of(error));
+}
+
 int run_machine(Machine& machine, const MachineConfig& config) {
   log::event(log::Level::Info, "machine created",
              {{"name", config.name}, {"vcpus", config.vcpus}, {"memory", config.memory}});
   ept::host::drop_start_up_pages();
   auto report = machine.run();
-  if (!report) return fail(report.error(), ExitStatus::Internal);
+  if (!report) return fail_with(report.error(), ExitStatus::Internal);
   log::event(log::Level::Info, "machine ended", {{"name", config.name}, {"status", report->status}});
   if (!report->summary.empty()) print_notice(report->summary);
   if (config.show_map == ShowMap::AtExit) static_cast<void>(print(machine.memory_map()));

@@ -30,5 +30,7 @@ namespace vmm::cli {
 
 /// What an error that kept a machine from being built means for the exit status.
 [[nodiscard]] ExitStatus status_of(const uvm::Error& error);
+/// One line on stderr; the exit status that the error means.
+[[nodiscard]] int fail(const uvm::Error& error);
 
 }  // namespace vmm::cli

@@ -45,8 +45,9 @@ Status ProcessRunner::check_pages(Member& member, Extent extent) {
   std::vector<Run> runs{{0, extent == Extent::All ? scribe::kTogether : kHot}};
   const std::uint64_t others = extent == Extent::All ? scribe::kPages - scribe::kTogether : kOthers;
   for (std::uint64_t i = 0; i < others; ++i) {
-    runs.push_back({extent == Extent::All ? scribe::kTogether + i
-                                          : scribe::mixed(next_probe_ * kOthers + i) % scribe::kPages,
+    runs.push_back({extent == Extent::All
+                        ? scribe::kTogether + i
+                        : guest::programs::mixed(next_probe_ * kOthers + i) % scribe::kPages,
                     1});
   }
   std::vector<std::uint64_t> words;
