@@ -21,8 +21,10 @@ namespace {
 
 constexpr std::size_t kMostClients = 64;
 
+}  // namespace
+
 /// Reads a packet when the answer to the last one is gone.
-class Connection {
+class PacketServer::Connection {
  public:
   Connection(asio::io_context& io, Fd socket, std::unique_ptr<PacketClient> client)
       : socket_(io, socket.release()), client_(std::move(client)) {}
@@ -46,8 +48,6 @@ class Connection {
   std::unique_ptr<PacketClient> client_;  // ends before its socket does
   std::function<void()> gone_;
 };
-
-}  // namespace
 
 struct PacketServer::Parts {
   Parts(pins::LocalListener its_listener, Names its_names, Admit its_admit)

@@ -53,6 +53,7 @@ class PacketServer {
   void finish();
 
  private:
+  class Connection;
   struct Parts;
   explicit PacketServer(std::unique_ptr<Parts> parts);
   std::unique_ptr<Parts> parts_;

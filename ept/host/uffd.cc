@@ -20,15 +20,15 @@ constexpr std::uint64_t kExactAddress = std::uint64_t{1} << 11;
 constexpr std::uint64_t kProtectShared = std::uint64_t{1} << 12;
 constexpr auto kNewDescriptor = _IO(0xAA, 0x00);  // USERFAULTFD_IOC_NEW of /dev/userfaultfd, Linux 6.1
 
-constexpr int kFlags = O_CLOEXEC | O_NONBLOCK;
+constexpr int kDescriptorFlags = O_CLOEXEC | O_NONBLOCK;
 
 uvm::Result<UniqueFd> new_descriptor() {
   const UniqueFd device(::open("/dev/userfaultfd", O_RDWR | O_CLOEXEC));
   if (device.valid()) {
-    UniqueFd fd(::ioctl(device.get(), kNewDescriptor, kFlags));
+    UniqueFd fd(::ioctl(device.get(), kNewDescriptor, kDescriptorFlags));
     if (fd.valid()) return fd;
   }
-  UniqueFd fd(static_cast<int>(::syscall(SYS_userfaultfd, kFlags)));
+  UniqueFd fd(static_cast<int>(::syscall(SYS_userfaultfd, kDescriptorFlags)));
   if (!fd.valid()) {
     return uvm::Error::from_errno(errno, "userfaultfd for kernel accesses",
                                   "allow /dev/userfaultfd, or set vm.unprivileged_userfaultfd=1");

@@ -12,7 +12,7 @@ namespace {
 
 using aml::Aml;
 
-constexpr std::uint8_t kRevision = 2;  // 64-bit integers
+constexpr std::uint8_t kDsdtRevision = 2;  // 64-bit integers
 constexpr std::uint8_t kSerialPorts = 8;
 constexpr std::uint16_t kRtcPort = 0x70;
 constexpr std::uint8_t kPmPorts = 16;
@@ -120,7 +120,7 @@ std::vector<std::byte> make_dsdt(const AcpiConfig& config, std::optional<uvm::Gp
       generation_id ? event_device(config.generation_id->gsi) : Aml{},
       processors(config.vcpus),
   });
-  return make_table("DSDT", kRevision,
+  return make_table("DSDT", kDsdtRevision,
                     aml::join({power_off_state(config.pm), aml::scope("\\_SB_", devices)}));
 }
 

@@ -6,7 +6,7 @@
 namespace guest::acpi {
 namespace {
 
-constexpr std::uint8_t kRevision = 6;
+constexpr std::uint8_t kFadtRevision = 6;
 constexpr std::uint8_t kMinorRevision = 3;
 constexpr std::uint8_t kProfileEnterpriseServer = 4;
 
@@ -103,7 +103,7 @@ std::vector<std::byte> make_fadt(const AcpiConfig& config, uvm::Gpa facs, uvm::G
   fadt.reset_reg = GenericAddress::io(config.reset.port, 1);
   fadt.reset_value = config.reset.value;
   fadt.minor_revision = kMinorRevision;
-  return make_table("FACP", kRevision, to_bytes(fadt));
+  return make_table("FACP", kFadtRevision, to_bytes(fadt));
 }
 
 std::vector<std::byte> make_facs() {

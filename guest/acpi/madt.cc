@@ -6,7 +6,7 @@
 namespace guest::acpi {
 namespace {
 
-constexpr std::uint8_t kRevision = 5;
+constexpr std::uint8_t kMadtRevision = 5;
 constexpr std::uint32_t kPcAtCompatible = 1;
 constexpr std::uint32_t kEnabled = 1;
 
@@ -50,7 +50,7 @@ std::vector<std::byte> make_madt(const AcpiConfig& config) {
   for (const InterruptOverride& entry : config.overrides) put_override(out, entry);
   out.u8(kLocalNmi).u8(6).u8(kAllLocalApics).u16(0).u8(kLint1);
   if (config.vcpus > kFirstX2Apic) out.u8(kX2Nmi).u8(12).u16(0).u32(kAllX2Apics).u8(kLint1).zeros(3);
-  return make_table("APIC", kRevision, out.view());
+  return make_table("APIC", kMadtRevision, out.view());
 }
 
 }  // namespace guest::acpi

@@ -3,9 +3,12 @@
 # session: its boot to a login prompt, what the monitor takes beside the guest's memory, fio on a second disk, iperf3 over a
 # tap interface in both directions. The guest's clock tells what is done in the guest. Meant to run in the rig
 # (./dev bench debian): there the ratios mean something, the figures do not. Exit status 1 when a run does not end.
+#
+# debian.sh UVMM --boot uvmm|qemu: only that boot, once: its milliseconds are the last word. What the rig has done before slows
+# every later guest, so ./dev bench debian_boot starts a rig for each.
 set -euo pipefail
 
-uvmm=$1 runs=${2:-3}
+uvmm=$1 runs=${2:-3} only=${3:-}
 here=$(cd "$(dirname "$0")" && pwd)
 memory=512
 patience=400
@@ -81,6 +84,13 @@ once() {
   while read -r key figure; do keep "$name" "$key" "$figure"; done <<<"$figures"
 }
 
+if [ "$runs" = --boot ]; then
+  mkfifo "$work/idle" && exec 8<>"$work/idle"
+  launch "$only"
+  if milliseconds=$(milliseconds_to "$line" "$patience"); then echo "$only: boot $milliseconds"; else show_failure "$only" "boot"; fi
+  kill -KILL "$pid" 2>/dev/null || true
+  exit $failed
+fi
 by_turns "$runs"
 ratio boot min "at most 1.00" "boot to login"
 ratio memory min "at most 0.30" "memory of the monitor"

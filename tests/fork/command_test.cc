@@ -2,12 +2,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "tests/support/background_process.h"
 #include "tests/support/eventually.h"
@@ -48,15 +50,16 @@ class ForkCommand : public testing::Test {
     return start(socket, {"--builtin", "memwalk", "--builtin-args", "passes=400"});
   }
 
-  /// How many processes have `word` on their command line.
-  static std::size_t processes_with(const std::string& word) {
-    std::size_t count = 0;
+  /// The processes that have these words on their command line.
+  static std::vector<std::string> processes_with(const std::vector<std::string>& words) {
+    std::vector<std::string> numbers;
     for (const auto& process : std::filesystem::directory_iterator("/proc")) {
       std::ifstream file(process.path() / "cmdline");
       const std::string line{std::istreambuf_iterator<char>(file), {}};
-      if (line.find(word) != std::string::npos) ++count;
+      const auto is_there = [&](const std::string& word) { return line.find(word) != std::string::npos; };
+      if (std::ranges::all_of(words, is_there)) numbers.push_back(process.path().filename());
     }
-    return count;
+    return numbers;
   }
 
   /// Until somebody answers there.
@@ -97,8 +100,16 @@ TEST_F(ForkCommand, ACopyThatIsReadyWaitsForALine) {
 TEST_F(ForkCommand, CopiesThatAreKeptReadyServeTheApiAndGoWithTheMachine) {
   const auto parent =
       start(file("parent"), {"--builtin", "spin", "--api-socket", file("api"), "--ready-copies", "2"});
+  std::vector<std::string> ready;
+  ASSERT_TRUE(test::eventually([&] {
+    ready = processes_with({file("parent"), std::string("--ready\0", 8)});
+    return ready.size() >= 2;
+  }));
   const ProcessResult forked = uvmm({"ctl", file("api"), "fork", "4"});
   EXPECT_EQ(forked.status, 0) << forked.err;
+  for (const std::string& number : ready) {
+    EXPECT_THAT(forked.out, HasSubstr(" " + number + " ")) << "the ones that were ready are the copies";
+  }
   const ProcessResult all = uvmm({"list"});
   const std::string folder = file("uvmm/uvmm-");
   std::size_t copies = 0;
@@ -110,7 +121,7 @@ TEST_F(ForkCommand, CopiesThatAreKeptReadyServeTheApiAndGoWithTheMachine) {
   EXPECT_EQ(copies, 4U) << all.out;
   EXPECT_EQ(uvmm({"quit", file("parent")}).status, 0);
   EXPECT_EQ(parent->wait(kPatience), 0) << parent->output();
-  EXPECT_TRUE(test::eventually([&] { return processes_with(file("parent")) == 0; }))
+  EXPECT_TRUE(test::eventually([&] { return processes_with({file("parent")}).empty(); }))
       << "those that were ready have gone";
 }
 

@@ -165,6 +165,12 @@ TEST_F(MemoryShares, AreToldByEachGuestItself) {
   // The kernel stops its threads one by one.
   EXPECT_TRUE(test::eventually([&] { return statistics().at("silent") == 1; }));
   EXPECT_EQ(statistics().at("guests"), 1);
+  const auto listed = [](const std::vector<std::string>& words) {
+    return test::run_process(words, {kPatience, {}}).out;
+  };
+  EXPECT_THAT(listed({kUvmm, "list"}), HasSubstr(" silent "));
+  EXPECT_THAT(listed({kUvmm, "tree"}), HasSubstr(" silent "));
+  EXPECT_THAT(listed({kUvmm, "top", "--json"}), HasSubstr("\"silent\":true"));
   ASSERT_EQ(::kill(child, SIGCONT), 0);
   EXPECT_TRUE(test::eventually([&] { return statistics().at("guests") == 2; }));
 }

@@ -117,7 +117,8 @@ def copy_sources():
 
 def build(target):
     """The output of a build that failed, or None."""
-    environment = {**os.environ, "CCACHE_BASEDIR": str(TREE), "CCACHE_NOHASHDIR": "1"}
+    environment = {**os.environ, "CCACHE_BASEDIR": str(TREE), "CCACHE_NOHASHDIR": "1",
+                   "CCACHE_SLOPPINESS": "pch_defines,time_macros"}
     commands = [] if (BUILD / "build.ninja").exists() else [["cmake", "--preset", "dev"]]
     for command in [*commands, ["ninja", "-C", str(BUILD), target]]:
         done = subprocess.run(command, cwd=TREE, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

@@ -264,7 +264,9 @@ uvm::Status FakeDebugTarget::monitor(ThreadId /*thread*/, std::string_view line,
     const std::string_view number = line.substr(kFlood.size());
     std::size_t lines = 0;
     std::from_chars(number.data(), number.data() + number.size(), lines);
-    for (std::size_t i = 0; i < lines; ++i) out(std::string(1000, 'x') + "\n");
+    std::string line_of_many(1000, 'x');
+    line_of_many += '\n';
+    for (std::size_t i = 0; i < lines; ++i) out(line_of_many);
     return uvm::ok();
   }
   return uvm::Error(uvm::ErrorKind::Invalid, "'" + std::string(line) + "' is not a command", "try help");

@@ -26,7 +26,7 @@ using Local = asio::local::stream_protocol;
 using uvm::Error;
 using uvm::ErrorKind;
 
-constexpr timeval kPatience{60, 0};
+constexpr timeval kAnswerLimit{60, 0};
 
 Error failed(const std::string& socket, const beast::error_code& error) {
   if (error == asio::error::would_block || error == asio::error::try_again) {
@@ -76,7 +76,7 @@ std::string refusal(unsigned status, const std::string& body) {
 
 uvm::Result<std::string> ask(const std::string& socket, const Request& request) {
   asio::io_context io;
-  UVMM_TRY(Local::socket stream, connect(io, socket, kPatience));
+  UVMM_TRY(Local::socket stream, connect(io, socket, kAnswerLimit));
   UVMM_CHECK(send(stream, socket, request));
   beast::flat_buffer buffer;
   http::response_parser<http::string_body> parser;

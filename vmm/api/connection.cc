@@ -21,7 +21,7 @@ namespace beast = boost::beast;
 namespace http = beast::http;
 using Local = asio::local::stream_protocol;
 
-constexpr std::chrono::seconds kPatience{10};
+constexpr std::chrono::seconds kIdleLimit{10};
 
 std::string_view view(beast::string_view text) {
   return {text.data(), text.size()};
@@ -81,7 +81,7 @@ void HttpConnection::read() {
   parser_.emplace();
   parser_->body_limit(kMostBody);
   parser_->header_limit(kMostHeader);
-  stream_.expires_after(kPatience);
+  stream_.expires_after(kIdleLimit);
   http::async_read(stream_, buffer_, *parser_,
                    [me = self()](const beast::error_code& error, std::size_t) { me->take(error); });
 }
@@ -153,7 +153,7 @@ void HttpConnection::write(Answer answer, bool keep_alive) {
   response_->keep_alive(keep_alive);
   response_->body() = std::move(answer.body);
   if (answer.status != 204) response_->prepare_payload();
-  stream_.expires_after(kPatience);
+  stream_.expires_after(kIdleLimit);
   http::async_write(stream_, *response_,
                     [me = self(), keep_alive](const beast::error_code& error, std::size_t) {
                       error || !keep_alive || me->life_ != Life::Serving ? me->end() : me->wait();
@@ -168,7 +168,7 @@ void HttpConnection::begin_stream() {
   heading_->chunked(true);
   heading_writer_.emplace(*heading_);
   writing_ = true;
-  stream_.expires_after(kPatience);
+  stream_.expires_after(kIdleLimit);
   http::async_write_header(stream_, *heading_writer_,
                            [me = self()](const beast::error_code& error, std::size_t) {
                              me->writing_ = false;
@@ -205,7 +205,7 @@ void HttpConnection::write_lines() {
     return;
   }
   writing_ = true;
-  stream_.expires_after(kPatience);
+  stream_.expires_after(kIdleLimit);
   asio::async_write(stream_, http::make_chunk(asio::buffer(lines_.front())),
                     [me = self()](const beast::error_code& error, std::size_t) {
                       me->writing_ = false;

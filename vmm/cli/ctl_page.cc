@@ -27,7 +27,7 @@ namespace {
 namespace json = boost::json;
 using Clock = std::chrono::steady_clock;
 
-constexpr const char* kTiles = "memory/tiles";
+constexpr const char* kTilesBeside = "memory/tiles";
 constexpr const char* kOtherTiles = "memory/other-tiles";
 constexpr const char* kHolders = "memory/holders";
 
@@ -78,7 +78,7 @@ std::string count_holders(const std::vector<std::string>& shown) {
   };
   for (const std::string& text : shown) count(text);
   for (const std::string& socket : control::known_sockets()) {
-    if (const auto tiles = control::fetch_tiles(socket)) count(*tiles);
+    if (const auto tiles = control::fetch_tiles(socket, control::kBriefly)) count(*tiles);
   }
   json::object holders;
   for (const auto& [identity, guests] : counts) holders[identity] = guests;
@@ -112,7 +112,7 @@ class Relay {
 
   [[nodiscard]] ui::Reply operator()(std::string_view path) {
     if (path == "ui") return page();
-    if (path == kTiles) return tiles_of(call_.socket);
+    if (path == kTilesBeside) return tiles_of(call_.socket);
     if (path == kOtherTiles && !call_.diff.empty()) return tiles_of(call_.diff);
     if (path == kHolders) return holders();
     return {api::fault(404, "Nothing is here."), ui::Reply::After::GoOn};
@@ -121,7 +121,7 @@ class Relay {
  private:
   [[nodiscard]] ui::Reply page() const {
     ui::PageContent content;
-    content.tiles = kTiles;
+    content.tiles = kTilesBeside;
     if (!call_.diff.empty()) content.other_tiles = kOtherTiles;
     content.holders = kHolders;
     auto page = ui::make_page(content);

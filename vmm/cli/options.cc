@@ -12,6 +12,7 @@
 #include "vmm/cli/man_page.h"
 #include "vmm/cli/run_flags.h"
 #include "vmm/cli/spellings.h"
+#include "vmm/config/check_text.h"
 #include "vmm/config/config_json.h"
 #include "vmm/config/confinement_words.h"
 #include "vmm/config/nearest.h"
@@ -25,10 +26,6 @@ namespace {
 using namespace config;
 
 using Words = std::span<const std::string>;
-
-uvm::Error invalid(std::string what, std::string way_out = {}) {
-  return {uvm::ErrorKind::Invalid, std::move(what), std::move(way_out)};
-}
 
 /// Every spelling of every option of `app`, for the walk before CLI11.
 std::vector<Spelling> spellings_of(const CLI::App& app) {

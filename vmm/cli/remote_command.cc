@@ -43,11 +43,13 @@ struct Listed {
   std::uint64_t parent = 0;
   std::uint64_t vcpus = 0;
   std::uint64_t memory = 0;
-  bool paused = false;
+  std::string state;        // running, paused, silent
   std::string checkpoints;  // each with what it holds
   MemoryShare share;
   std::set<uvm::ObjectIdentity> objects;  // that it keeps alive
 };
+
+constexpr const char* kSilent = "silent";
 
 std::uint64_t number_in(const json::object& values, std::string_view key) {
   const json::value* const value = values.if_contains(key);
@@ -75,7 +77,9 @@ std::string checkpoints_in(const json::object& values) {
 HeldObjects count_shares(std::vector<Listed>& machines) {
   std::vector<ResidentPages> resident;
   for (const Listed& machine : machines) {
-    auto pages = control::fetch_resident_pages(machine.socket);
+    const bool is_silent = machine.state == kSilent;
+    auto pages = is_silent ? uvm::Result<ResidentPages>(ResidentPages())
+                           : control::fetch_resident_pages(machine.socket, control::kBriefly);
     resident.push_back(pages ? *std::move(pages) : ResidentPages());
   }
   const std::vector<MemoryShare> shares = shares_of(resident);
@@ -91,12 +95,26 @@ struct Running {
   HeldObjects objects;
 };
 
-/// Those that answer; sockets whose machine has gone are not told of.
+/// One that takes its time: its process is stopped, or a debugger has it.
+Listed silent(const std::string& socket) {
+  const control::SocketOwner owner = control::owner_of(socket);
+  Listed machine;
+  machine.socket = socket;
+  machine.name = owner.name;
+  machine.pid = owner.pid;
+  machine.state = kSilent;
+  return machine;
+}
+
+/// Those that are there; sockets whose machine has gone are not told of.
 Running running() {
   std::vector<Listed> all;
   for (const std::string& socket : control::known_sockets()) {
-    const auto text = control::ask(socket, "status");
-    if (!text) continue;
+    const auto text = control::ask(socket, "status", {}, control::kBriefly);
+    if (!text) {
+      if (text.error().kind() == uvm::ErrorKind::Busy) all.push_back(silent(socket));
+      continue;
+    }
     json::error_code error;
     const json::value value = json::parse(*text, error);
     if (error || !value.is_object()) continue;
@@ -109,7 +127,7 @@ Running running() {
                    number_in(values, "parent"),
                    number_in(values, "vcpus"),
                    number_in(values, "memory"),
-                   paused != nullptr && *paused == json::value(true),
+                   paused != nullptr && *paused == json::value(true) ? "paused" : "running",
                    checkpoints_in(values),
                    {},
                    {}});
@@ -125,7 +143,7 @@ std::string line_of(const Listed& machine, std::size_t indent) {
                 machine.name.c_str(), static_cast<unsigned long long>(machine.pid),
                 static_cast<unsigned long long>(machine.vcpus), format_size(machine.memory).c_str(),
                 human_bytes(machine.share.unique).c_str(), human_bytes(machine.share.shared).c_str(),
-                human_bytes(machine.share.proportional).c_str(), machine.paused ? "paused" : "running");
+                human_bytes(machine.share.proportional).c_str(), machine.state.c_str());
   const std::string checkpoints = machine.checkpoints.empty() ? "" : "  " + machine.checkpoints;
   return line.data() + machine.socket + checkpoints + "\n";
 }

@@ -15,9 +15,9 @@ namespace {
 using namespace config;
 
 constexpr const char* kBoot = "What to boot";
-constexpr const char* kMachine = "The machine";
+constexpr const char* kMachineGroup = "The machine";
 constexpr const char* kOvercommit = "Less host memory than the guest has";
-constexpr const char* kConsole = "Console, memory map and log";
+constexpr const char* kConsoleGroup = "Console, memory map and log";
 constexpr const char* kDebugger = "Debugger";
 constexpr const char* kVirtio = "Disks, network and other virtio devices";
 constexpr const char* kDevices = "Devices in other processes";
@@ -176,25 +176,25 @@ constexpr std::array kFlags = {
     RunFlag{"--builtin-args", "--builtin-args", kBoot, "TEXT", "its arguments, as in \"passes=2 page=2m\"",
             set_text_in<&Config::boot, &Boot::builtin_arguments>},
 
-    RunFlag{"-m,--memory,--mem", "--memory", kMachine, "SIZE",
+    RunFlag{"-m,--memory,--mem", "--memory", kMachineGroup, "SIZE",
             "RAM, with K, M, G or T; MiB without (default: 256M)", set_parsed<&Config::memory, parse_size>},
-    RunFlag{"-c,--cpus,--smp", "--cpus", kMachine, "N", "vCPUs, 1 to 16 (default: 1)",
+    RunFlag{"-c,--cpus,--smp", "--cpus", kMachineGroup, "N", "vCPUs, 1 to 16 (default: 1)",
             set_parsed<&Config::vcpus, parse_vcpus>},
-    RunFlag{"--memory-backing", "--memory-backing", kMachine, "MODE",
+    RunFlag{"--memory-backing", "--memory-backing", kMachineGroup, "MODE",
             "auto, anonymous or shared (default: auto, shared where the\nhost gives it huge pages)",
             set_parsed<&Config::backing, parse_backing>},
-    RunFlag{"--huge-pages", "--huge-pages", kMachine, "MODE",
+    RunFlag{"--huge-pages", "--huge-pages", kMachineGroup, "MODE",
             "auto or never: ask the host for 2 MiB pages (default: auto)",
             set_parsed<&Config::huge_pages, parse_huge_pages>},
-    RunFlag{"--irqchip", "--irqchip", kMachine, "MODE",
+    RunFlag{"--irqchip", "--irqchip", kMachineGroup, "MODE",
             "auto, split or full: which interrupt controllers KVM\nemulates (default: auto)",
             set_parsed<&Config::irqchip, parse_irqchip>},
-    RunFlag{"--debug-exit", "--debug-exit", kMachine, "MODE",
+    RunFlag{"--debug-exit", "--debug-exit", kMachineGroup, "MODE",
             "what a guest's write of V to port 0xf4 makes of the exit\nstatus: qemu (V*2+1) or plain (V); "
             "auto is plain for\nbuilt-in guests "
             "(default: auto)",
             set_parsed<&Config::debug_exit, parse_debug_exit>},
-    RunFlag{"--name,--id", "--name", kMachine, "NAME",
+    RunFlag{"--name,--id", "--name", kMachineGroup, "NAME",
             "a name for messages and the memory map (default: uvmm)", set_text<&Config::name>},
 
     RunFlag{
@@ -213,20 +213,20 @@ constexpr std::array kFlags = {
             "(default: pause)",
             set_parsed_in<&Config::overcommit, &Swap::on_error, parse_swap_error>},
 
-    RunFlag{"--console", "--console", kConsole, "WHERE",
+    RunFlag{"--console", "--console", kConsoleGroup, "WHERE",
             "what this terminal is to the guest: stdio, the first serial\nport; virtio, hvc0 (say "
             "console=hvc0); or "
             "none (default: stdio)",
             set_parsed<&Config::console, parse_console>},
-    RunFlag{"--nographic", "--nographic", kConsole, "", "the same as --console stdio",
+    RunFlag{"--nographic", "--nographic", kConsoleGroup, "", "the same as --console stdio",
             set_constant<&Config::console, ConsoleMode::Stdio>},
-    RunFlag{"--show-map", "--show-map", kConsole, "",
+    RunFlag{"--show-map", "--show-map", kConsoleGroup, "",
             "print the guest's memory map when it ends (default: only on\nSIGUSR1)",
             set_constant<&Config::show_map, ShowMap::AtExit>},
-    RunFlag{"--log-level,--level", "--log-level", kConsole, "LEVEL",
+    RunFlag{"--log-level,--level", "--log-level", kConsoleGroup, "LEVEL",
             "trace, debug, info, warning, error, critical or off\n(default: warning)",
             set_parsed<&Config::log_level, parse_log_level>},
-    RunFlag{"--log-file,--log-path", "--log-file", kConsole, "FILE",
+    RunFlag{"--log-file,--log-path", "--log-file", kConsoleGroup, "FILE",
             "append the log to FILE (default: stderr)", set_text<&Config::log_file>},
 
     RunFlag{"--gdb", "--gdb", kDebugger, "WHERE",

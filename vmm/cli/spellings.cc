@@ -4,6 +4,7 @@
 #include <array>
 #include <optional>
 
+#include "vmm/config/check_text.h"
 #include "vmm/config/nearest.h"
 #include "vmm/text.h"
 
@@ -83,10 +84,6 @@ constexpr std::array kForeign = {
 std::string shown(std::string_view word) {
   constexpr std::size_t kShown = 80;  // bytes of a foreign word that a message repeats
   return "'" + one_line(word.substr(0, kShown)) + (word.size() > kShown ? "…'" : "'");
-}
-
-uvm::Error invalid(std::string what, std::string way_out) {
-  return {uvm::ErrorKind::Invalid, std::move(what), std::move(way_out)};
 }
 
 bool is_option(std::string_view word) {

@@ -33,8 +33,7 @@ std::uint64_t number(const json::object& object, std::string_view key) {
 }
 
 /// What a machine answers; empty when it does not.
-json::object asked(const std::string& socket, const std::string& verb) {
-  const auto text = control::ask(socket, verb);
+json::object object_of(const uvm::Result<std::string>& text) {
   json::error_code error;
   const json::value value = text ? json::parse(*text, error) : json::value();
   return !error && value.is_object() ? value.get_object() : json::object();
@@ -43,9 +42,18 @@ json::object asked(const std::string& socket, const std::string& verb) {
 Samples sample() {
   Samples all;
   for (const std::string& socket : control::known_sockets()) {
-    const json::object status = asked(socket, "status");
+    const auto answer = control::ask(socket, "status", {}, control::kBriefly);
+    if (!answer && answer.error().kind() == uvm::ErrorKind::Busy) {
+      const control::SocketOwner owner = control::owner_of(socket);
+      TopSample& guest = all.emplace_back();
+      guest.name = one_line(owner.name);
+      guest.pid = owner.pid;
+      guest.silent = true;
+      continue;
+    }
+    const json::object status = object_of(answer);
     if (status.empty()) continue;
-    const json::object counters = asked(socket, "counters");
+    const json::object counters = object_of(control::ask(socket, "counters", {}, control::kBriefly));
     const json::value* const name = status.if_contains("name");
     const json::value* const paused = status.if_contains("paused");
     TopSample& guest = all.emplace_back();
@@ -86,7 +94,10 @@ std::string line_of(const TopSample& guest, const TopSample* before, double seco
   const std::string name = std::string(std::min<std::size_t>(indent, 16), ' ') + guest.name.substr(0, 60);
   std::array<char, 256> line{};
   std::snprintf(line.data(), line.size(), "%-20s %8llu %-7s %7s %7s %7s %7s %7s %7s %10s %10s\n",
-                name.c_str(), static_cast<unsigned long long>(guest.pid), guest.paused ? "paused" : "running",
+                name.c_str(), static_cast<unsigned long long>(guest.pid),
+                guest.silent   ? "silent"
+                : guest.paused ? "paused"
+                               : "running",
                 human_bytes(guest.memory).c_str(), human_bytes(guest.resident).c_str(),
                 human_bytes(guest.priv).c_str(), human_bytes(guest.shared).c_str(),
                 human_bytes(guest.swapped).c_str(), human_bytes(guest.wired).c_str(), faults.c_str(),
@@ -101,6 +112,7 @@ int print_json(const Samples& all) {
                                 {"pid", guest.pid},
                                 {"parent", guest.parent},
                                 {"paused", guest.paused},
+                                {"silent", guest.silent},
                                 {"memory", guest.memory},
                                 {"resident", guest.resident},
                                 {"private", guest.priv},

@@ -19,6 +19,7 @@ struct TopSample {
   std::uint64_t pid = 0;
   std::uint64_t parent = 0;
   bool paused = false;
+  bool silent = false;  // no answer: nothing but its name and pid is known
   std::uint64_t memory = 0;
   std::uint64_t resident = 0;
   std::uint64_t priv = 0;

@@ -5,14 +5,6 @@
 #include "vmm/text.h"
 
 namespace vmm::config {
-namespace {
-
-uvm::Error invalid(std::string what) {
-  return {uvm::ErrorKind::Invalid, std::move(what)};
-}
-
-}  // namespace
-
 uvm::Status check_text(std::string_view what, std::string_view text, std::size_t limit) {
   if (text.size() > limit) {
     return invalid(std::string(what) + " has " + std::to_string(text.size()) + " bytes, " +

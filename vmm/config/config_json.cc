@@ -76,11 +76,6 @@ uvm::Status set_memory_bytes(const Member& member, MachineConfig& config) {
 }
 
 /// Firecracker's keys that ask for nothing uvmm would do differently.
-uvm::Status accept_truth(const Member& member, MachineConfig& /*config*/) {
-  UVMM_CHECK(member.truth());
-  return uvm::ok();
-}
-
 uvm::Status check_smt(const Member& member, MachineConfig& /*config*/) {
   UVMM_TRY(const bool smt, member.truth());
   if (!smt) return uvm::ok();

@@ -21,10 +21,6 @@ namespace {
 
 namespace json = boost::json;
 
-json::string text(std::string_view value) {
-  return json::string(json::string_view(value.data(), value.size()));
-}
-
 json::object boot_source(const BootSource& boot) {
   json::object object;
   if (!boot.builtin.empty()) object["builtin"] = text(boot.builtin);

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <limits>
 
+#include "vmm/config/check_text.h"
 #include "vmm/config/nearest.h"
 #include "vmm/config/values.h"
 #include "vmm/text.h"
@@ -19,10 +20,6 @@ using confine::Seccomp;
 
 constexpr std::array<std::string_view, 3> kSeccomp = {"on", "log", "off"};
 constexpr std::array<std::string_view, 2> kLandlock = {"on", "off"};
-
-uvm::Error invalid(std::string what, std::string way_out = {}) {
-  return {uvm::ErrorKind::Invalid, std::move(what), std::move(way_out)};
-}
 
 template <class Enum, std::size_t N>
 uvm::Result<Enum> parse_word(std::string_view name, const std::array<std::string_view, N>& words) {

@@ -19,7 +19,7 @@ constexpr const char* kNetworkForms =
     "say tap=NAME or passt[=SOCKET], then ,mac=02:… and ,id=NAME where wanted";
 constexpr const char* kVsockForms = "say CID,SOCKET, as in 3,/run/guest.vsock";
 
-uvm::Error invalid(std::string_view text, std::string way_out) {
+uvm::Error not_possible(std::string_view text, std::string way_out) {
   constexpr std::size_t kMostShown = 80;
   return {uvm::ErrorKind::Invalid, "'" + one_line(text.substr(0, kMostShown)) + "' is not possible",
           std::move(way_out)};
@@ -41,7 +41,7 @@ uvm::Status set_link(std::string_view item, NetOptions& options) {
     options.back_end = BackEnd::Passt;
     options.passt_socket = *passt;
   } else {
-    return invalid(item, kNetworkForms);
+    return not_possible(item, kNetworkForms);
   }
   return uvm::ok();
 }
@@ -54,7 +54,7 @@ uvm::Status set_more(std::string_view item, NetOptions& options) {
   } else if (const auto name = value_of(item, "ifname"); name && options.tap.empty()) {
     options.tap = *name;
   } else {
-    return invalid(item, kNetworkForms);
+    return not_possible(item, kNetworkForms);
   }
   return uvm::ok();
 }
@@ -72,11 +72,11 @@ uvm::Status set_more(std::string_view item, virtio::balloon::Options& options) {
     return uvm::ok();
   }
   const auto seconds = value_of(item, "stats");
-  if (!seconds) return invalid(item, kBalloonForms);
+  if (!seconds) return not_possible(item, kBalloonForms);
   const char* const end = seconds->data() + seconds->size();
   const auto [stop, error] = std::from_chars(seconds->data(), end, options.statistics_seconds);
   if (error == std::errc() && stop == end && options.statistics_seconds != 0) return uvm::ok();
-  return invalid(item, "stats= takes a whole number of seconds, from 1 on");
+  return not_possible(item, "stats= takes a whole number of seconds, from 1 on");
 }
 
 }  // namespace
@@ -101,7 +101,7 @@ uvm::Result<virtio::pmem::Options> parse_pmem(std::string_view text) {
   const std::string_view path = text.substr(0, at);
   options.path = value_of(path, "file").value_or(path);
   if (!options.path.empty() && (at == std::string_view::npos || !options.id.empty())) return options;
-  return invalid(text, "say PATH, then ,id=NAME where wanted");
+  return not_possible(text, "say PATH, then ,id=NAME where wanted");
 }
 
 uvm::Result<NetOptions> parse_network(std::string_view text) {
@@ -114,15 +114,16 @@ uvm::Result<NetOptions> parse_network(std::string_view text) {
     UVMM_CHECK(set_more(text.substr(0, comma), options));
   }
   if (options.back_end == BackEnd::Tap && options.tap.empty()) {
-    return invalid("tap", "name the interface, as in tap=tap0");
+    return not_possible("tap", "name the interface, as in tap=tap0");
   }
-  if (options.back_end == BackEnd::Passt && !options.tap.empty()) return invalid("ifname", kNetworkForms);
+  if (options.back_end == BackEnd::Passt && !options.tap.empty())
+    return not_possible("ifname", kNetworkForms);
   return options;
 }
 
 uvm::Result<VsockOptions> parse_vsock(std::string_view text) {
   const std::size_t comma = text.find(',');
-  if (comma == std::string_view::npos) return invalid(text, kVsockForms);
+  if (comma == std::string_view::npos) return not_possible(text, kVsockForms);
   const std::string_view first = text.substr(0, comma);
   const std::string_view second = text.substr(comma + 1);
   const std::string_view cid = value_of(first, "cid").value_or(first);
@@ -130,7 +131,7 @@ uvm::Result<VsockOptions> parse_vsock(std::string_view text) {
   options.socket = value_of(second, "socket").value_or(second);
   const auto [stop, error] = std::from_chars(cid.data(), cid.data() + cid.size(), options.cid);
   if (error != std::errc() || stop != cid.data() + cid.size() || options.socket.empty()) {
-    return invalid(text, kVsockForms);
+    return not_possible(text, kVsockForms);
   }
   return options;
 }

@@ -26,11 +26,6 @@ uvm::Status refuse_rate_limit(const Member& member, MachineConfig& /*config*/) {
   return uvm::ok();
 }
 
-uvm::Status accept_truth(const Member& member, MachineConfig& /*config*/) {
-  UVMM_CHECK(member.truth());
-  return uvm::ok();
-}
-
 uvm::Status accept_text(const Member& member, MachineConfig& /*config*/) {
   UVMM_CHECK(member.text());
   return uvm::ok();

@@ -11,10 +11,6 @@ namespace {
 
 namespace json = boost::json;
 
-json::string text(std::string_view value) {
-  return json::string(json::string_view(value.data(), value.size()));
-}
-
 json::object drive(const virtio::blk::Options& options, const MachineConfig& config) {
   json::object object;
   object["drive_id"] = text(options.id);
@@ -65,6 +61,10 @@ json::object image(const virtio::pmem::Options& options) {
 }
 
 }  // namespace
+
+json::string text(std::string_view value) {
+  return json::string(json::string_view(value.data(), value.size()));
+}
 
 void add_devices(const MachineConfig& config, json::object& top) {
   json::array drives;

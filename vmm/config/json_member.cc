@@ -94,6 +94,11 @@ uvm::Status JsonMember::require(std::initializer_list<std::string_view> names) c
   return uvm::ok();
 }
 
+uvm::Status accept_truth(const JsonMember& member, MachineConfig& /*config*/) {
+  UVMM_CHECK(member.truth());
+  return uvm::ok();
+}
+
 uvm::Status apply_object(const JsonMember& object, std::span<const JsonKey> keys, MachineConfig& config) {
   const auto* members = object.value().if_object();
   if (members == nullptr)

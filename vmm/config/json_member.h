@@ -56,6 +56,9 @@ struct JsonKey {
   uvm::Status (*apply)(const JsonMember& member, MachineConfig& config);
 };
 
+/// Of a key whose value, true or false, changes nothing here.
+[[nodiscard]] uvm::Status accept_truth(const JsonMember& member, MachineConfig& config);
+
 /// Applies every member of the object `value`; null members count as not given. `path` is empty at the top.
 [[nodiscard]] uvm::Status apply_object(const JsonMember& object, std::span<const JsonKey> keys,
                                        MachineConfig& config);

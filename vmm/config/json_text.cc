@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "vmm/config/check_text.h"
 #include "vmm/text.h"
 
 namespace vmm::config {
@@ -112,10 +113,6 @@ std::string place(std::string_view text, std::size_t offset) {
     start = at + 1;
   }
   return "line " + std::to_string(line) + ", column " + std::to_string(offset - start + 1);
-}
-
-uvm::Error invalid(std::string what, std::string way_out = {}) {
-  return {uvm::ErrorKind::Invalid, std::move(what), std::move(way_out)};
 }
 
 uvm::Status check_bytes(std::string_view text) {

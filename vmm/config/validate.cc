@@ -17,10 +17,6 @@
 namespace vmm::config {
 namespace {
 
-uvm::Error invalid(std::string what, std::string way_out = {}) {
-  return {uvm::ErrorKind::Invalid, std::move(what), std::move(way_out)};
-}
-
 uvm::Status check_builtin(const MachineConfig& config) {
   const BootSource& boot = config.boot;
   const auto* program = guest::programs::find(boot.builtin);

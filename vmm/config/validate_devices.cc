@@ -18,10 +18,6 @@ constexpr std::size_t kLongestSocket = 107;
 constexpr std::size_t kLongestPortSuffix = 11;  // "_4294967295"
 constexpr std::size_t kLongestInterface = 15;   // IFNAMSIZ, without its NUL
 
-uvm::Error invalid(std::string what, std::string way_out = {}) {
-  return {uvm::ErrorKind::Invalid, std::move(what), std::move(way_out)};
-}
-
 bool is_of_an_id(char byte) {
   return (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
          byte == '_' || byte == '-' || byte == '.';

@@ -7,6 +7,7 @@
 #include <limits>
 #include <span>
 
+#include "vmm/config/check_text.h"
 #include "vmm/config/nearest.h"
 #include "vmm/log.h"
 #include "vmm/text.h"
@@ -41,10 +42,6 @@ std::string quoted(std::string_view text) {
   std::string shown = one_line(text.substr(0, kShown));
   if (text.size() > kShown) shown += "…";
   return "'" + shown + "'";
-}
-
-uvm::Error invalid(std::string what, std::string way_out = {}) {
-  return {uvm::ErrorKind::Invalid, std::move(what), std::move(way_out)};
 }
 
 uvm::Result<std::size_t> parse_word(std::string_view name, Words words) {

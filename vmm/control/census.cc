@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 #include <vector>
@@ -12,19 +13,22 @@
 
 namespace vmm::control {
 
-namespace {
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
 
-constexpr std::chrono::seconds kPatience{1};
-
-}  // namespace
-
-uvm::Result<Census> take_census(const uvm::Result<ResidentPages>& own) {
+uvm::Result<Census> take_census(const uvm::Result<ResidentPages>& own, const CensusPatience& patience) {
   if (!own) return own.error();
   Census census;
   census.objects = objects_of(std::span(&*own, 1));
   std::vector<ResidentPages> guests{*own};
+  const auto end = Clock::now() + patience.all;
   for (const std::string& socket : known_sockets()) {
-    auto pages = fetch_resident_pages(socket, {kPatience, ::getpid()});
+    const auto left = std::chrono::ceil<milliseconds>(end - Clock::now());
+    if (left.count() <= 0) {
+      ++census.silent;
+      continue;
+    }
+    auto pages = fetch_resident_pages(socket, {std::min(left, patience.each), ::getpid()});
     if (pages) {
       guests.push_back(*std::move(pages));
     } else if (pages.error().kind() == uvm::ErrorKind::Busy) {
@@ -33,6 +37,17 @@ uvm::Result<Census> take_census(const uvm::Result<ResidentPages>& own) {
   }
   census.guests = guests.size();
   census.own = shares_of(guests).front();
+  return census;
+}
+
+uvm::Result<Census> RecentCensus::get() {
+  {
+    const uvm::MutexLock lock(mutex_);
+    if (last_ && Clock::now() - last_->when < kept_) return last_->census;
+  }
+  UVMM_TRY(const Census census, take_());
+  const uvm::MutexLock lock(mutex_);
+  last_ = Taken{census, Clock::now()};
   return census;
 }
 

@@ -112,10 +112,11 @@ Result<std::vector<DiskFile>> disks_in(const std::string& socket, Answer& answer
 
 }  // namespace
 
-Result<std::string> ask(const std::string& socket, const std::string& verb, const std::string& name) {
+Result<std::string> ask(const std::string& socket, const std::string& verb, const std::string& name,
+                        const Asking& asking) {
   json::object request{{"verb", verb}};
   if (!name.empty()) request["name"] = name;
-  UVMM_TRY(const Answer answer, converse(socket, request));
+  UVMM_TRY(const Answer answer, converse(socket, request, asking));
   return json::serialize(answer.values);
 }
 
@@ -138,8 +139,8 @@ Result<ResidentPages> fetch_resident_pages(const std::string& socket, const Aski
   return ResidentPages::decode(description);
 }
 
-Result<std::string> fetch_tiles(const std::string& socket) {
-  UVMM_TRY(const Answer answer, converse(socket, {{"verb", "tiles"}}));
+Result<std::string> fetch_tiles(const std::string& socket, const Asking& asking) {
+  UVMM_TRY(const Answer answer, converse(socket, {{"verb", "tiles"}}, asking));
   UVMM_TRY(const auto description, description_in(answer, socket));
   const auto* const text = reinterpret_cast<const char*>(description.data());
   return std::string(text, description.size());

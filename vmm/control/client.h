@@ -17,10 +17,19 @@
 
 namespace vmm::control {
 
+/// Who is asked, and how long.
+struct Asking {
+  std::chrono::milliseconds patience{0};  // for each step; 0: for ever
+  pid_t never = 0;                        // a process that is not asked: NotFound; 0: everybody is
+};
+
+/// Of those who ask every machine that runs here: one that is stopped, or debugged, may not hold them up.
+inline constexpr Asking kBriefly{std::chrono::seconds(1)};
+
 /// Asks one thing; the answer's JSON object as text. Errors: NotFound, Permission (nobody listens at
-/// `socket`, or not to us); what the machine refused, in its words, as Invalid.
+/// `socket`, or not to us); Busy (no answer in time); what the machine refused, in its words, as Invalid.
 [[nodiscard]] uvm::Result<std::string> ask(const std::string& socket, const std::string& verb,
-                                           const std::string& name = {});
+                                           const std::string& name = {}, const Asking& asking = {});
 
 /// How much the guest is to give back (nothing: as before), and what its balloon says, as ask() answers.
 /// Errors: as ask().
@@ -30,18 +39,12 @@ namespace vmm::control {
 /// Where forks of the machine take their places, before they ask for its image. Errors: as ask().
 [[nodiscard]] uvm::Result<std::shared_ptr<const Family>> fetch_family(const std::string& socket);
 
-/// Who is asked, and how long.
-struct Asking {
-  std::chrono::milliseconds patience{0};  // for each step; 0: for ever
-  pid_t never = 0;                        // a process that is not asked: NotFound; 0: everybody is
-};
-
 /// What of the machine is in host memory now. Errors: as ask(); Invalid; Busy (no answer in time).
 [[nodiscard]] uvm::Result<ResidentPages> fetch_resident_pages(const std::string& socket,
                                                               const Asking& asking = {});
 
 /// Its memory as tiles, JSON (vmm/machine/tiles_json.h). Errors: as ask(); Invalid.
-[[nodiscard]] uvm::Result<std::string> fetch_tiles(const std::string& socket);
+[[nodiscard]] uvm::Result<std::string> fetch_tiles(const std::string& socket, const Asking& asking = {});
 
 /// The machine as it is now, checked. It goes on.
 [[nodiscard]] uvm::Result<MachineImage> fetch_image(const std::string& socket);

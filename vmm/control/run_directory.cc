@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstdlib>
 #include <filesystem>
 
@@ -91,6 +92,15 @@ std::vector<std::string> known_sockets() {
   }
   std::ranges::sort(found);
   return found;
+}
+
+SocketOwner owner_of(const std::string& socket) {
+  const std::string stem = fs::path(socket).stem();
+  const std::size_t dash = stem.rfind('-');
+  SocketOwner owner{stem.substr(0, dash), 0};
+  if (dash != std::string::npos)
+    std::from_chars(stem.data() + dash + 1, stem.data() + stem.size(), owner.pid);
+  return owner;
 }
 
 uvm::Result<std::string> find_socket(const std::string& machine) {

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,12 @@ namespace vmm::control {
 [[nodiscard]] uvm::Result<std::string> debugger_socket(const std::string& name, pid_t pid, unsigned number);
 /// All control sockets that are there, sorted; somebody may listen or not.
 [[nodiscard]] std::vector<std::string> known_sockets();
+/// Whose socket it is, by its name in the run directory: for a machine that does not say it itself.
+struct SocketOwner {
+  std::string name;
+  std::uint64_t pid = 0;
+};
+[[nodiscard]] SocketOwner owner_of(const std::string& socket);
 /// A path as it is; else the one socket whose name begins so (NAME, NAME-PID), or whose process it is.
 /// Errors: NotFound, Invalid (several; they are listed).
 [[nodiscard]] uvm::Result<std::string> find_socket(const std::string& machine);

@@ -196,27 +196,29 @@ Status quit(Call& call) {
   return uvm::ok();
 }
 
-struct Verb {
+struct KnownVerb {
   std::string_view name;
   Status (*run)(Call& call);
 };
 
-constexpr std::array kVerbs{
-    Verb{"status", status},     Verb{"pause", pause}, Verb{"resume", resume}, Verb{"checkpoint", checkpoint},
-    Verb{"reset", reset},       Verb{"drop", drop},   Verb{"family", family}, Verb{"memory", memory},
-    Verb{"counters", counters}, Verb{"image", image}, Verb{"fork", fork},     Verb{"balloon", balloon},
-    Verb{"quit", quit},         Verb{"tiles", tiles}};
+constexpr std::array kVerbs{KnownVerb{"status", status},     KnownVerb{"pause", pause},
+                            KnownVerb{"resume", resume},     KnownVerb{"checkpoint", checkpoint},
+                            KnownVerb{"reset", reset},       KnownVerb{"drop", drop},
+                            KnownVerb{"family", family},     KnownVerb{"memory", memory},
+                            KnownVerb{"counters", counters}, KnownVerb{"image", image},
+                            KnownVerb{"fork", fork},         KnownVerb{"balloon", balloon},
+                            KnownVerb{"quit", quit},         KnownVerb{"tiles", tiles}};
 
 Status run(Call& call) {
   const json::value* const verb = call.request.if_contains("verb");
   if (verb == nullptr || !verb->is_string()) {
     return Error(ErrorKind::Invalid, "the request has no \"verb\"", R"(ask {"verb": "status"})");
   }
-  for (const Verb& known : kVerbs) {
+  for (const KnownVerb& known : kVerbs) {
     if (known.name == verb->get_string()) return known.run(call);
   }
   std::string names;
-  for (const Verb& known : kVerbs) names += (names.empty() ? "" : ", ") + std::string(known.name);
+  for (const KnownVerb& known : kVerbs) names += (names.empty() ? "" : ", ") + std::string(known.name);
   return Error(ErrorKind::Invalid,
                "there is no verb '" + one_line(std::string_view(verb->get_string()).substr(0, 80)) + "'",
                "ask one of " + names);

@@ -18,7 +18,6 @@ constexpr std::uint64_t kCr0Paging = std::uint64_t{1} << 31;
 constexpr std::uint64_t kCr4PageSizeExtensions = 1U << 4;
 constexpr std::uint64_t kCr4Pae = 1U << 5;
 constexpr std::uint64_t kCr4FiveLevel = 1U << 12;
-constexpr std::uint64_t kEferLongModeActive = 1U << 10;
 
 constexpr std::uint64_t kPresent = 1U << 0;
 constexpr std::uint64_t kWritable = 1U << 1;

@@ -17,6 +17,8 @@
 
 namespace vmm::debug {
 
+inline constexpr std::uint64_t kEferLongModeActive = 1U << 10;
+
 /// Control registers that decide how a linear address is translated.
 struct PagingState {
   std::uint64_t cr0 = 0;

@@ -18,7 +18,6 @@ using uvm::ErrorKind;
 constexpr std::chrono::seconds kStopLimit{10};
 constexpr std::uint32_t kDebugVector = 1;
 constexpr std::uint32_t kBreakpointVector = 3;
-constexpr std::uint64_t kEferLongModeActive = 1U << 10;
 constexpr std::uint32_t kSfmask = gdb::msr_number(gdb::Msr::Sfmask);
 
 bool has(gdb::StepFlags flags, gdb::StepFlags one) {

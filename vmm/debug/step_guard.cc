@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <array>
 
+#include "vmm/debug/page_walk.h"
+
 namespace vmm::debug {
 namespace {
 
 constexpr std::size_t kMostInstruction = 15;  // bytes
-constexpr std::uint64_t kEferLongModeActive = 1U << 10;
-constexpr std::uint8_t kWide = 0x8;  // REX.W
+constexpr std::uint8_t kWide = 0x8;           // REX.W
 
 CodeSize code_size(const kvm_sregs& sregs) {
   if ((sregs.efer & kEferLongModeActive) != 0 && sregs.cs.l != 0) return CodeSize::Bits64;

@@ -38,12 +38,12 @@ Reply remove(SessionContext& context, std::string_view arguments) {
   return change(context, arguments, &Target::remove_breakpoint);
 }
 
-constexpr std::array kCommands = {Command{"Z", insert}, Command{"z", remove}};
+constexpr std::array kBreakpointCommands = {Command{"Z", insert}, Command{"z", remove}};
 
 }  // namespace
 
 std::span<const Command> breakpoint_commands() {
-  return kCommands;
+  return kBreakpointCommands;
 }
 
 }  // namespace vmm::gdb

@@ -70,7 +70,7 @@ Reply extend(SessionContext& context, std::string_view /*arguments*/) {
   return "OK";
 }
 
-constexpr std::array kCommands = {
+constexpr std::array kFeatureCommands = {
     Command{"qSupported", supported, Needs::Nothing},
     Command{"QEnableErrorStrings", error_strings, Needs::Nothing},
     Command{"qXfer", transfer},
@@ -99,7 +99,7 @@ Reply document_piece(const SessionContext& context, std::string_view document, s
 }
 
 std::span<const Command> feature_commands() {
-  return kCommands;
+  return kFeatureCommands;
 }
 
 }  // namespace vmm::gdb

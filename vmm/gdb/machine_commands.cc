@@ -65,7 +65,7 @@ Reply set_physical_mode(SessionContext& context, std::string_view arguments) {
   return "OK";
 }
 
-constexpr std::array kCommands = {
+constexpr std::array kMachineCommands = {
     Command{"qRcmd", run_monitor},
     Command{"qOffsets", offsets},
     Command{"qqemu.Supported", qemu_supported},
@@ -79,7 +79,7 @@ constexpr std::array kCommands = {
 }  // namespace
 
 std::span<const Command> machine_commands() {
-  return kCommands;
+  return kMachineCommands;
 }
 
 }  // namespace vmm::gdb

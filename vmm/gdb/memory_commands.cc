@@ -121,7 +121,7 @@ Reply region(SessionContext& context, std::string_view arguments) {
   return reply + ";";
 }
 
-constexpr std::array kCommands = {
+constexpr std::array kMemoryCommands = {
     Command{"m", read_hex},
     Command{"M", write_hex},
     Command{"x", read_binary},
@@ -134,7 +134,7 @@ constexpr std::array kCommands = {
 }  // namespace
 
 std::span<const Command> memory_commands() {
-  return kCommands;
+  return kMemoryCommands;
 }
 
 }  // namespace vmm::gdb

@@ -120,7 +120,7 @@ Reply write_one(SessionContext& context, std::string_view arguments) {
   return status_reply(context, write_and_check(context, {spec}, file));
 }
 
-constexpr std::array kCommands = {
+constexpr std::array kRegisterCommands = {
     Command{"g", read_all},
     Command{"G", write_all},
     Command{"p", read_one},
@@ -130,7 +130,7 @@ constexpr std::array kCommands = {
 }  // namespace
 
 std::span<const Command> register_commands() {
-  return kCommands;
+  return kRegisterCommands;
 }
 
 }  // namespace vmm::gdb

@@ -96,7 +96,7 @@ std::string xml_text(std::string_view text) {
   return out;
 }
 
-constexpr std::array kCommands = {
+constexpr std::array kThreadCommands = {
     Command{"H", select},
     Command{"T", is_alive},
     Command{"qC", current},
@@ -118,7 +118,7 @@ std::string threads_xml(SessionContext& context) {
 }
 
 std::span<const Command> thread_commands() {
-  return kCommands;
+  return kThreadCommands;
 }
 
 }  // namespace vmm::gdb

@@ -24,7 +24,7 @@ namespace vmm::kvm {
 
 namespace {
 
-constexpr const char* kArea = "memory";
+constexpr const char* kMemoryArea = "memory";
 constexpr std::size_t kPage = uvm::kPageSize;
 constexpr std::size_t kHuge = uvm::kLargePageSize;
 
@@ -88,7 +88,7 @@ void probe_pagemap_scan(Report& report) {
     exact = found == 1 && region.start == argument.start + 2 * kPage && region.end == region.start + kPage;
     value = found < 0 ? failure() : exact ? "finds private pages" : "finds the wrong pages";
   }
-  add(report, kArea, "PAGEMAP_SCAN", exact, std::move(value),
+  add(report, kMemoryArea, "PAGEMAP_SCAN", exact, std::move(value),
       {"used to find what a guest wrote", "/proc/self/pagemap is read instead, 10 ms a GiB"});
 }
 
@@ -102,14 +102,14 @@ void probe_collapse(Report& report) {
     works = ::madvise(window.bytes(), kHuge, kMadvCollapse) == 0;
     value = works ? "works" : failure();
   }
-  add(report, kArea, "MADV_COLLAPSE on a memfd", works, std::move(value),
+  add(report, kMemoryArea, "MADV_COLLAPSE on a memfd", works, std::move(value),
       {"objects get huge pages after they are filled", "shared objects have huge pages only from tmpfs"});
 }
 
 void probe_populate(Report& report) {
   const ScratchMapping window(kPage, MAP_PRIVATE | MAP_ANONYMOUS);
   const bool works = window && ::madvise(window.bytes(), kPage, kMadvPopulateWrite) == 0;
-  add(report, kArea, "MADV_POPULATE_WRITE", works, works ? "works" : failure(),
+  add(report, kMemoryArea, "MADV_POPULATE_WRITE", works, works ? "works" : failure(),
       {"pages are made ahead in one call", "pages are made by touching them"});
 }
 
@@ -126,7 +126,7 @@ void probe_batched_drop(Report& report) {
     works = done == static_cast<long>(kPage) && window.bytes()[0] == std::byte{0};
     value = works ? "works" : failure();
   }
-  add(report, kArea, "process_madvise on itself", works, std::move(value),
+  add(report, kMemoryArea, "process_madvise on itself", works, std::move(value),
       {"scattered pages are dropped in batches", "scattered pages are dropped one run at a time"});
 }
 
@@ -153,21 +153,21 @@ void probe_huge_tmpfs(Report& report) {
     works = window && ::fstat(file.get(), &now) == 0 && now.st_blocks * 512 == static_cast<off_t>(kHuge);
     value = works ? "works" : "small pages only";
   }
-  add(report, kArea, "huge pages in tmpfs", works, std::move(value),
+  add(report, kMemoryArea, "huge pages in tmpfs", works, std::move(value),
       {"shared RAM gets huge pages at first touch", "shared RAM starts with 4K pages"});
 }
 
 void add_settings(Report& report) {
   const std::string thp = chosen(first_line("/sys/kernel/mm/transparent_hugepage/enabled"));
-  add(report, kArea, "anonymous huge pages", thp == "always" || thp == "madvise", thp.empty() ? "no" : thp,
-      {"private RAM asks for them", "private RAM has 4K pages"});
+  add(report, kMemoryArea, "anonymous huge pages", thp == "always" || thp == "madvise",
+      thp.empty() ? "no" : thp, {"private RAM asks for them", "private RAM has 4K pages"});
   const std::string limit = first_line("/proc/sys/vm/max_map_count");
   const bool enough = !limit.empty() && std::atol(limit.c_str()) >= 65530;
-  add(report, kArea, "max_map_count", enough, limit,
+  add(report, kMemoryArea, "max_map_count", enough, limit,
       {"bounds single-page mappings, the budget is far below",
        "lower than the kernel's default: forks and pins copy earlier"});
   const std::string overcommit = first_line("/proc/sys/vm/overcommit_memory");
-  add(report, kArea, "overcommit", overcommit != "2", overcommit,
+  add(report, kMemoryArea, "overcommit", overcommit != "2", overcommit,
       {"a guest may be larger than the host's memory", "all guest RAM counts against the commit limit"});
 }
 

@@ -12,7 +12,7 @@ namespace vmm::kvm {
 
 namespace {
 
-constexpr const char* kArea = "kvm";
+constexpr const char* kKvmArea = "kvm";
 
 // mov %eax, kDevice: "the code got here".
 constexpr std::array<std::uint8_t, 7> kReport{0x89, 0x04, 0x25, 0x00, 0x00, 0x10, 0x00};
@@ -56,7 +56,7 @@ void probe_faults(Report& report, TrialVm& trial) {
   const std::string supervisor = fault_channel(trial, Ring::Supervisor);
   const std::string user = fault_channel(trial, Ring::User);
   const bool told = supervisor == "with its address" && user == supervisor;
-  add(report, kArea, "inaccessible host page", told, "CPL 0 " + supervisor + ", CPL 3 " + user,
+  add(report, kKvmArea, "inaccessible host page", told, "CPL 0 " + supervisor + ", CPL 3 " + user,
       {"not needed: faults are resolved inside KVM_RUN",
        "never used as a fault channel: faults are resolved inside KVM_RUN"});
 }
@@ -70,7 +70,7 @@ void probe_prefault(Report& report, TrialVm& trial) {
     works = call((*vcpu)->fd(), abi::kPreFaultMemory, &request) == 0;
     value = works ? "works" : "refused (errno " + std::to_string(errno) + ")";
   }
-  add(report, kArea, "pre-fault of stage 2", works, std::move(value),
+  add(report, kKvmArea, "pre-fault of stage 2", works, std::move(value),
       {"start-up may map pages ahead of the guest", "pages are mapped at their first touch"});
 }
 
@@ -85,13 +85,13 @@ std::uint32_t address_bits(const std::vector<kvm_cpuid_entry2>& cpuid) {
 
 void add_limits(Report& report, const System& system, const Vm& vm) {
   const std::string recommended = std::to_string(vm.check_extension(KVM_CAP_NR_VCPUS));
-  add(report, kArea, "vCPUs a VM",
+  add(report, kKvmArea, "vCPUs a VM",
       std::to_string(vm.check_extension(KVM_CAP_MAX_VCPUS)) + " (" + recommended + " recommended)",
       Verdict::Yes, "limit of -c");
-  add(report, kArea, "memory slots", std::to_string(vm.check_extension(KVM_CAP_NR_MEMSLOTS)), Verdict::Yes,
+  add(report, kKvmArea, "memory slots", std::to_string(vm.check_extension(KVM_CAP_NR_MEMSLOTS)), Verdict::Yes,
       "uvmm needs a few");
   if (const auto cpuid = system.supported_cpuid()) {
-    add(report, kArea, "guest-physical bits", std::to_string(address_bits(*cpuid)), Verdict::Yes,
+    add(report, kKvmArea, "guest-physical bits", std::to_string(address_bits(*cpuid)), Verdict::Yes,
         "limit of -m and of device addresses");
   }
 }
@@ -99,45 +99,45 @@ void add_limits(Report& report, const System& system, const Vm& vm) {
 void add_interrupts(Report& report, const System& system, const Vm& vm) {
   const bool split = vm.check_extension(KVM_CAP_SPLIT_IRQCHIP) != 0;
   const bool full = vm.check_extension(KVM_CAP_IRQCHIP) != 0;
-  add(report, kArea, "split irqchip", split, split ? "yes" : "no",
+  add(report, kKvmArea, "split irqchip", split, split ? "yes" : "no",
       {"used: VMs start and end fastest",
        full ? "the full in-kernel irqchip is used" : "no interrupts, no SMP",
        full ? Verdict::Degraded : Verdict::No});
   const int x2apic = vm.check_extension(KVM_CAP_X2APIC_API);
-  add(report, kArea, "x2APIC ids", x2apic != 0, x2apic != 0 ? "32 bits" : "8 bits",
+  add(report, kKvmArea, "x2APIC ids", x2apic != 0, x2apic != 0 ? "32 bits" : "8 bits",
       {"more than 254 vCPUs possible", "at most 254 vCPUs"});
   // Not a bit of the supported CPUID, because it depends on the irqchip.
   const bool deadline = system.check_extension(KVM_CAP_TSC_DEADLINE_TIMER) != 0;
-  add(report, kArea, "TSC deadline timer", deadline, deadline ? "yes" : "no",
+  add(report, kKvmArea, "TSC deadline timer", deadline, deadline ? "yes" : "no",
       {"offered to guests", "guests use the APIC timer"});
   const bool scaling = system.check_extension(KVM_CAP_TSC_CONTROL) != 0;
-  add(report, kArea, "TSC scaling", scaling, scaling ? "yes" : "no",
+  add(report, kKvmArea, "TSC scaling", scaling, scaling ? "yes" : "no",
       {"guests keep their TSC rate when moved", "guests see the host's TSC rate"});
   const bool irqfd = vm.check_extension(KVM_CAP_IRQFD) != 0;
   const bool doorbell = vm.check_extension(KVM_CAP_IOEVENTFD) != 0;
-  add(report, kArea, "irqfd and ioeventfd", irqfd && doorbell, irqfd && doorbell ? "yes" : "no",
+  add(report, kKvmArea, "irqfd and ioeventfd", irqfd && doorbell, irqfd && doorbell ? "yes" : "no",
       {"used for devices", "devices go through vCPU exits"});
 }
 
 void add_memory(Report& report, const Vm& vm) {
   const bool read_only = vm.check_extension(KVM_CAP_READONLY_MEM) != 0;
-  add(report, kArea, "read-only slots", read_only, read_only ? "yes" : "no",
+  add(report, kKvmArea, "read-only slots", read_only, read_only ? "yes" : "no",
       {"used for ROM", "ROM is writable by the guest"});
   const int ring = std::max(vm.check_extension(KVM_CAP_DIRTY_LOG_RING),
                             vm.check_extension(KVM_CAP_DIRTY_LOG_RING_ACQ_REL));
-  add(report, kArea, "dirty ring", ring != 0, ring != 0 ? std::to_string(ring) + " bytes" : "no",
+  add(report, kKvmArea, "dirty ring", ring != 0, ring != 0 ? std::to_string(ring) + " bytes" : "no",
       {"available for small resets", "dirty pages are found by scanning"});
   const bool informs = vm.check_extension(abi::kCapMemoryFaultInfo) != 0;
-  add(report, kArea, "memory fault info", informs, informs ? "claimed" : "no",
+  add(report, kKvmArea, "memory fault info", informs, informs ? "claimed" : "no",
       {"informational: what counts is the trial below", "see the trial below"});
 }
 
 void add_vcpu(Report& report, const Vm& vm) {
   const bool sync = (static_cast<unsigned>(vm.check_extension(KVM_CAP_SYNC_REGS)) & KVM_SYNC_X86_REGS) != 0;
-  add(report, kArea, "registers in the run page", sync, sync ? "yes" : "no",
+  add(report, kKvmArea, "registers in the run page", sync, sync ? "yes" : "no",
       {"used: no ioctl to look at registers", "one ioctl for each look at the registers"});
   const bool immediate = vm.check_extension(KVM_CAP_IMMEDIATE_EXIT) != 0;
-  add(report, kArea, "immediate exit", immediate, immediate ? "yes" : "no",
+  add(report, kKvmArea, "immediate exit", immediate, immediate ? "yes" : "no",
       {"used to pause without a race", "a pause may come one exit late", Verdict::No});
 }
 
@@ -146,11 +146,11 @@ void add_vcpu(Report& report, const Vm& vm) {
 void probe_kvm(Report& report, Depth depth) {
   const auto system = System::open();
   if (!system) {
-    return add(report, kArea, "/dev/kvm", system.error().text(), Verdict::No, "no guest can run");
+    return add(report, kKvmArea, "/dev/kvm", system.error().text(), Verdict::No, "no guest can run");
   }
   auto trial = TrialVm::create(*system);
   if (!trial) {
-    return add(report, kArea, "create a VM", trial.error().text(), Verdict::No, "no guest can run");
+    return add(report, kKvmArea, "create a VM", trial.error().text(), Verdict::No, "no guest can run");
   }
   report.backend = Backend::Unknown;
   const auto native = (*trial)->execute(Ring::Supervisor, kCompareExchange);
@@ -158,12 +158,12 @@ void probe_kvm(Report& report, Depth depth) {
   report.supervisor_trial = supervisor_trial(native);
   if (depth == Depth::BootOnly) return;
 
-  add(report, kArea, "API version", std::to_string(abi::kApiVersion), Verdict::Yes, "the one uvmm speaks");
-  add(report, kArea, "CPL 0 on the processor", report.native_supervisor, report.supervisor_trial,
+  add(report, kKvmArea, "API version", std::to_string(abi::kApiVersion), Verdict::Yes, "the one uvmm speaks");
+  add(report, kKvmArea, "CPL 0 on the processor", report.native_supervisor, report.supervisor_trial,
       {"kernels run at full speed", "kernel mode is emulated, about 1 us an instruction", Verdict::No});
   const auto user = (*trial)->execute(Ring::User, kReport);
   const bool user_works = as_mmio(user, TrialVm::kDevice) != nullptr;
-  add(report, kArea, "CPL 3 in long mode", user_works, user_works ? "yes" : text_of(user),
+  add(report, kKvmArea, "CPL 3 in long mode", user_works, user_works ? "yes" : text_of(user),
       {"built-in guests work there", "built-in guests do not work", Verdict::No});
   add_limits(report, *system, (*trial)->vm());
   add_interrupts(report, *system, (*trial)->vm());

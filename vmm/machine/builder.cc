@@ -235,10 +235,14 @@ uvm::Result<ResidentPages> resident_pages(const Machine::Parts& parts) {
   return ResidentPages::of(parts.memory->pmap(), parts.memory->objects());
 }
 
+/// Metrics are read every 10 to 60 seconds.
+constexpr std::chrono::seconds kCensusKept{30};
+
 /// What this guest costs, for those who watch it.
 void build_census(Machine::Parts& parts) {
   const auto take = [&parts] { return control::take_census(resident_pages(parts)); };
-  parts.metrics.add([take](MetricWriter& writer) { control::add_census_metrics(take(), writer); });
+  const auto recent = std::make_shared<control::RecentCensus>(take, kCensusKept);
+  parts.metrics.add([recent](MetricWriter& writer) { control::add_census_metrics(recent->get(), writer); });
   debug::Inferior::Door door = parts.inferior->door();
   door.shares = [take]() -> uvm::Result<std::string> {
     UVMM_TRY(const control::Census census, take());

@@ -14,7 +14,7 @@ using Source = guest::Segment::Source;
 /// cheaper.
 constexpr std::uint64_t kLeastMapped = 16 * uvm::kPageSize;
 /// Copied at a time, so that a large initrd does not need its size a second time.
-constexpr std::uint64_t kChunk = std::uint64_t{1} << 20;
+constexpr std::uint64_t kCopiedAtOnce = std::uint64_t{1} << 20;
 
 uvm::Status map_pages(uvm::Space& space, const guest::Segment& segment, uvm::GpaRange pages,
                       const BootFile& file) {
@@ -32,7 +32,7 @@ uvm::Status copy_bytes(uvm::Space& space, const guest::Segment& segment, uvm::Gp
                        const BootFile& file) {
   std::vector<std::byte> bytes;
   while (!range.empty()) {
-    const uvm::GpaRange chunk = range.before(range.begin() + kChunk);
+    const uvm::GpaRange chunk = range.before(range.begin() + kCopiedAtOnce);
     bytes.resize(chunk.size());
     UVMM_CHECK(file.read(segment.file_offset_of(chunk.begin()), bytes));
     UVMM_CHECK(uvm::Access::write(space, chunk.begin(), bytes));

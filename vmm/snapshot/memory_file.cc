@@ -35,7 +35,7 @@ std::uint64_t chunks_in(std::uint64_t bytes) {
 }
 
 /// "memory-" and digits: it is part of a path, and of lines that people read.
-bool is_name(std::string_view name) {
+bool is_memory_name(std::string_view name) {
   if (!name.starts_with(kMemoryPrefix) || name.size() > kLongestName) return false;
   const std::string_view number = name.substr(kMemoryPrefix.size());
   return !number.empty() && std::ranges::all_of(number, [](char c) { return c >= '0' && c <= '9'; });
@@ -88,7 +88,7 @@ bool has_data(int fd, std::uint64_t at, std::uint64_t bytes) {
 
 void MemoryFile::state(devices::StateFields& fields) {
   text(fields, name_, kLongestName);
-  fields.require(is_name(name_), "file");
+  fields.require(is_memory_name(name_), "file");
   fields.field(bytes_);
   list(fields, sums_, std::size_t{1} << 32, "sums");
   fields.require(sums_.size() == chunks_in(bytes_), "number of sums");

@@ -77,7 +77,7 @@ class Rest {
   std::span<const std::byte> bytes_;
 };
 
-bool is_name(std::string_view name) {
+bool is_section_name(std::string_view name) {
   return !name.empty() && std::ranges::all_of(name, [](char c) { return c > ' ' && c < 0x7f; });
 }
 
@@ -105,7 +105,7 @@ Result<Section> read_section(Rest& rest, std::size_t number) {
   const auto raw_name = header->name_bytes <= kMaxName ? rest.take(header->name_bytes) : std::nullopt;
   if (!raw_name) return damaged(place + " has no name");
   const std::string name(reinterpret_cast<const char*>(raw_name->data()), raw_name->size());
-  if (!is_name(name)) return damaged(place + " has no name");
+  if (!is_section_name(name)) return damaged(place + " has no name");
   const auto content = rest.take(header->content_bytes);
   if (!content) return damaged("section " + name + " is cut off");
   if (sum_of(*header, name, *content) != header->sum) return damaged("section " + name + " is damaged");

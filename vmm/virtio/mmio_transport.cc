@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::uint32_t kMagic = 0x7472'6976;  // "virt"
 constexpr std::uint32_t kVersion = 2;
-constexpr std::uint32_t kVendor = 0x1af4;
 constexpr std::uint32_t kNoSharedMemory = 0xffff'ffff;
 
 // Offsets (virtio 1.2, 4.2.2).

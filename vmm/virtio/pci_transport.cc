@@ -15,7 +15,6 @@ namespace pci = devices::pci;
 
 namespace {
 
-constexpr std::uint16_t kVendor = 0x1af4;
 constexpr std::uint16_t kFirstDevice = 0x1040;     // and the device's type
 constexpr std::uint16_t kFirstSubsystem = 0x1100;  // 0x40 or more tells drivers that this is no legacy device
 constexpr std::uint8_t kRevision = 1;

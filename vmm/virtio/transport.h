@@ -16,6 +16,8 @@
 
 namespace vmm::virtio {
 
+inline constexpr std::uint16_t kVendor = 0x1af4;  // of a PCI device, and of one on mmio
+
 /// Whether all of [gpa, gpa + bytes) is RAM.
 using IsRam = std::function<bool(std::uint64_t gpa, std::uint64_t bytes)>;
 

@@ -96,19 +96,20 @@ TEST(Starter, OneThatIsReadyBeginsAndAnotherTakesItsPlace) {
 TEST(Starter, OneThatHasEndedBeforeItWasWantedIsNoCopy) {
   const test::TempFolder folder("starter");
   Starter::Plan plan = waiting(folder.file("."));
-  plan.words[2] = "[ -z \"$1\" ] || { touch " + folder.file("$0.gone") + "; exit; }; exec sleep 1000";
+  plan.words[2] = "[ -z \"$1\" ] || { echo $$ > " + folder.file("gone") + "; exit; }; exec sleep 1000";
   const auto starter = Starter::create(plan);
   ASSERT_TRUE(starter);
   ASSERT_TRUE((*starter)->keep_ready(1));
-  EXPECT_TRUE(test::eventually([&] { return std::filesystem::exists(folder.file("copy1.gone")); }));
-  // Until the kernel has it that it ended, it is let begin.
-  EXPECT_TRUE(test::eventually([&] {
-    const auto copy = (*starter)->start();
-    if (!copy) return false;
-    const bool runs = !(*starter)->has_ended(copy->pid);
-    if (runs) ::kill(copy->pid, SIGKILL);
-    return runs;
-  }));
+  pid_t gone = 0;
+  ASSERT_TRUE(
+      test::eventually([&] { return static_cast<bool>(std::ifstream(folder.file("gone")) >> gone); }));
+  ASSERT_TRUE(test::eventually([&] { return (*starter)->has_ended(gone); }));
+  const auto copy = (*starter)->start();
+  ASSERT_TRUE(copy) << copy.error().text();
+  EXPECT_NE(copy->pid, gone);
+  EXPECT_GE(copy->number, 2U);
+  EXPECT_FALSE((*starter)->has_ended(copy->pid));
+  ::kill(copy->pid, SIGKILL);
 }
 
 TEST(Starter, SaysThatThereIsNoSuchProgram) {

@@ -14,7 +14,7 @@ namespace {
 
 /// Packets in one turn: what else the thread has to do gets its own.
 constexpr unsigned kMostAtOnce = 64;
-constexpr std::uint64_t kMostPacketBytes = sizeof(Header) + (std::uint64_t{64} << 10);
+constexpr std::uint64_t kMostChainBytes = sizeof(Header) + (std::uint64_t{64} << 10);
 
 }  // namespace
 
@@ -106,7 +106,7 @@ uvm::Status SocketDevice::transmit(SplitQueue& queue) {
 }
 
 void SocketDevice::take(const Chain& chain) {
-  const auto opened = GuestBytes::open(space_, chain.readable, uvm::AccessKind::Read, 0, kMostPacketBytes);
+  const auto opened = GuestBytes::open(space_, chain.readable, uvm::AccessKind::Read, 0, kMostChainBytes);
   Header header;
   const auto head = std::as_writable_bytes(std::span(&header, 1));
   const bool is_whole = opened && copy_from(opened->parts(), 0, head) == sizeof header;
@@ -144,7 +144,7 @@ uvm::Result<bool> SocketDevice::give(SplitQueue& queue) {
       chain_.writable_bytes() < sizeof(Header)
           ? uvm::Error(uvm::ErrorKind::Invalid,
                        "a buffer for packets of " + std::to_string(chain_.writable_bytes()) + " bytes")
-          : GuestBytes::open(space_, chain_.writable, uvm::AccessKind::Write, 0, kMostPacketBytes);
+          : GuestBytes::open(space_, chain_.writable, uvm::AccessKind::Write, 0, kMostChainBytes);
   if (!opened) {
     queue.unpop();
     return std::move(opened).error();
