@@ -83,7 +83,8 @@ TEST(FlatLong, IsCalledLikeAFunctionWithBootParams) {
   EXPECT_EQ(plan.entry.rdi, low_memory::kBootParams.value());
   EXPECT_EQ(plan.entry.rsp % 16, 8u);
   const auto params = test::object_in<BootParams>(plan, "boot_params");
-  EXPECT_EQ(params.hdr.ramdisk_size, 100u);
+  // "+": fields of a packed struct have no address that a reference may hold.
+  EXPECT_EQ(+params.hdr.ramdisk_size, 100u);
   EXPECT_EQ(test::text_at(plan, params.hdr.cmd_line_ptr), "console=ttyS0");
   const Segment* stack = test::find(plan, "stack");
   ASSERT_NE(stack, nullptr);

@@ -50,15 +50,16 @@ TEST(BzImage, EntersAtStartup64WithBootParams) {
   EXPECT_EQ(plan.protocol, "Linux bzImage, boot protocol 2.15, 64-bit entry");
 
   const BootParams params = params_of(plan);
-  EXPECT_EQ(params.hdr.boot_flag, kBootFlag);
-  EXPECT_EQ(params.hdr.version, 0x20f);
-  EXPECT_EQ(params.hdr.type_of_loader, 0xff);
-  EXPECT_EQ(params.sentinel, 0);
-  EXPECT_EQ(params.acpi_rsdp_addr, 0xe0000u);
+  // "+": fields of a packed struct have no address that a reference may hold.
+  EXPECT_EQ(+params.hdr.boot_flag, kBootFlag);
+  EXPECT_EQ(+params.hdr.version, 0x20f);
+  EXPECT_EQ(+params.hdr.type_of_loader, 0xff);
+  EXPECT_EQ(+params.sentinel, 0);
+  EXPECT_EQ(+params.acpi_rsdp_addr, 0xe0000u);
   EXPECT_EQ(test::text_at(plan, params.hdr.cmd_line_ptr), "console=ttyS0");
   ASSERT_TRUE(plan.initrd.has_value());
-  EXPECT_EQ(params.hdr.ramdisk_image, plan.initrd->begin().value());
-  EXPECT_EQ(params.hdr.ramdisk_size, 0x12345u);
+  EXPECT_EQ(+params.hdr.ramdisk_image, plan.initrd->begin().value());
+  EXPECT_EQ(+params.hdr.ramdisk_size, 0x12345u);
 }
 
 TEST(BzImage, BootParamsHoldTheMemoryMap) {

@@ -23,11 +23,12 @@ TEST(LinuxElf, EntersAtTheElfEntryWithAMadeUpHeader) {
   EXPECT_EQ(plan.entry.mode, CpuMode::Long64);
   EXPECT_EQ(plan.entry.rip, 0x1000000u);
   const auto params = test::object_in<BootParams>(plan, "boot_params");
-  EXPECT_EQ(params.hdr.header, kHeaderMagic);
-  EXPECT_EQ(params.hdr.boot_flag, kBootFlag);
-  EXPECT_NE(params.hdr.type_of_loader, 0);  // Linux ignores an initrd from loader type 0
-  EXPECT_EQ(params.hdr.ramdisk_image, plan.initrd->begin().value());
-  EXPECT_EQ(params.hdr.ramdisk_size, 5000u);
+  // "+": fields of a packed struct have no address that a reference may hold.
+  EXPECT_EQ(+params.hdr.header, kHeaderMagic);
+  EXPECT_EQ(+params.hdr.boot_flag, kBootFlag);
+  EXPECT_NE(+params.hdr.type_of_loader, 0);  // Linux ignores an initrd from loader type 0
+  EXPECT_EQ(+params.hdr.ramdisk_image, plan.initrd->begin().value());
+  EXPECT_EQ(+params.hdr.ramdisk_size, 5000u);
   EXPECT_EQ(test::text_at(plan, params.hdr.cmd_line_ptr), "console=ttyS0");
 }
 
