@@ -1,6 +1,7 @@
 #include "vmm/text.h"
 
 #include <cstdint>
+#include <utility>
 
 namespace vmm {
 namespace {
@@ -84,6 +85,12 @@ std::string one_line(std::string_view text) {
   std::string out;
   while (!text.empty()) text.remove_prefix(append_next(out, text));
   return out;
+}
+
+uvm::Error not_possible(std::string_view text, std::string way_out) {
+  constexpr std::size_t kMostShown = 80;
+  return {uvm::ErrorKind::Invalid, "'" + one_line(text.substr(0, kMostShown)) + "' is not possible",
+          std::move(way_out)};
 }
 
 std::string field_value(std::string_view text) {

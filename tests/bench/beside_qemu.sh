@@ -41,8 +41,10 @@ keep_rates() {
   while read -r key rate; do keep "$name" "$key" "$rate"; done <<<"$rates"
 }
 
-# launch NAME: starts boot_NAME, the process $pid, whose console goes to $work/console.
+# launch NAME: starts boot_NAME, the process $pid, whose console goes to $work/console, and whose standard input is open and
+# silent: no terminal, no end of file.
 launch() {
+  [ -p "$work/idle" ] || { mkfifo "$work/idle" && exec 8<>"$work/idle"; }
   rm -f "$work/pipe" && mkfifo "$work/pipe"
   begin=${EPOCHREALTIME/./}
   ("boot_$1") <"$work/idle" >"$work/pipe" 2>&1 &
@@ -78,8 +80,6 @@ keep() {
 # has failed.
 by_turns() {
   local run name order=(qemu uvmm)
-  # A standard input that is open and silent: no terminal, no end of file.
-  mkfifo "$work/idle" && exec 8<>"$work/idle"
   for ((run = 0; run < $1; run++)); do
     for name in "${order[@]}"; do once "$name"; done
     order=("${order[1]}" "${order[0]}")

@@ -85,7 +85,6 @@ once() {
 }
 
 if [ "$runs" = --boot ]; then
-  mkfifo "$work/idle" && exec 8<>"$work/idle"
   launch "$only"
   if milliseconds=$(milliseconds_to "$line" "$patience"); then echo "$only: boot $milliseconds"; else show_failure "$only" "boot"; fi
   kill -KILL "$pid" 2>/dev/null || true

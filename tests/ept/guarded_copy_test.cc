@@ -14,7 +14,7 @@
 #include "tests/ept/child.h"
 #include "tests/ept/temp_file.h"
 #include "tests/support/model/touch.h"
-#include "tests/support/sanitizers.h"
+#include "uvm/base/sanitizers.h"
 
 namespace ept::host {
 namespace {
@@ -94,7 +94,7 @@ bool fault_once(int number) {
 }
 
 TEST_F(GuardedCopy, OutlivesAFaultOfOthersThatPassed) {
-  if (::test::kSanitized) GTEST_SKIP() << "a sanitizer owns these signals";
+  if (uvm::kSanitized) GTEST_SKIP() << "a sanitizer owns these signals";
   const int status = test::status_of_child([&] {
     std::byte one{};
     for (int round = 0; round < 3; ++round) {
@@ -122,7 +122,7 @@ TEST_F(GuardedCopy, SharesItsSignalsWithWhatTouchesMemoryForTests) {
 }
 
 TEST_F(GuardedCopy, LeavesASignalOfOthersToItsOwner) {
-  if (::test::kSanitized) GTEST_SKIP() << "a sanitizer owns these signals";
+  if (uvm::kSanitized) GTEST_SKIP() << "a sanitizer owns these signals";
   // A touch without a guard dies as it always did. The handler is in place: the tests above put it there, or
   // this call does.
   std::byte one{};

@@ -7,7 +7,7 @@
 
 #include "tests/support/kvm_machine.h"
 #include "tests/support/process.h"
-#include "tests/support/sanitizers.h"
+#include "uvm/base/sanitizers.h"
 
 namespace {
 
@@ -60,7 +60,7 @@ TEST(Command, EndsByEachSignalWithItsNumber) {
 /// What uvmm itself takes, guest pages (shared memory) aside: at most 8 MiB, however large the guest.
 TEST(Command, IsSmallItself) {
   UVMM_REQUIRE_KVM();
-  if (test::kSanitized) GTEST_SKIP() << "a sanitizer's own memory counts here";
+  if (uvm::kSanitized) GTEST_SKIP() << "a sanitizer's own memory counts here";
   for (const char* memory : {"256M", "64G"}) {
     const auto result =
         shell(started(std::string("-m ") + memory) +

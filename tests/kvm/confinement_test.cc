@@ -8,8 +8,8 @@
 
 #include "tests/support/kvm_machine.h"
 #include "tests/support/process.h"
-#include "tests/support/sanitizers.h"
 #include "tests/support/temp_folder.h"
+#include "uvm/base/sanitizers.h"
 #include "vmm/confine/landlock.h"
 
 namespace {
@@ -38,7 +38,7 @@ std::string each_thread(const std::string& line) {
 
 TEST(Confinement, EveryThreadOfAMachineIsUnderAFilter) {
   UVMM_REQUIRE_KVM();
-  if (test::kSanitized) GTEST_SKIP() << "a sanitizer's own calls are not on the lists";
+  if (uvm::kSanitized) GTEST_SKIP() << "a sanitizer's own calls are not on the lists";
   const std::string all = with_guest("--pin-socket $D/pins --gdb unix:$D/gdb --memory-limit 32M --swap $D",
                                      each_thread("Seccomp") + "; " + each_thread("NoNewPrivs") +
                                          "; cat /proc/$p/task/*/comm | sort | xargs");

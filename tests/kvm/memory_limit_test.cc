@@ -17,7 +17,7 @@
 #include <thread>
 
 #include "tests/support/kvm_machine.h"
-#include "tests/support/sanitizers.h"
+#include "uvm/base/sanitizers.h"
 #include "vmm/log.h"
 
 namespace vmm {
@@ -191,7 +191,7 @@ TEST_F(MemoryLimit, EveryByteIsRightAndNoMoreMemoryIsUsed) {
     const auto report = run_machine(walk(memory, limit, arguments));
     EXPECT_EQ(report.status, 0) << arguments << ": " << report.summary;
     EXPECT_GE(peak.bytes(), limit / 2) << "was the guest's memory counted at all?";
-    if (!test::kSanitized) {
+    if (!uvm::kSanitized) {
       EXPECT_LE(peak.bytes(), limit + 8 * kMiB) << arguments << ": limit, metadata and clusters in flight";
     }
   }

@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "tests/support/test_limit.h"
+#include "uvm/base/sanitizers.h"
 
 namespace {
 
@@ -20,11 +21,11 @@ int main(int argc, char** argv) {
   testing::InitGoogleMock(&argc, argv);
   auto& listeners = testing::UnitTest::GetInstance()->listeners();
   // Owned by GoogleTest from here on.
-#if defined(__SANITIZE_THREAD__)
-  // ThreadSanitizer refuses threads in a child of fork() whose parent has some.
-  listeners.Append(new test::TestAlarm(limit()));
-#else
-  listeners.Append(new test::TestLimit(limit()));
-#endif
+  if constexpr (uvm::kThreadSanitized) {
+    // ThreadSanitizer refuses threads in a child of fork() whose parent has some.
+    listeners.Append(new test::TestAlarm(limit()));
+  } else {
+    listeners.Append(new test::TestLimit(limit()));
+  }
   return RUN_ALL_TESTS();
 }

@@ -95,7 +95,6 @@ struct Running {
   HeldObjects objects;
 };
 
-/// One that takes its time: its process is stopped, or a debugger has it.
 Listed silent(const std::string& socket) {
   const control::SocketOwner owner = control::owner_of(socket);
   Listed machine;
@@ -106,13 +105,11 @@ Listed silent(const std::string& socket) {
   return machine;
 }
 
-/// Those that are there; sockets whose machine has gone are not told of.
 Running running() {
   std::vector<Listed> all;
-  for (const std::string& socket : control::known_sockets()) {
-    const auto text = control::ask(socket, "status", {}, control::kBriefly);
+  for (const auto& [socket, text] : control::ask_everybody("status")) {
     if (!text) {
-      if (text.error().kind() == uvm::ErrorKind::Busy) all.push_back(silent(socket));
+      all.push_back(silent(socket));
       continue;
     }
     json::error_code error;

@@ -41,9 +41,8 @@ json::object object_of(const uvm::Result<std::string>& text) {
 
 Samples sample() {
   Samples all;
-  for (const std::string& socket : control::known_sockets()) {
-    const auto answer = control::ask(socket, "status", {}, control::kBriefly);
-    if (!answer && answer.error().kind() == uvm::ErrorKind::Busy) {
+  for (const auto& [socket, answer] : control::ask_everybody("status")) {
+    if (!answer) {
       const control::SocketOwner owner = control::owner_of(socket);
       TopSample& guest = all.emplace_back();
       guest.name = one_line(owner.name);
@@ -51,7 +50,7 @@ Samples sample() {
       guest.silent = true;
       continue;
     }
-    const json::object status = object_of(answer);
+    const json::object status = object_of(*answer);
     if (status.empty()) continue;
     const json::object counters = object_of(control::ask(socket, "counters", {}, control::kBriefly));
     const json::value* const name = status.if_contains("name");

@@ -19,12 +19,6 @@ constexpr const char* kNetworkForms =
     "say tap=NAME or passt[=SOCKET], then ,mac=02:… and ,id=NAME where wanted";
 constexpr const char* kVsockForms = "say CID,SOCKET, as in 3,/run/guest.vsock";
 
-uvm::Error not_possible(std::string_view text, std::string way_out) {
-  constexpr std::size_t kMostShown = 80;
-  return {uvm::ErrorKind::Invalid, "'" + one_line(text.substr(0, kMostShown)) + "' is not possible",
-          std::move(way_out)};
-}
-
 /// Whether `item` is `key` itself, or `key=…`: its value then.
 std::optional<std::string_view> value_of(std::string_view item, std::string_view key) {
   if (item == key) return std::string_view();

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "uvm/base/sanitizers.h"
+
 namespace vmm::confine {
 
 /// What happens to a system call that is not on its thread's list: it ends the process, is told to the
@@ -17,22 +19,10 @@ enum class Seccomp : std::uint8_t { On, Log, Off };
 /// Whether the kernel keeps the process to the files that the machine needs.
 enum class Landlock : std::uint8_t { On, Off };
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr bool kSanitized = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-inline constexpr bool kSanitized = true;
-#else
-inline constexpr bool kSanitized = false;
-#endif
-#else
-inline constexpr bool kSanitized = false;
-#endif
-
 struct Options {
   // A sanitizer makes calls and opens files of its own.
-  Seccomp seccomp = kSanitized ? Seccomp::Off : Seccomp::On;
-  Landlock landlock = kSanitized ? Landlock::Off : Landlock::On;
+  Seccomp seccomp = uvm::kSanitized ? Seccomp::Off : Seccomp::On;
+  Landlock landlock = uvm::kSanitized ? Landlock::Off : Landlock::On;
   std::vector<std::string> allowed_paths;  // files and folders beside what the machine needs
 
   // The rest needs rights, and gives them up.

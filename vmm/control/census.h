@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "uvm/base/error.h"
 #include "uvm/base/lock.h"

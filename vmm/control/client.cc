@@ -8,6 +8,7 @@
 
 #include "ept/host/file_object.h"
 #include "ept/host/frozen_object.h"
+#include "vmm/control/run_directory.h"
 #include "vmm/machine/image_codec.h"
 #include "vmm/pin_client/local_socket.h"
 #include "vmm/pin_client/message.h"
@@ -118,6 +119,19 @@ Result<std::string> ask(const std::string& socket, const std::string& verb, cons
   if (!name.empty()) request["name"] = name;
   UVMM_TRY(const Answer answer, converse(socket, request, asking));
   return json::serialize(answer.values);
+}
+
+std::vector<Answered> ask_everybody(const std::string& verb) {
+  std::vector<Answered> all;
+  for (const std::string& socket : known_sockets()) {
+    auto text = ask(socket, verb, {}, kBriefly);
+    if (text) {
+      all.push_back({socket, *std::move(text)});
+    } else if (text.error().kind() == ErrorKind::Busy) {
+      all.push_back({socket, std::nullopt});
+    }
+  }
+  return all;
 }
 
 Result<std::string> ask_balloon(const std::string& socket, std::optional<std::uint64_t> bytes) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "uvm/base/error.h"
 #include "vmm/control/family.h"
@@ -30,6 +31,15 @@ inline constexpr Asking kBriefly{std::chrono::seconds(1)};
 /// `socket`, or not to us); Busy (no answer in time); what the machine refused, in its words, as Invalid.
 [[nodiscard]] uvm::Result<std::string> ask(const std::string& socket, const std::string& verb,
                                            const std::string& name = {}, const Asking& asking = {});
+
+/// What a machine of the run directory says.
+struct Answered {
+  std::string socket;
+  std::optional<std::string>
+      answer;  // nothing: it takes its time; its process is stopped, or a debugger has it
+};
+/// Asks all machines that run here, briefly. Sockets whose machine has gone are not told of.
+[[nodiscard]] std::vector<Answered> ask_everybody(const std::string& verb);
 
 /// How much the guest is to give back (nothing: as before), and what its balloon says, as ask() answers.
 /// Errors: as ask().

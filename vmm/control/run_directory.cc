@@ -8,6 +8,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <filesystem>
+#include <utility>
 
 #include "vmm/text.h"
 
@@ -48,11 +49,17 @@ uvm::Result<std::string> prepare(const std::string& path, uid_t owner) {
                "remove it, or say --control PATH");
 }
 
-bool fits(const std::string& file, const std::string& machine) {
-  const std::string_view stem = std::string_view(file).substr(0, file.size() - kSuffix.size());
+/// NAME and PID of NAME-PID.
+std::pair<std::string_view, std::string_view> halves(std::string_view stem) {
   const auto dash = stem.rfind('-');
-  if (dash == std::string_view::npos) return stem == machine;
-  return stem == machine || stem.substr(0, dash) == machine || stem.substr(dash + 1) == machine;
+  if (dash == std::string_view::npos) return {stem, {}};
+  return {stem.substr(0, dash), stem.substr(dash + 1)};
+}
+
+bool fits(const std::string& socket, const std::string& machine) {
+  const std::string stem = fs::path(socket).stem();
+  const auto [name, pid] = halves(stem);
+  return stem == machine || name == machine || (!pid.empty() && pid == machine);
 }
 
 std::string stem_in(const std::string& directory, const std::string& name, pid_t pid) {
@@ -96,10 +103,9 @@ std::vector<std::string> known_sockets() {
 
 SocketOwner owner_of(const std::string& socket) {
   const std::string stem = fs::path(socket).stem();
-  const std::size_t dash = stem.rfind('-');
-  SocketOwner owner{stem.substr(0, dash), 0};
-  if (dash != std::string::npos)
-    std::from_chars(stem.data() + dash + 1, stem.data() + stem.size(), owner.pid);
+  const auto [name, pid] = halves(stem);
+  SocketOwner owner{std::string(name), 0};
+  std::from_chars(pid.data(), pid.data() + pid.size(), owner.pid);
   return owner;
 }
 
@@ -107,7 +113,7 @@ uvm::Result<std::string> find_socket(const std::string& machine) {
   if (machine.find('/') != std::string::npos) return machine;
   std::vector<std::string> fitting;
   for (const std::string& path : known_sockets()) {
-    if (fits(fs::path(path).filename(), machine)) fitting.push_back(path);
+    if (fits(path, machine)) fitting.push_back(path);
   }
   if (fitting.size() == 1) return fitting.front();
   if (fitting.empty()) {

@@ -60,7 +60,8 @@ uvm::Result<std::unique_ptr<Container>> Container::open() {
   if (!fd) return Error::from_errno(errno, kContainer, "modprobe vfio-pci; the host needs an IOMMU");
   if (call(fd.get(), VFIO_GET_API_VERSION, 0) != VFIO_API_VERSION ||
       call(fd.get(), VFIO_CHECK_EXTENSION, VFIO_TYPE1v2_IOMMU) <= 0) {
-    return Error(ErrorKind::Unsupported, "/dev/vfio/vfio knows no type 1 IOMMU", "modprobe vfio_iommu_type1");
+    return Error(ErrorKind::Unsupported, std::string(kContainer) + " knows no type 1 IOMMU",
+                 "modprobe vfio_iommu_type1");
   }
   return std::unique_ptr<Container>(new Container(std::move(fd)));
 }

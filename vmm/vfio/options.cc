@@ -19,16 +19,11 @@ constexpr std::array<std::pair<std::string_view, uvm::ForkPolicy>, 3> kForks = {
     {"copy", uvm::ForkPolicy::Copy},
 }};
 
-uvm::Error invalid(std::string_view text, std::string way_out) {
-  return {uvm::ErrorKind::Invalid, "'" + one_line(text.substr(0, 80)) + "' is not possible",
-          std::move(way_out)};
-}
-
 uvm::Result<GroupNumber> parse_group(std::string_view text) {
   GroupNumber group;
   const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), group.number);
   if (error != std::errc() || stop != text.data() + text.size()) {
-    return invalid(text, "a group is a number: /dev/vfio/12");
+    return not_possible(text, "a group is a number: /dev/vfio/12");
   }
   return group;
 }
@@ -37,7 +32,7 @@ uvm::Result<uvm::ForkPolicy> parse_fork(std::string_view text) {
   for (const auto& [name, policy] : kForks) {
     if (name == text) return policy;
   }
-  return invalid(text, "fork= takes refuse, quiesce or copy");
+  return not_possible(text, "fork= takes refuse, quiesce or copy");
 }
 
 }  // namespace
@@ -51,11 +46,12 @@ uvm::Result<DeviceOptions> parse_device(std::string_view text) {
   } else if (place.starts_with(kGroup)) {
     UVMM_TRY(options.device, parse_group(place.substr(kGroup.size())));
   } else {
-    return invalid(text, "name a device as pci:0000:3b:00.0 or by its group, /dev/vfio/12");
+    return not_possible(text, "name a device as pci:0000:3b:00.0 or by its group, /dev/vfio/12");
   }
   if (comma == std::string_view::npos) return options;
   const std::string_view more = text.substr(comma + 1);
-  if (!more.starts_with(kFork)) return invalid(more, "the only thing to add is fork=refuse, quiesce or copy");
+  if (!more.starts_with(kFork))
+    return not_possible(more, "the only thing to add is fork=refuse, quiesce or copy");
   UVMM_TRY(options.fork, parse_fork(more.substr(kFork.size())));
   return options;
 }

@@ -2,6 +2,7 @@
 // the two agree, the device's life between start and reset, and its rest.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>

@@ -12,7 +12,7 @@
 
 #include "ept/host/memfd.h"
 #include "tests/support/model/touch.h"
-#include "tests/support/sanitizers.h"
+#include "uvm/base/sanitizers.h"
 
 namespace test::model {
 
@@ -136,7 +136,7 @@ Status HostMachine::touch(Gpa at, AccessKind access, std::uint64_t& value) {
   toucher_ = ::pthread_self();
   while (true) {
     // ThreadSanitizer holds back signals of other threads, so that a refusal would not get here.
-    if (kThreadSanitized) UVMM_CHECK(space_->fault(at, access));
+    if (uvm::kThreadSanitized) UVMM_CHECK(space_->fault(at, access));
     begin_touch(at);
     const Touched touched = access == AccessKind::Write ? touch_store(word, value) : touch_load(word, value);
     end_touch();

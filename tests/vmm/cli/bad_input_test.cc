@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "tests/support/process.h"
-#include "tests/support/sanitizers.h"
+#include "uvm/base/sanitizers.h"
 
 namespace {
 
@@ -182,7 +182,7 @@ TEST_F(BadInput, WithoutPermissionForKvm) {
 }
 
 TEST_F(BadInput, WithoutAddressSpace) {
-  if (::test::kSanitized) GTEST_SKIP() << "a sanitizer needs more address space than the test leaves";
+  if (uvm::kSanitized) GTEST_SKIP() << "a sanitizer needs more address space than the test leaves";
   // 64 GiB of guest don't fit; the message comes with the rest of the memory still usable.
   const auto result = run({"run", "--builtin", "hello", "-m", "64G"}, "ulimit -v 1000000; ");
   EXPECT_TRUE(result.status == 6 || result.status == 8) << result.status << "\n" << result.err;

@@ -19,8 +19,8 @@
 #include <functional>
 #include <string>
 
-#include "tests/support/sanitizers.h"
 #include "tests/support/temp_folder.h"
+#include "uvm/base/sanitizers.h"
 #include "vmm/confine/confinement.h"
 #include "vmm/confine/landlock.h"
 #include "vmm/kvm/fd.h"
@@ -101,7 +101,7 @@ const std::array kAttempts = {
     Attempt{"a new namespace", SYS_unshare, [] { return static_cast<int>(::syscall(SYS_unshare, 0)); }}};
 
 TEST(ConfineForbidden, EachAttemptOfEachKindOfThreadEndsTheProcessWithALine) {
-  if (test::kSanitized) GTEST_SKIP() << "a sanitizer's own calls are not on the lists";
+  if (uvm::kSanitized) GTEST_SKIP() << "a sanitizer's own calls are not on the lists";
   for (const ThreadKind kind : kKinds) {
     for (const Attempt& attempt : kAttempts) {
       SCOPED_TRACE(std::string(to_string(kind)) + ": " + attempt.what);
@@ -118,7 +118,7 @@ TEST(ConfineForbidden, EachAttemptOfEachKindOfThreadEndsTheProcessWithALine) {
 }
 
 TEST(ConfineForbidden, WhatTheyNeedGoesOn) {
-  if (test::kSanitized) GTEST_SKIP() << "a sanitizer's own calls are not on the lists";
+  if (uvm::kSanitized) GTEST_SKIP() << "a sanitizer's own calls are not on the lists";
   for (const ThreadKind kind : kKinds) {
     const End end = confined(kind, strict(), [] {
       void* const memory =
@@ -142,7 +142,7 @@ TEST(ConfineForbidden, WithoutSeccompNothingEnds) {
 }
 
 TEST(ConfineForbidden, LogLetsItPass) {
-  if (test::kSanitized) GTEST_SKIP() << "its runtime is slow under a filter";
+  if (uvm::kSanitized) GTEST_SKIP() << "its runtime is slow under a filter";
   MachineConfig config = strict();
   config.confinement.seccomp = Seccomp::Log;
   EXPECT_EQ(confined(ThreadKind::Vcpu, config, [] { return ::socket(AF_INET, SOCK_STREAM, 0) >= 0 ? 7 : 8; })

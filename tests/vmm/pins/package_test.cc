@@ -7,8 +7,8 @@
 #include <string>
 
 #include "tests/support/process.h"
-#include "tests/support/sanitizers.h"
 #include "tests/vmm/pins/pin_space.h"
+#include "uvm/base/sanitizers.h"
 #include "vmm/pins/server.h"
 
 namespace {
@@ -18,7 +18,7 @@ using ::testing::HasSubstr;
 class Package : public test::PinSpace {
  protected:
   void SetUp() override {
-    if (test::kSanitized) GTEST_SKIP() << "a sanitizer's libraries want a sanitized program";
+    if (uvm::kSanitized) GTEST_SKIP() << "a sanitizer's libraries want a sanitized program";
     std::filesystem::create_directories(root_);
   }
   void TearDown() override { std::filesystem::remove_all(root_); }

@@ -11,13 +11,6 @@
 namespace vmm::virtio::blk {
 namespace {
 
-constexpr std::size_t kShown = 80;  // bytes of a foreign word that a message repeats
-
-uvm::Error invalid(std::string_view text, std::string way_out) {
-  return {uvm::ErrorKind::Invalid, "'" + one_line(text.substr(0, kShown)) + "' is not possible",
-          std::move(way_out)};
-}
-
 /// At single commas; two of them are one of the text.
 std::vector<std::string> split(std::string_view text) {
   std::vector<std::string> words(1);
@@ -36,7 +29,7 @@ std::vector<std::string> split(std::string_view text) {
 using Setter = uvm::Status (*)(std::string_view value, Options& options);
 
 uvm::Status set_path(std::string_view value, Options& options) {
-  if (!options.path.empty()) return invalid(value, "a disk has one path");
+  if (!options.path.empty()) return not_possible(value, "a disk has one path");
   options.path = value;
   return uvm::ok();
 }
@@ -53,13 +46,13 @@ uvm::Status set_serial(std::string_view value, Options& options) {
 
 uvm::Status set_read_only(std::string_view value, Options& options) {
   const bool yes = value.empty() || value == "on" || value == "true" || value == "yes";
-  if (!yes && value != "off" && value != "false" && value != "no") return invalid(value, "on or off");
+  if (!yes && value != "off" && value != "false" && value != "no") return not_possible(value, "on or off");
   options.access = yes ? DiskAccess::ReadOnly : DiskAccess::ReadWrite;
   return uvm::ok();
 }
 
 uvm::Status set_read_write(std::string_view value, Options& options) {
-  if (!value.empty()) return invalid(value, "rw stands alone");
+  if (!value.empty()) return not_possible(value, "rw stands alone");
   options.access = DiskAccess::ReadWrite;
   return uvm::ok();
 }
@@ -69,7 +62,7 @@ uvm::Status set_queues(std::string_view value, Options& options) {
   if (error == std::errc() && stop == value.data() + value.size() && options.queues <= kMostQueues) {
     return uvm::ok();
   }
-  return invalid(value, "1 to " + std::to_string(kMostQueues) + ", or 0: one for each vCPU");
+  return not_possible(value, "1 to " + std::to_string(kMostQueues) + ", or 0: one for each vCPU");
 }
 
 uvm::Status set_flush(std::string_view value, Options& options) {
@@ -78,7 +71,7 @@ uvm::Status set_flush(std::string_view value, Options& options) {
   } else if (value == "ignored" || value == "unsafe") {
     options.flush = Flush::Ignored;
   } else {
-    return invalid(value, "flush= takes honoured or ignored; the host's page cache is always used");
+    return not_possible(value, "flush= takes honoured or ignored; the host's page cache is always used");
   }
   return uvm::ok();
 }
@@ -89,24 +82,24 @@ uvm::Status set_fork(std::string_view value, Options& options) {
   } else if (value == "copy") {
     options.fork = ForkCopy::Bytes;
   } else {
-    return invalid(value, "fork= takes reflink or copy");
+    return not_possible(value, "fork= takes reflink or copy");
   }
   return uvm::ok();
 }
 
 uvm::Status check_format(std::string_view value, Options& /*options*/) {
   if (value == "raw") return uvm::ok();
-  return invalid(value, "images are raw: qemu-img convert -O raw FILE NEW");
+  return not_possible(value, "images are raw: qemu-img convert -O raw FILE NEW");
 }
 
 uvm::Status check_interface(std::string_view value, Options& /*options*/) {
   if (value == "virtio" || value == "none") return uvm::ok();
-  return invalid(value, "disks are virtio's");
+  return not_possible(value, "disks are virtio's");
 }
 
 uvm::Status check_media(std::string_view value, Options& /*options*/) {
   if (value == "disk") return uvm::ok();
-  return invalid(value, "a disk is all there is; for an ISO image, add ,ro");
+  return not_possible(value, "a disk is all there is; for an ISO image, add ,ro");
 }
 
 struct Key {
@@ -139,14 +132,15 @@ uvm::Status apply(std::string_view word, Options& options) {
   const std::size_t equals = word.find('=');
   const auto key = std::ranges::find(kKeys, word.substr(0, equals), &Key::name);
   if (key == kKeys.end()) {
-    return invalid(word, "a disk takes ro, id=, serial=, queues=, flush= and fork=; a comma in a path is ,,");
+    return not_possible(word,
+                        "a disk takes ro, id=, serial=, queues=, flush= and fork=; a comma in a path is ,,");
   }
   if (equals == std::string_view::npos) {
     if (key->stands_alone) return key->set({}, options);
-    return invalid(word, "it needs a value: " + std::string(word) + "=…");
+    return not_possible(word, "it needs a value: " + std::string(word) + "=…");
   }
   const std::string_view value = word.substr(equals + 1);
-  if (value.empty()) return invalid(word, "it needs a value");
+  if (value.empty()) return not_possible(word, "it needs a value");
   return key->set(value, options);
 }
 
@@ -165,7 +159,7 @@ uvm::Result<Options> parse_disk(std::string_view text) {
       UVMM_CHECK(apply(word, options));
     }
   }
-  if (options.path.empty()) return invalid(text, "name the image: --disk FILE");
+  if (options.path.empty()) return not_possible(text, "name the image: --disk FILE");
   return options;
 }
 

@@ -1,7 +1,8 @@
-// Whether this build carries a sanitizer, whose own memory and address space some tests cannot do with.
+// Whether this build carries a sanitizer, whose own calls, memory and address space some things cannot do
+// with.
 #pragma once
 
-namespace test {
+namespace uvm {
 
 // GCC has macros for these, Clang 14 has features.
 #if defined(__SANITIZE_THREAD__)
@@ -18,4 +19,4 @@ inline constexpr bool kThreadSanitized = false;
 inline constexpr bool kSanitized = false;
 #endif
 
-}  // namespace test
+}  // namespace uvm
