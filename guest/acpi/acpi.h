@@ -5,7 +5,7 @@
 // needs no interpreter run. The one event that fixed hardware does not know, a new VMGenID, comes by a
 // generic event device: an interrupt of its own, where a GPE block would be registers and a shared SCI. Left
 // out on purpose: SMM (SMI_CMD is 0: the machine is in ACPI mode from the start), HPET, a PIT override unless
-// asked for, and _PRT (devices on bus 0 use MSI-X).
+// asked for.
 #pragma once
 
 #include <cstddef>
@@ -54,11 +54,19 @@ struct ResetRegister {
   std::uint8_t value = 0x06;
 };
 
+/// Where the interrupt line of a device on bus 0 ends: level, active low.
+struct PciLine {
+  std::uint8_t device = 0;
+  std::uint8_t pin = 0;  // INTA is 0
+  std::uint32_t gsi = 0;
+};
+
 struct PciHost {
-  uvm::Gpa ecam_base;         // 1 MiB of ECAM a bus
-  std::uint8_t last_bus = 0;  // buses 0..last_bus
-  uvm::GpaRange mmio_low;     // window below 4 GiB; empty: none
-  uvm::GpaRange mmio_high;    // window above 4 GiB; empty: none
+  uvm::Gpa ecam_base;          // 1 MiB of ECAM a bus
+  std::uint8_t last_bus = 0;   // buses 0..last_bus
+  uvm::GpaRange mmio_low;      // window below 4 GiB; empty: none
+  uvm::GpaRange mmio_high;     // window above 4 GiB; empty: none
+  std::vector<PciLine> lines;  // at most 255; empty: devices on bus 0 have messages alone
 };
 
 /// VMGenID: a number in memory that the machine changes when it becomes a copy of another or goes back, and

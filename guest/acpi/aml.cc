@@ -89,9 +89,15 @@ Aml buffer(const Aml& bytes) {
   return join({ByteWriter().u8(kBufferOp).take(), with_length(join({integer(bytes.size()), bytes}))});
 }
 
+Aml package(std::span<const Aml> elements) {
+  ByteWriter body;
+  body.u8(elements.size());
+  for (const Aml& element : elements) body.append(element);
+  return join({ByteWriter().u8(kPackageOp).take(), with_length(body.take())});
+}
+
 Aml package(std::initializer_list<Aml> elements) {
-  return join({ByteWriter().u8(kPackageOp).take(),
-               with_length(join({ByteWriter().u8(elements.size()).take(), join(elements)}))});
+  return package(std::span(elements.begin(), elements.size()));
 }
 
 Aml name(std::string_view object, const Aml& value) {

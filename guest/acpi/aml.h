@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -26,6 +27,7 @@ using Aml = std::vector<std::byte>;
 [[nodiscard]] Aml eisa_id(std::string_view id);
 [[nodiscard]] Aml buffer(const Aml& bytes);
 /// At most 255 elements.
+[[nodiscard]] Aml package(std::span<const Aml> elements);
 [[nodiscard]] Aml package(std::initializer_list<Aml> elements);
 
 [[nodiscard]] Aml name(std::string_view object, const Aml& value);

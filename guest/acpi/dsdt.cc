@@ -1,6 +1,7 @@
 #include "guest/acpi/dsdt.h"
 
 #include <string>
+#include <vector>
 
 #include "guest/acpi/aml.h"
 #include "guest/acpi/resources.h"
@@ -58,6 +59,17 @@ Aml motherboard(const AcpiConfig& config) {
                                 resources::current({resources::io(config.pm.io_base, kPmPorts), ecam})}));
 }
 
+/// _PRT (ACPI 6.3, 6.2.13): which interrupt a device's pin is; of all functions of the device alike.
+Aml pci_lines(const std::vector<PciLine>& lines) {
+  constexpr std::uint64_t kAllFunctions = 0xffff;
+  std::vector<Aml> entries;
+  for (const PciLine& line : lines) {
+    entries.push_back(aml::package({aml::integer(std::uint64_t{line.device} << 16 | kAllFunctions),
+                                    aml::integer(line.pin), aml::integer(0), aml::integer(line.gsi)}));
+  }
+  return entries.empty() ? Aml{} : aml::name("_PRT", aml::package(entries));
+}
+
 Aml pci_host(const PciHost& host) {
   const Aml low = host.mmio_low.empty() ? Aml{} : resources::memory_window_32(host.mmio_low);
   const Aml high = host.mmio_high.empty() ? Aml{} : resources::memory_window_64(host.mmio_high);
@@ -68,7 +80,8 @@ Aml pci_host(const PciHost& host) {
                  resources::current(
                      {resources::bus_window(0, host.last_bus), resources::io(kPciConfigPort, kPciConfigPorts),
                       resources::io_window(0, kPciConfigPort - 1),
-                      resources::io_window(kPciConfigPort + kPciConfigPorts, 0xffff), low, high})}));
+                      resources::io_window(kPciConfigPort + kPciConfigPorts, 0xffff), low, high}),
+                 pci_lines(host.lines)}));
 }
 
 Aml keyboard_controller() {

@@ -14,15 +14,12 @@
 #include "tests/support/background_process.h"
 #include "tests/support/eventually.h"
 #include "tests/support/kvm_machine.h"
+#include "tests/support/places.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_folder.h"
 #include "vmm/api/client.h"
 
 namespace test {
-
-inline std::string uvmm_program() {
-  return std::string(UVMM_BUILD_DIR) + "/uvmm";
-}
 
 /// A kernel file (multiboot) that writes to a port for ever, so that its exits show that it runs.
 inline std::string write_busy_kernel(const std::string& path) {
@@ -77,7 +74,7 @@ class ApiProcess {
  private:
   static std::vector<std::string> words(const TempFolder& folder, const std::string& name,
                                         const std::vector<std::string>& more) {
-    std::vector<std::string> all = {uvmm_program(), "run",
+    std::vector<std::string> all = {uvmm_path(),    "run",
                                     "--api-socket", folder.file(name + ".api"),
                                     "--control",    folder.file(name + ".sock"),
                                     "--name",       name};

@@ -13,13 +13,13 @@
 #include <vector>
 
 #include "tests/api/api_process.h"
+#include "tests/support/places.h"
 #include "vmm/control/client.h"
 
-namespace {
+namespace browser_test {
 
 using test::ApiProcess;
 using test::run_process;
-using test::uvmm_program;
 using ::testing::HasSubstr;
 using ::testing::Not;
 namespace json = boost::json;
@@ -116,8 +116,8 @@ class Browser : public testing::Test {
       std::filesystem::copy_file(file, std::string(keep) + "/" + name + ".png",
                                  std::filesystem::copy_options::overwrite_existing);
     }
-    std::vector<std::string> words = {"/usr/bin/env", "python3", UVMM_SOURCE_DIR "/tests/api/png_colours.py",
-                                      file};
+    std::vector<std::string> words = {"/usr/bin/env", "python3",
+                                      test::source_dir() + "/tests/api/png_colours.py", file};
     words.insert(words.end(), wanted.begin(), wanted.end());
     const auto result = run_process(words);
     EXPECT_EQ(result.status, 0) << result.err;
@@ -130,7 +130,7 @@ class Browser : public testing::Test {
   }
   [[nodiscard]] std::string write_page(const std::string& socket, std::vector<std::string> more = {}) const {
     const std::string file = folder_.file("map.html");
-    std::vector<std::string> words = {uvmm_program(), "ctl", socket, "map", "--html", file};
+    std::vector<std::string> words = {test::uvmm_path(), "ctl", socket, "map", "--html", file};
     words.insert(words.end(), more.begin(), more.end());
     const auto result = run_process(words);
     EXPECT_EQ(result.status, 0) << result.err;
@@ -169,7 +169,7 @@ class PageServer {
 
  private:
   static std::vector<std::string> words(const ApiProcess& machine, const std::vector<std::string>& more) {
-    std::vector<std::string> all = {uvmm_program(), "ctl", machine.socket(), "ui"};
+    std::vector<std::string> all = {test::uvmm_path(), "ctl", machine.socket(), "ui"};
     all.insert(all.end(), more.begin(), more.end());
     return all;
   }
@@ -263,4 +263,4 @@ TEST_F(Browser, ShowsTheDifferenceOfAForkAndItsParent) {
   EXPECT_TRUE(vmm::control::ask(copy, "quit"));
 }
 
-}  // namespace
+}  // namespace browser_test

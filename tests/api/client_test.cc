@@ -7,8 +7,9 @@
 #include <string>
 
 #include "tests/api/api_process.h"
+#include "tests/support/places.h"
 
-namespace {
+namespace client_test {
 
 using test::ApiProcess;
 using test::run_process;
@@ -31,7 +32,7 @@ std::string node_modules(std::string& reason) {
   }
   if (const char* const given = std::getenv("UVMM_NODE_MODULES"); given != nullptr && *given != '\0')
     return given;
-  const std::string prefix = std::string(UVMM_BUILD_DIR) + "/npm";
+  const std::string prefix = test::build_dir() + "/npm";
   std::string modules = prefix + "/node_modules";
   if (std::filesystem::exists(modules + "/firecrackerode")) return modules;
   const auto installed = run_process(
@@ -49,8 +50,8 @@ TEST_F(ForeignClient, FirecrackerodeBootsSnapshotsAndRestores) {
   if (modules.empty()) GTEST_SKIP() << reason;
   const auto node = [&](const ApiProcess& machine, const std::string& step, const std::string& words) {
     return run_process({"/bin/sh", "-c",
-                        "NODE_PATH=" + modules + " node " UVMM_SOURCE_DIR "/tests/api/firecrackerode.js " +
-                            machine.socket() + " " + step + " " + words});
+                        "NODE_PATH=" + modules + " node " + test::source_dir() +
+                            "/tests/api/firecrackerode.js " + machine.socket() + " " + step + " " + words});
   };
   const std::string files = folder_.file("state") + " " + folder_.file("memory");
   const ApiProcess first(folder_, "first");
@@ -87,4 +88,4 @@ TEST_F(ForeignClient, CurlDoesWhatFirecrackersGuideSays) {
   EXPECT_TRUE(machine.goes_on());
 }
 
-}  // namespace
+}  // namespace client_test

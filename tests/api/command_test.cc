@@ -13,13 +13,13 @@
 #include <thread>
 
 #include "tests/api/api_process.h"
+#include "tests/support/places.h"
 #include "vmm/control/client.h"
 
-namespace {
+namespace command_test {
 
 using test::ApiProcess;
 using test::run_process;
-using test::uvmm_program;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
@@ -109,7 +109,9 @@ TEST_F(ApiCommand, DevicesGoOnInANewProcessWithOtherEndsOnTheHost) {
   EXPECT_EQ(machine.put("/vsock", "{\"guest_cid\": 5, \"uds_path\": \"" + folder_.file("v1") + "\"}"), "");
   EXPECT_EQ(machine.put("/actions", R"({"action_type": "InstanceStart"})"), "");
   EXPECT_TRUE(std::filesystem::exists(folder_.file("v1")));
-  EXPECT_THAT(machine.get("/metrics"), HasSubstr("uvmm_device_queue_serves_total{device=\"vsock0\"}"));
+  EXPECT_THAT(machine.get("/metrics"),
+              AllOf(HasSubstr("uvmm_device_queue_serves_total{device=\"vsock0\"}"),
+                    HasSubstr("uvmm_vsock_packets_total{device=\"vsock0\",kind=\"sent\"} 0\n")));
   EXPECT_EQ(machine.patch("/vm", R"({"state": "Paused"})"), "");
   EXPECT_EQ(machine.put("/snapshot/create", snapshot_body() + "}"), "");
   const ApiProcess other(folder_, "other");
@@ -172,7 +174,7 @@ TEST_F(ApiCommand, TellsEventsUntilTheEnd) {
   auto machine = started("one");
   std::string lines;
   std::thread reader([&] {
-    const auto result = run_process({uvmm_program(), "ctl", machine->socket(), "events"});
+    const auto result = run_process({test::uvmm_path(), "ctl", machine->socket(), "events"});
     EXPECT_EQ(result.status, 0) << result.err;
     lines = result.out;
   });
@@ -195,7 +197,7 @@ TEST_F(ApiCommand, TellsEventsUntilTheEnd) {
 TEST_F(ApiCommand, CtlShowsTablesAndJson) {
   const auto machine = started("one");
   const auto ctl = [&](const std::vector<std::string>& words) {
-    std::vector<std::string> all = {uvmm_program(), "ctl", machine->socket()};
+    std::vector<std::string> all = {test::uvmm_path(), "ctl", machine->socket()};
     all.insert(all.end(), words.begin(), words.end());
     return run_process(all);
   };
@@ -221,7 +223,7 @@ TEST_F(ApiCommand, CtlShowsTablesAndJson) {
     EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
     EXPECT_THAT(result.err, StartsWith("uvmm: error: "));
   }
-  const auto nobody = run_process({uvmm_program(), "ctl", folder_.file("nobody"), "status"});
+  const auto nobody = run_process({test::uvmm_path(), "ctl", folder_.file("nobody"), "status"});
   EXPECT_NE(nobody.status, 0);
   EXPECT_THAT(nobody.err, HasSubstr(folder_.file("nobody")));
 }
@@ -229,15 +231,15 @@ TEST_F(ApiCommand, CtlShowsTablesAndJson) {
 TEST_F(ApiCommand, TopShowsTheGuestsOnce) {
   // With the usual control socket: top looks where these are.
   test::BackgroundProcess machine(
-      {uvmm_program(), "run", "--builtin", "idle", "-m", "64M", "--name", "topped", "--console", "none"},
+      {test::uvmm_path(), "run", "--builtin", "idle", "-m", "64M", "--name", "topped", "--console", "none"},
       folder_.file("topped.log"));
   std::string shown;
   EXPECT_TRUE(test::eventually([&] {
-    shown = run_process({uvmm_program(), "top", "--once"}).out;
+    shown = run_process({test::uvmm_path(), "top", "--once"}).out;
     return shown.find("topped") != std::string::npos;
   }));
   EXPECT_THAT(shown, AllOf(StartsWith("NAME "), HasSubstr("running"), HasSubstr("64M")));
-  EXPECT_THAT(run_process({uvmm_program(), "top", "--json"}).out,
+  EXPECT_THAT(run_process({test::uvmm_path(), "top", "--json"}).out,
               AllOf(HasSubstr("\"name\":\"topped\""), HasSubstr("\"exits\":")));
 }
 
@@ -245,10 +247,10 @@ TEST_F(ApiCommand, AWaitingProcessEndsByASignalAndTakesItsSocketAlong) {
   test::ProcessResult result;
   const std::string socket = folder_.file("waiting.api");
   result = run_process({"/bin/bash", "-c",
-                        uvmm_program() + " run --api-socket " + socket + " & p=$!; until [ -S " + socket +
+                        test::uvmm_path() + " run --api-socket " + socket + " & p=$!; until [ -S " + socket +
                             " ]; do sleep 0.05; done; sleep 0.2; kill -TERM $p; wait $p"});
   EXPECT_EQ(result.status, 128 + SIGTERM) << result.err;
   EXPECT_FALSE(std::filesystem::exists(socket));
 }
 
-}  // namespace
+}  // namespace command_test

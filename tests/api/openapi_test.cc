@@ -10,10 +10,11 @@
 #include <vector>
 
 #include "tests/support/fake_guest.h"
+#include "tests/support/places.h"
 #include "vmm/api/controller.h"
 #include "vmm/api/routes.h"
 
-namespace {
+namespace openapi_test {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -26,7 +27,7 @@ struct Document {
 };
 
 Document read_document() {
-  std::ifstream file(UVMM_SOURCE_DIR "/vmm/api/openapi.yaml");
+  std::ifstream file(test::source_dir() + "/vmm/api/openapi.yaml");
   EXPECT_TRUE(file);
   const std::regex path("  (/\\S*):");
   const std::regex method("    (get|put|patch):");
@@ -111,4 +112,4 @@ TEST(OpenApi, HasFieldsThatTheServerKnows) {
   EXPECT_GT(fields, 60U);
 }
 
-}  // namespace
+}  // namespace openapi_test

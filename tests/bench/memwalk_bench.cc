@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tests/support/kvm_machine.h"
+#include "tests/support/places.h"
 #include "tests/support/process.h"
 #include "tests/support/raw_machine.h"
 
@@ -43,9 +44,9 @@ double cycles_per_page(const std::string& serial) {
 }
 
 double run_uvmm(const Case& which) {
-  const auto result = test::run_process({std::string(UVMM_BUILD_DIR) + "/uvmm", "run", "--builtin", "memwalk",
-                                         "--builtin-args", arguments(which), "-m", "512", "--memory-backing",
-                                         which.backing, "--huge-pages", which.huge});
+  const auto result =
+      test::run_process({test::uvmm_path(), "run", "--builtin", "memwalk", "--builtin-args", arguments(which),
+                         "-m", "512", "--memory-backing", which.backing, "--huge-pages", which.huge});
   if (result.status != 0) std::fprintf(stderr, "uvmm: status %d: %s\n", result.status, result.err.c_str());
   return cycles_per_page(result.out);
 }

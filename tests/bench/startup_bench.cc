@@ -10,6 +10,7 @@
 
 #include "guest/programs/programs.h"
 #include "tests/support/kvm_machine.h"
+#include "tests/support/places.h"
 #include "tests/support/process.h"
 #include "tests/support/raw_machine.h"
 
@@ -53,7 +54,7 @@ int main() {
     std::printf("skipped: %s\n", reason.c_str());
     return 0;
   }
-  const std::string uvmm = std::string(UVMM_BUILD_DIR) + "/uvmm";
+  const std::string uvmm = test::uvmm_path();
   const std::string sector = boot_sector();
   const std::vector<std::string> hello = {uvmm, "run", "--builtin", "hello16", "-m", "64"};
   const std::vector<std::string> large = {uvmm, "run", "--builtin", "hello16", "-m", "64G"};

@@ -7,7 +7,7 @@
 #include "tests/support/patterns.h"
 
 namespace ept {
-namespace {
+namespace concurrency_test {
 
 TEST(ConcurrencyOnHost, FaultsPinsForksAndADebuggerAtOnce) {
   const auto probe = test::make_pmap(test::pages(0, 1));
@@ -16,5 +16,5 @@ TEST(ConcurrencyOnHost, FaultsPinsForksAndADebuggerAtOnce) {
   ::test::model::stress(backend, ::test::test_seed(), 300);
 }
 
-}  // namespace
+}  // namespace concurrency_test
 }  // namespace ept

@@ -9,7 +9,7 @@
 #include "uvm/space.h"
 
 namespace ept {
-namespace {
+namespace device_object_test {
 
 using namespace test;
 using uvm::AccessKind;
@@ -91,5 +91,5 @@ TEST_F(DeviceObject, IsTheChildsTooAfterAFork) {
   EXPECT_OK(space_->unmap(pages(32, 4)));
 }
 
-}  // namespace
+}  // namespace device_object_test
 }  // namespace ept

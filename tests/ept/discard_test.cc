@@ -7,7 +7,7 @@
 #include "uvm/space.h"
 
 namespace ept {
-namespace {
+namespace discard_test {
 
 using namespace test;
 
@@ -93,5 +93,5 @@ TEST_F(DiscardOnHost, PagesOutOfViewGoToo) {
   EXPECT_EQ(value_at(kEach - 1), kEach);
 }
 
-}  // namespace
+}  // namespace discard_test
 }  // namespace ept

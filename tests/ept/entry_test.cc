@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 namespace ept {
-namespace {
+namespace entry_test {
 
 TEST(Entry, KeepsWhatALeafSays) {
   for (const auto fill : {uvm::Fill::Exact, uvm::Fill::CopyOnWrite, uvm::Fill::Zero}) {
@@ -46,5 +46,5 @@ TEST(Entry, NodesAreNotLeaves) {
   EXPECT_FALSE(Entry().present());
 }
 
-}  // namespace
+}  // namespace entry_test
 }  // namespace ept

@@ -9,7 +9,7 @@
 #include "tests/ept/temp_file.h"
 
 namespace ept::host {
-namespace {
+namespace file_object_test {
 
 using test::kPage;
 using test::TempFile;
@@ -120,5 +120,5 @@ TEST(FileObject, IsWrittenThroughASharedMappingWhenItWasOpenedForThat) {
   EXPECT_EQ(test::harvested(*pmap, test::pages(0, 8)), std::vector<uvm::GpaRange>{});
 }
 
-}  // namespace
+}  // namespace file_object_test
 }  // namespace ept::host

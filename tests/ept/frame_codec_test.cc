@@ -7,7 +7,7 @@
 #include "tests/ept/ept_support.h"
 
 namespace ept {
-namespace {
+namespace frame_codec_test {
 
 class Store : public uvm::FrameStore {
  public:
@@ -53,5 +53,5 @@ TEST(FrameCodec, RunsOutOfStoresAndCollectsThem) {
   EXPECT_EQ(codec.decode(*codec.encode({&stores[6], 3}, 1)), (uvm::Frame{&stores[6], 3}));
 }
 
-}  // namespace
+}  // namespace frame_codec_test
 }  // namespace ept

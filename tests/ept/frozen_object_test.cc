@@ -14,7 +14,7 @@
 #include "tests/ept/temp_file.h"
 
 namespace ept::host {
-namespace {
+namespace frozen_object_test {
 
 using test::kind_of;
 using test::kPage;
@@ -213,5 +213,5 @@ TEST(FrozenObject, AdoptsAHugeFileWhenItsWriterHasGone) {
   EXPECT_EQ(adopt(), std::nullopt);
 }
 
-}  // namespace
+}  // namespace frozen_object_test
 }  // namespace ept::host

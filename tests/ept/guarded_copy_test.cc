@@ -17,7 +17,7 @@
 #include "uvm/base/sanitizers.h"
 
 namespace ept::host {
-namespace {
+namespace guarded_copy_test {
 
 using test::kPage;
 using test::TempFile;
@@ -138,5 +138,5 @@ TEST_F(GuardedCopy, LeavesASignalOfOthersToItsOwner) {
   }
 }
 
-}  // namespace
+}  // namespace guarded_copy_test
 }  // namespace ept::host

@@ -12,7 +12,7 @@
 #include "uvm/space.h"
 
 namespace ept {
-namespace {
+namespace lost_backing_test {
 
 using namespace test;
 using uvm::Access;
@@ -154,5 +154,5 @@ INSTANTIATE_TEST_SUITE_P(Operations, LostBacking,
                                           testing::Values(Loss::Cut, Loss::Closed)),
                          name_of);
 
-}  // namespace
+}  // namespace lost_backing_test
 }  // namespace ept

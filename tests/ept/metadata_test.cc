@@ -9,7 +9,7 @@
 #include "uvm/space.h"
 
 namespace ept {
-namespace {
+namespace metadata_test {
 
 using namespace test;
 
@@ -101,5 +101,5 @@ TEST_F(MetadataOfAnons, GrowsByASlotAndACountWhereAForkDiverges) {
   EXPECT_LE(grown, 8.2 + 4.1 + 4.1);
 }
 
-}  // namespace
+}  // namespace metadata_test
 }  // namespace ept

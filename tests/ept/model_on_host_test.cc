@@ -6,7 +6,7 @@
 #include "tests/support/model/runner.h"
 
 namespace ept {
-namespace {
+namespace model_on_host_test {
 
 using ::test::model::check_random_sequences;
 using ::test::model::Drops;
@@ -42,5 +42,5 @@ TEST(ModelOnHost, WhileTranslationsAreDroppedAtRandomMoments) {
       [] { return std::make_unique<HostBackend>(Events::WhenPossible, Drops::AtRandomMoments); }, 6000);
 }
 
-}  // namespace
+}  // namespace model_on_host_test
 }  // namespace ept

@@ -10,7 +10,7 @@
 #include "tests/ept/ept_support.h"
 
 namespace ept::host {
-namespace {
+namespace objects_test {
 
 using test::kMiB;
 using test::kPage;
@@ -152,5 +152,5 @@ TEST(Pagemap, BothSourcesFindTheSamePrivatePages) {
   ::munmap(memory, 64 * kPage);
 }
 
-}  // namespace
+}  // namespace objects_test
 }  // namespace ept::host

@@ -9,7 +9,7 @@
 #include "tests/support/alloc_fault.h"
 
 namespace ept {
-namespace {
+namespace out_of_memory_test {
 
 using namespace test;
 using ::test::AllocFault;
@@ -265,5 +265,5 @@ TEST(PmapOutOfMemoryTest, WhatIsTakenAwayWithoutMemoryIsAlwaysTaken) {
   world.expect_contents();
 }
 
-}  // namespace
+}  // namespace out_of_memory_test
 }  // namespace ept

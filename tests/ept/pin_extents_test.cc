@@ -11,7 +11,7 @@
 #include "uvm/space.h"
 
 namespace ept {
-namespace {
+namespace pin_extents_test {
 
 using namespace test;
 using uvm::Access;
@@ -112,5 +112,5 @@ TEST_F(PinExtents, PrivateMemoryOfThisProcessHasNone) {
   EXPECT_EQ(kind_of(extents_of(*pin)), uvm::ErrorKind::Unsupported);
 }
 
-}  // namespace
+}  // namespace pin_extents_test
 }  // namespace ept

@@ -16,7 +16,7 @@
 #include "uvm/space.h"
 
 namespace ept {
-namespace {
+namespace pins_on_host_test {
 
 using namespace test;
 using uvm::Access;
@@ -362,5 +362,5 @@ TEST_F(PinsOnHost, AFrozenObjectIsPinnedWithoutACopyWhereItIsOnlyRead) {
   EXPECT_EQ(host_frames(*pmap_, pages(2, 1)), frames);
 }
 
-}  // namespace
+}  // namespace pins_on_host_test
 }  // namespace ept

@@ -11,7 +11,7 @@
 #include "tests/ept/ept_support.h"
 
 namespace ept {
-namespace {
+namespace pmap_events_test {
 
 using namespace test;
 using uvm::AccessKind;
@@ -375,5 +375,5 @@ TEST(PmapEvents, AreOffWhenTheyAreNotWanted) {
   EXPECT_FALSE(pmap->events_reason().empty());
 }
 
-}  // namespace
+}  // namespace pmap_events_test
 }  // namespace ept

@@ -6,7 +6,7 @@
 #include "uvm/space.h"
 
 namespace ept {
-namespace {
+namespace pmap_frames_test {
 
 using namespace test;
 using uvm::ErrorKind;
@@ -118,5 +118,5 @@ INSTANTIATE_TEST_SUITE_P(Modes, PmapFrames, testing::Values(Events::WhenPossible
                            return mode.param == Events::Never ? "WithoutEvents" : "WithEvents";
                          });
 
-}  // namespace
+}  // namespace pmap_frames_test
 }  // namespace ept

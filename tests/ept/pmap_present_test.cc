@@ -9,7 +9,7 @@
 #include "tests/ept/ept_support.h"
 
 namespace ept {
-namespace {
+namespace pmap_present_test {
 
 using namespace test;
 using uvm::ErrorKind;
@@ -278,5 +278,5 @@ TEST(PresentWithoutEvents, IsRefused) {
   EXPECT_NE(entered.error().text().find("run without a memory limit"), std::string::npos);
 }
 
-}  // namespace
+}  // namespace pmap_present_test
 }  // namespace ept

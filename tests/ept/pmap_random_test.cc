@@ -7,7 +7,7 @@
 #include "tests/ept/ept_support.h"
 
 namespace ept {
-namespace {
+namespace pmap_random_test {
 
 using namespace test;
 using uvm::Fill;
@@ -200,5 +200,5 @@ INSTANTIATE_TEST_SUITE_P(Both, PmapRandom, testing::Values(Events::WhenPossible,
                            return std::string(mode.param == Events::Never ? "Plain" : "Watched");
                          });
 
-}  // namespace
+}  // namespace pmap_random_test
 }  // namespace ept

@@ -8,7 +8,7 @@
 #include "tests/ept/temp_file.h"
 
 namespace ept {
-namespace {
+namespace pmap_test {
 
 using namespace test;
 using uvm::ErrorKind;
@@ -551,5 +551,5 @@ TEST(Pmap, BytesOutsideAreEmpty) {
   EXPECT_EQ(pmap->bytes(pages(16, 2)).size(), 2 * kPage);
 }
 
-}  // namespace
+}  // namespace pmap_test
 }  // namespace ept

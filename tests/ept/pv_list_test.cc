@@ -8,7 +8,7 @@
 #include "tests/ept/ept_support.h"
 
 namespace ept {
-namespace {
+namespace pv_list_test {
 
 using test::page;
 using test::pages;
@@ -79,5 +79,5 @@ TEST(PvList, RandomisedAgainstAPlainMap) {
   }
 }
 
-}  // namespace
+}  // namespace pv_list_test
 }  // namespace ept

@@ -8,7 +8,7 @@
 #include "tests/ept/ept_support.h"
 
 namespace ept {
-namespace {
+namespace run_map_test {
 
 using test::pages;
 
@@ -62,5 +62,5 @@ TEST(RunMap, RandomisedAgainstAPlainMap) {
   }
 }
 
-}  // namespace
+}  // namespace run_map_test
 }  // namespace ept

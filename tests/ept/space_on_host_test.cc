@@ -10,7 +10,7 @@
 #include "uvm/space.h"
 
 namespace ept {
-namespace {
+namespace space_on_host_test {
 
 using namespace test;
 using uvm::AccessKind;
@@ -154,5 +154,5 @@ TEST_F(SpaceOnHost, NothingIsLostWhileTranslationsAreDropped) {
   EXPECT_EQ(contents, std::string(kEach * kPage, 'k')) << "the kernel's file was written";
 }
 
-}  // namespace
+}  // namespace space_on_host_test
 }  // namespace ept

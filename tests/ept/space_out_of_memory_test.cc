@@ -13,7 +13,7 @@
 #include "uvm/space.h"
 
 namespace ept {
-namespace {
+namespace space_out_of_memory_test {
 
 using namespace test;
 using ::test::AllocFault;
@@ -225,5 +225,5 @@ TEST_P(SpaceOnHostOutOfMemoryTest, AnyAllocationMayFail) {
 INSTANTIATE_TEST_SUITE_P(Operations, SpaceOnHostOutOfMemoryTest, testing::ValuesIn(kOperations),
                          [](const auto& row) { return std::string(row.param.name); });
 
-}  // namespace
+}  // namespace space_out_of_memory_test
 }  // namespace ept

@@ -16,7 +16,7 @@
 #include "uvm/space.h"
 
 namespace ept {
-namespace {
+namespace steady_pages_test {
 
 using namespace test;
 using uvm::Access;
@@ -107,5 +107,5 @@ TEST_F(SteadyPages, StayTheSameWhileRightsGoAndComeBack) {
   }
 }
 
-}  // namespace
+}  // namespace steady_pages_test
 }  // namespace ept

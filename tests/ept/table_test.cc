@@ -8,7 +8,7 @@
 #include "tests/ept/ept_support.h"
 
 namespace ept {
-namespace {
+namespace table_test {
 
 using test::kGiB;
 using test::kMiB;
@@ -161,5 +161,5 @@ TEST(Table, RandomisedAgainstAPlainMap) {
   }
 }
 
-}  // namespace
+}  // namespace table_test
 }  // namespace ept

@@ -13,7 +13,7 @@
 #include "uvm/space.h"
 
 namespace ept {
-namespace {
+namespace truncation_test {
 
 using namespace test;
 using uvm::Access;
@@ -189,5 +189,5 @@ TEST_F(Truncation, CutsAtAnyMomentNeverSignal) {
   RecordProperty("errors", errors);
 }
 
-}  // namespace
+}  // namespace truncation_test
 }  // namespace ept

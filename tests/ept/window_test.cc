@@ -11,7 +11,7 @@
 #include "tests/ept/ept_support.h"
 
 namespace ept::host {
-namespace {
+namespace window_test {
 
 using test::kGiB;
 using test::kMiB;
@@ -119,5 +119,5 @@ TEST_F(UffdTest, PrivateMappingsOfDiskFilesCannotBeWatched) {
   EXPECT_FALSE(uffd_->watch(window.hva(pages(0, 1)), Watch::Unmapped));
 }
 
-}  // namespace
+}  // namespace window_test
 }  // namespace ept::host

@@ -12,7 +12,7 @@
 #include "uvm/pin.h"
 
 namespace vmm {
-namespace {
+namespace checkpoint_test {
 
 using test::builtin_config;
 using test::RunningMachine;
@@ -153,5 +153,5 @@ TEST(Checkpoint, OneThatIsNotThereIsNamed) {
   EXPECT_FALSE((*machine)->checkpoints().drop("x"));
 }
 
-}  // namespace
+}  // namespace checkpoint_test
 }  // namespace vmm

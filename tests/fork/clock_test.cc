@@ -13,7 +13,7 @@
 #include "vmm/snapshot/section_file.h"
 
 namespace vmm {
-namespace {
+namespace clock_test {
 
 using ::testing::HasSubstr;
 
@@ -91,5 +91,5 @@ TEST_F(ClockOfACopy, AStateThatDoesNotSayWhenItWasSavedOnlyGoesOn) {
   EXPECT_THAT(copy.error().text(), HasSubstr("it does not say when it was saved"));
 }
 
-}  // namespace
+}  // namespace clock_test
 }  // namespace vmm

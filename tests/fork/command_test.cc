@@ -14,16 +14,17 @@
 #include "tests/support/background_process.h"
 #include "tests/support/eventually.h"
 #include "tests/support/kvm_machine.h"
+#include "tests/support/places.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_folder.h"
 
-namespace {
+namespace command_test {
 
 using std::chrono::seconds;
 using test::ProcessResult;
 using ::testing::HasSubstr;
 
-const std::string kUvmm = UVMM_BUILD_DIR "/uvmm";
+const std::string kUvmm = test::uvmm_path();
 constexpr seconds kPatience{120};
 
 class ForkCommand : public testing::Test {
@@ -189,6 +190,40 @@ TEST_F(ForkCommand, ASnapshotIsRestoredTwiceAndReplacedWhole) {
   EXPECT_EQ(std::distance(begin(files), end(files)), 2);
 }
 
+TEST_F(ForkCommand, ACompressedSnapshotIsRestoredAndBuiltUpon) {
+  const auto machine = start_memwalk(file("m"));
+  const ProcessResult saved = uvmm({"snapshot", file("m"), file("one"), "--compress"});
+  ASSERT_EQ(saved.status, 0) << saved.err;
+  ASSERT_EQ(uvmm({"snapshot", file("m"), file("two"), "--base", file("one"), "--compress"}).status, 0);
+  EXPECT_EQ(uvmm({"quit", file("m")}).status, 0);
+  for (const char* directory : {"one", "two"}) {
+    const ProcessResult restored =
+        uvmm({"run", "--restore", file(directory), "--resume", "--console", "none"});
+    EXPECT_EQ(restored.status, 0) << directory << ": " << restored.err;
+  }
+  const std::string info = uvmm({"snapshot", "--info", file("two")}).out;
+  EXPECT_THAT(info, ::testing::ContainsRegex("two\n[^\n]*one\n"));
+  const ProcessResult both = uvmm({"snapshot", "--collapse", file("two"), "--compress"});
+  EXPECT_EQ(both.status, 2);
+}
+
+/// The limit is the copy's own: its memory is copied, and what is more than the limit goes to its swap.
+TEST_F(ForkCommand, ACopyHasTheLimitThatItIsGiven) {
+  const auto machine = start_memwalk(file("m"));
+  const ProcessResult alone = uvmm({"fork", file("m"), "--console", "none", "--swap", file("")});
+  EXPECT_EQ(alone.status, 2);
+  EXPECT_THAT(alone.err, HasSubstr("without --memory-limit"));
+  test::BackgroundProcess copy(
+      {"/bin/bash", "-c",
+       kUvmm + " fork " + file("m") + " --console none --control " + file("copy") +
+           " --memory-limit 8M --swap " + file("") + " & p=$!; until " + kUvmm + " status " + file("copy") +
+           " >/dev/null; do sleep 0.05; done 2>/dev/null\n" + "sleep 1; kill -USR1 $p; sleep 0.5; " + kUvmm +
+           " quit " + file("copy") + "; wait $p"},
+      file("copy.log"));
+  EXPECT_EQ(copy.wait(kPatience), 0) << copy.output();
+  EXPECT_THAT(copy.output(), ::testing::ContainsRegex("limit 8M .*swapped [1-9]"));
+}
+
 TEST_F(ForkCommand, ADamagedSnapshotIsRefusedInOneLine) {
   const auto machine = start_memwalk(file("m"));
   ASSERT_EQ(uvmm({"snapshot", file("m"), file("dir")}).status, 0);
@@ -325,4 +360,4 @@ TEST_F(ForkCommand, NobodyThereIsAnErrorInOneLine) {
   EXPECT_THAT(name.err, HasSubstr("no machine 'nobody' runs here"));
 }
 
-}  // namespace
+}  // namespace command_test

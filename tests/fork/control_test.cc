@@ -16,7 +16,7 @@
 #include "vmm/pin_client/message.h"
 
 namespace vmm::control {
-namespace {
+namespace control_test {
 
 using ::testing::HasSubstr;
 
@@ -110,5 +110,5 @@ TEST_F(Control, SeveralAskAtOnceAndTheMachineEndsAmongThem) {
   EXPECT_FALSE(std::filesystem::exists(socket_));
 }
 
-}  // namespace
+}  // namespace control_test
 }  // namespace vmm::control

@@ -13,7 +13,7 @@
 #include "vmm/machine/machine_image.h"
 
 namespace vmm {
-namespace {
+namespace debugger_test {
 
 namespace at = guest::programs::debugee;
 using gdb::StopReason;
@@ -77,5 +77,5 @@ TEST_F(ForkDebugger, AResetBringsMemoryAndRegistersBackAndKeepsTheBreakpoint) {
   EXPECT_EQ(event->status, 0);
 }
 
-}  // namespace
+}  // namespace debugger_test
 }  // namespace vmm

@@ -13,10 +13,11 @@
 
 #include "tests/support/background_process.h"
 #include "tests/support/kvm_machine.h"
+#include "tests/support/places.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_folder.h"
 
-namespace {
+namespace disk_test {
 
 namespace fs = std::filesystem;
 using std::chrono::seconds;
@@ -24,7 +25,7 @@ using test::BackgroundProcess;
 using test::ProcessResult;
 using ::testing::HasSubstr;
 
-const std::string kUvmm = UVMM_BUILD_DIR "/uvmm";
+const std::string kUvmm = test::uvmm_path();
 constexpr seconds kPatience{120};
 
 class ForkDisk : public testing::Test {
@@ -142,4 +143,4 @@ TEST_F(ForkDisk, ASnapshotNamesItsDiskAndARestoreSaysWhetherItIsAsItWas) {
   EXPECT_THAT(again.err, HasSubstr("has changed since the machine was saved")) << "the first has written it";
 }
 
-}  // namespace
+}  // namespace disk_test

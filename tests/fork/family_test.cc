@@ -12,6 +12,7 @@
 #include "tests/support/background_process.h"
 #include "tests/support/eventually.h"
 #include "tests/support/kvm_machine.h"
+#include "tests/support/places.h"
 #include "tests/support/process.h"
 #include "tests/support/running_machine.h"
 #include "tests/support/temp_folder.h"
@@ -19,7 +20,7 @@
 #include "vmm/control/family.h"
 #include "vmm/control/server.h"
 
-namespace {
+namespace family_test {
 
 using std::chrono::seconds;
 using test::ProcessResult;
@@ -28,7 +29,7 @@ using uvm::ErrorKind;
 using vmm::Fd;
 using vmm::control::Family;
 
-const std::string kUvmm = UVMM_BUILD_DIR "/uvmm";
+const std::string kUvmm = test::uvmm_path();
 constexpr seconds kPatience{120};
 
 TEST(Family, HasSoManyPlacesAndTakesThemBack) {
@@ -181,4 +182,4 @@ TEST_F(MaxChildren, HoldAgainstABombOfForks) {
   EXPECT_EQ(machines(), 3);
 }
 
-}  // namespace
+}  // namespace family_test

@@ -8,10 +8,11 @@
 
 #include "tests/support/debug_support.h"
 #include "tests/support/kvm_machine.h"
+#include "tests/support/places.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_folder.h"
 
-namespace {
+namespace gdb_follow_test {
 
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
@@ -30,8 +31,7 @@ class GdbFollow : public testing::Test {
   /// quit, and `ended=STATUS` is the parent's.
   [[nodiscard]] std::string say(const std::vector<std::string>& commands) const {
     std::string script =
-        "export XDG_RUNTIME_DIR=" + folder_.path() +
-        " U=" UVMM_BUILD_DIR
+        "export XDG_RUNTIME_DIR=" + folder_.path() + " U=" + test::build_dir() +
         "/uvmm\nexport s=$XDG_RUNTIME_DIR/door\n"
         "$U run --builtin debugee -c 2 -S --console none --gdb unix:$s & export p=$!\n"
         "while [ ! -S $s ] && kill -0 $p; do sleep 0.05; done\n"
@@ -159,4 +159,4 @@ TEST_F(GdbFollow, WithDetachOnForkOffBothAreHeld) {
   EXPECT_THAT(all, HasSubstr("ended=0"));
 }
 
-}  // namespace
+}  // namespace gdb_follow_test

@@ -19,7 +19,7 @@
 #include "vmm/snapshot/section_fields.h"
 
 namespace vmm {
-namespace {
+namespace generation_id_test {
 
 using devices::GenerationId;
 
@@ -124,5 +124,5 @@ TEST(GenerationIdOfBuiltins, ThereIsNone) {
   EXPECT_FALSE(saved.place().has_value());
 }
 
-}  // namespace
+}  // namespace generation_id_test
 }  // namespace vmm

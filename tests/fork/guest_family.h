@@ -16,6 +16,7 @@
 #include "tests/support/background_process.h"
 #include "tests/support/eventually.h"
 #include "tests/support/kvm_machine.h"
+#include "tests/support/places.h"
 #include "tests/support/temp_folder.h"
 #include "vmm/control/client.h"
 #include "vmm/machine/memory_shares.h"
@@ -57,7 +58,7 @@ class GuestFamily : public testing::Test {
     return folder_.file("uvmm/" + name + ".sock");
   }
   void start(const std::string& name, std::vector<std::string> words) {
-    words.insert(words.begin(), UVMM_BUILD_DIR "/uvmm");
+    words.insert(words.begin(), test::uvmm_path());
     words.insert(words.end(), {"--console", "none", "--name", name, "--control", socket(name)});
     processes_.push_back(std::make_unique<BackgroundProcess>(words, folder_.file(name + ".log")));
     ASSERT_TRUE(eventually([&] { return vmm::control::ask(socket(name), "status").has_value(); }))

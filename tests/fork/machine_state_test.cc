@@ -11,7 +11,7 @@
 #include "uvm/access.h"
 
 namespace vmm {
-namespace {
+namespace machine_state_test {
 
 using test::builtin_config;
 using test::RunningMachine;
@@ -135,5 +135,5 @@ TEST(MachineStateRefusals, DamageIsRefusedAndNamed) {
   EXPECT_FALSE((*machine)->restore_state(std::span(*state).first(state->size() / 2)));
 }
 
-}  // namespace
+}  // namespace machine_state_test
 }  // namespace vmm

@@ -18,19 +18,20 @@
 #include <vector>
 
 #include "tests/fork/guest_family.h"
+#include "tests/support/places.h"
 #include "tests/support/process.h"
 #include "tests/support/rsp_client.h"
 #include "vmm/api/client.h"
 #include "vmm/gdb/hex.h"
 #include "vmm/machine/memory_map.h"
 
-namespace {
+namespace memory_shares_test {
 
 using std::chrono::seconds;
 using ::testing::HasSubstr;
 using vmm::MemoryShare;
 
-const std::string kUvmm = UVMM_BUILD_DIR "/uvmm";
+const std::string kUvmm = test::uvmm_path();
 constexpr seconds kPatience{120};
 constexpr std::uint64_t kPage = uvm::kPageSize;
 
@@ -243,4 +244,4 @@ TEST_F(MemoryShares, AreListedWithWhatCheckpointsHold) {
   EXPECT_EQ(with_it - kernel_held(), held);
 }
 
-}  // namespace
+}  // namespace memory_shares_test

@@ -14,7 +14,7 @@
 #include "vmm/machine/machine_image.h"
 
 namespace vmm {
-namespace {
+namespace pins_test {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
@@ -121,5 +121,5 @@ INSTANTIATE_TEST_SUITE_P(Backings, ForkPins, testing::Values(MemoryBacking::Anon
                                                                                      : "Anonymous");
                          });
 
-}  // namespace
+}  // namespace pins_test
 }  // namespace vmm

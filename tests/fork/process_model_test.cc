@@ -14,10 +14,11 @@
 #include "tests/support/model/process_step.h"
 #include "tests/support/model/shrink.h"
 #include "tests/support/patterns.h"
+#include "tests/support/places.h"
 #include "tests/support/temp_folder.h"
 
 namespace test {
-namespace {
+namespace process_model_test {
 
 using model::Act;
 
@@ -33,7 +34,7 @@ using Counts = std::array<std::size_t, model::kActs>;
 
 std::string difference(const std::vector<ProcessStep>& steps, Counts* counts = nullptr) {
   const RunFolder folder("process-model");
-  model::ProcessRunner runner(UVMM_BUILD_DIR "/uvmm", folder.path());
+  model::ProcessRunner runner(test::uvmm_path(), folder.path());
   const auto found = runner.run(steps);
   for (std::size_t act = 0; counts != nullptr && act < counts->size(); ++act) {
     counts->at(act) += runner.done(static_cast<Act>(act));
@@ -104,5 +105,5 @@ TEST(ProcessModel, ASnapshotIsRestoredWithinAMemoryLimit) {
   });
 }
 
-}  // namespace
+}  // namespace process_model_test
 }  // namespace test

@@ -12,16 +12,17 @@
 
 #include "tests/support/background_process.h"
 #include "tests/support/kvm_machine.h"
+#include "tests/support/places.h"
 #include "tests/support/process.h"
 
-namespace {
+namespace readme_test {
 
 using ::testing::HasSubstr;
 
 constexpr std::chrono::seconds kPatience{120};
 
 std::vector<std::string> commands() {
-  std::ifstream readme(std::string(UVMM_SOURCE_DIR) + "/README.md");
+  std::ifstream readme(test::source_dir() + "/README.md");
   std::vector<std::string> found;
   bool inside = false;
   const std::string prompt = "    $ ";
@@ -33,7 +34,7 @@ std::vector<std::string> commands() {
 }
 
 std::vector<std::string> in_shell(const std::string& command) {
-  return {"/bin/bash", "-c", "PATH=" UVMM_BUILD_DIR ":$PATH; " + command};
+  return {"/bin/bash", "-c", "PATH=" + test::build_dir() + ":$PATH; " + command};
 }
 
 /// How many machines answer.
@@ -83,4 +84,4 @@ TEST(ForkReadme, ItsCommandsDoWhatItSays) {
   std::filesystem::remove_all(runtime);
 }
 
-}  // namespace
+}  // namespace readme_test

@@ -5,16 +5,17 @@
 #include <chrono>
 
 #include "tests/support/kvm_machine.h"
+#include "tests/support/places.h"
 #include "tests/support/process.h"
 
-namespace {
+namespace twenty_forks_test {
 
 using ::testing::ContainsRegex;
 
 TEST(TwentyForks, RunAreShownAndEnd) {
   UVMM_REQUIRE_KVM();
   const auto done =
-      test::run_process({UVMM_SOURCE_DIR "/configs/examples/twenty_forks.sh", UVMM_BUILD_DIR "/uvmm"},
+      test::run_process({test::source_dir() + "/configs/examples/twenty_forks.sh", test::uvmm_path()},
                         {std::chrono::seconds(240), {}});
   EXPECT_EQ(done.status, 0) << done.err;
   EXPECT_THAT(done.out, ContainsRegex("\nparent +[0-9]+ "));
@@ -23,4 +24,4 @@ TEST(TwentyForks, RunAreShownAndEnd) {
   EXPECT_EQ(copies, 40U) << "shown twice: " << done.out;
 }
 
-}  // namespace
+}  // namespace twenty_forks_test

@@ -16,7 +16,7 @@
 #include "vmm/snapshot/section_fields.h"
 
 namespace vmm::snapshot {
-namespace {
+namespace vcpu_state_test {
 
 /// One vCPU with everything KVM has for it.
 struct Processor {
@@ -151,5 +151,5 @@ TEST(VcpuStateOnKvm, AnMsrThatIsNotTakenIsNamed) {
       << given.error().text();
 }
 
-}  // namespace
+}  // namespace vcpu_state_test
 }  // namespace vmm::snapshot

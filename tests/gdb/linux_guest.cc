@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "tests/support/places.h"
 #include "vmm/kvm/fd.h"
 #include "vmm/kvm/probe.h"
 
@@ -19,7 +20,7 @@ namespace fs = std::filesystem;
 constexpr std::chrono::minutes kPatience{5};
 
 std::string asset(const std::string& name) {
-  return std::string(UVMM_SOURCE_DIR) + "/build/guest/" + name;
+  return test::source_dir() + "/build/guest/" + name;
 }
 
 bool needs_rig() {
@@ -81,12 +82,12 @@ LinuxGuest::LinuxGuest(const std::string& script) {
   std::vector<std::string> words = {"/usr/bin/env"};
   if (in_rig) {
     words.insert(words.end(), {"UVMM_RIG_FORWARD=" + port, "UVMM_RIG_TIMEOUT=3000",
-                               std::string(UVMM_SOURCE_DIR) + "/tests/rig/rig.sh"});
+                               test::source_dir() + "/tests/rig/rig.sh"});
   }
   const std::string console = "console=ttyS0 panic=-1 pti=on uvmm.exec=base64:";
-  words.insert(words.end(), {std::string(UVMM_BUILD_DIR) + "/uvmm", "run", "-k", asset("vmlinuz"), "-i",
-                             asset("initramfs.cpio.gz"), "-c", "4", "-p", console + base64(script), "--gdb",
-                             in_rig ? "tcp:10.0.2.15:1234" : "tcp:" + address_});
+  words.insert(words.end(),
+               {test::uvmm_path(), "run", "-k", asset("vmlinuz"), "-i", asset("initramfs.cpio.gz"), "-c", "4",
+                "-p", console + base64(script), "--gdb", in_rig ? "tcp:10.0.2.15:1234" : "tcp:" + address_});
   process_ = std::make_unique<BackgroundProcess>(
       words, testing::TempDir() + "uvmm-gdb-linux-" + std::to_string(::getpid()) + ".log");
 }

@@ -11,8 +11,9 @@
 #include <vector>
 
 #include "tests/gdb/linux_guest.h"
+#include "tests/support/places.h"
 
-namespace {
+namespace linux_test {
 
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
@@ -134,7 +135,7 @@ print("lines", lines, "places", len(places), "wrong", wrong)
 TEST_F(GdbLinux, SeesEveryHitOnFourVcpus) {
   const std::string most = std::getenv("UVMM_LONG_TESTS") == nullptr ? "1000" : "10000";
   const std::string out =
-      python("most = " + most + "\nexec(open('" UVMM_SOURCE_DIR "/tests/gdb/count_hits.py').read())");
+      python("most = " + most + "\nexec(open('" + test::source_dir() + "/tests/gdb/count_hits.py').read())");
   EXPECT_THAT(out, HasSubstr("hits " + most + " workers 4 vcpus 4 wrong []"));
 }
 
@@ -192,4 +193,4 @@ TEST_F(GdbLinux, LldbBreaksByNameToo) {
   EXPECT_THAT(out, HasSubstr("thread #4"));
 }
 
-}  // namespace
+}  // namespace linux_test

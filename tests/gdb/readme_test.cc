@@ -9,8 +9,9 @@
 #include <vector>
 
 #include "tests/gdb/linux_guest.h"
+#include "tests/support/places.h"
 
-namespace {
+namespace readme_test {
 
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
@@ -19,7 +20,7 @@ constexpr std::chrono::minutes kPatience{5};
 
 /// What stands behind `prompt` in the section.
 std::vector<std::string> commands_after(const std::string& prompt) {
-  std::ifstream readme(std::string(UVMM_SOURCE_DIR) + "/README.md");
+  std::ifstream readme(test::source_dir() + "/README.md");
   std::vector<std::string> found;
   bool inside = false;
   const std::string begin = "    " + prompt + " ";
@@ -31,7 +32,7 @@ std::vector<std::string> commands_after(const std::string& prompt) {
 }
 
 std::vector<std::string> in_shell(const std::string& command) {
-  return {"/bin/bash", "-c", std::string("cd ") + UVMM_SOURCE_DIR + " && " + command};
+  return {"/bin/bash", "-c", std::string("cd ") + test::source_dir() + " && " + command};
 }
 
 TEST(GdbReadme, ItsCommandsDoWhatItSays) {
@@ -63,4 +64,4 @@ TEST(GdbReadme, ItsCommandsDoWhatItSays) {
   EXPECT_TRUE(guest.prints("\n", guest.output_size(), kPatience)) << "the guest does not go on";
 }
 
-}  // namespace
+}  // namespace readme_test

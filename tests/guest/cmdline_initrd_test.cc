@@ -7,7 +7,7 @@
 #include "tests/guest/images.h"
 
 namespace guest {
-namespace {
+namespace cmdline_initrd_test {
 
 using test::Bytes;
 using test::expect_error;
@@ -110,5 +110,5 @@ TEST(Initrd, AbsurdSizesDoNotWrap) {
                "18446744073709551615 bytes");
 }
 
-}  // namespace
+}  // namespace cmdline_initrd_test
 }  // namespace guest

@@ -7,9 +7,10 @@
 #include <iterator>
 
 #include "tests/guest/images.h"
+#include "tests/support/places.h"
 
 namespace guest {
-namespace {
+namespace corpus_test {
 
 namespace fs = std::filesystem;
 using test::Bytes;
@@ -39,7 +40,7 @@ std::vector<Seed> seeds() {
 }
 
 TEST(Corpus, SeedsAreWhatTheTestsMake) {
-  const fs::path root = fs::path(UVMM_SOURCE_DIR) / "tests/fuzz/corpus";
+  const fs::path root = fs::path(::test::source_dir()) / "tests/fuzz/corpus";
   for (const Seed& seed : seeds()) {
     const fs::path path = root / seed.path;
     if (std::getenv("UVMM_WRITE_CORPUS") != nullptr) {
@@ -56,5 +57,5 @@ TEST(Corpus, SeedsAreWhatTheTestsMake) {
   }
 }
 
-}  // namespace
+}  // namespace corpus_test
 }  // namespace guest

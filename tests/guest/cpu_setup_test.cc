@@ -6,7 +6,7 @@
 #include "tests/guest/images.h"
 
 namespace guest {
-namespace {
+namespace cpu_setup_test {
 
 using test::kGiB;
 
@@ -126,5 +126,5 @@ TEST(CpuSetup, LowMemoryTablesDoNotOverlap) {
   EXPECT_LT(kUsableEnd, kAcpi);
 }
 
-}  // namespace
+}  // namespace cpu_setup_test
 }  // namespace guest

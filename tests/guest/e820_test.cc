@@ -6,7 +6,7 @@
 #include "tests/guest/images.h"
 
 namespace guest {
-namespace {
+namespace e820_test {
 
 using test::kGiB;
 using test::kMiB;
@@ -71,5 +71,5 @@ TEST(MemoryLayout, ReservedInsideRamSplitsIt) {
             (std::vector{range(0, 0x9fc00), range(kMiB, 2 * kMiB), range(3 * kMiB, 16 * kMiB)}));
 }
 
-}  // namespace
+}  // namespace e820_test
 }  // namespace guest

@@ -5,7 +5,7 @@
 #include "tests/guest/images.h"
 
 namespace guest {
-namespace {
+namespace elf_image_test {
 
 using test::Bytes;
 using test::ElfPart;
@@ -160,5 +160,5 @@ TEST(ElfImage, EveryTruncationIsAnError) {
   }
 }
 
-}  // namespace
+}  // namespace elf_image_test
 }  // namespace guest

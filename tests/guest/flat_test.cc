@@ -6,7 +6,7 @@
 #include "tests/guest/images.h"
 
 namespace guest {
-namespace {
+namespace flat_test {
 
 using test::Bytes;
 using test::expect_error;
@@ -112,5 +112,5 @@ TEST(FlatLong, RefusesOurTablesHolesAndHighMemory) {
   expect_error(plan_boot(request), ErrorKind::Invalid, "2^52");
 }
 
-}  // namespace
+}  // namespace flat_test
 }  // namespace guest

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 namespace guest {
-namespace {
+namespace kernel_format_test {
 
 TEST(KernelFormat, EveryNameFindsItsFormat) {
   for (const auto format : {KernelFormat::Auto, KernelFormat::BzImage, KernelFormat::Elf64, KernelFormat::Pvh,
@@ -18,5 +18,5 @@ TEST(KernelFormat, OtherWordsAreNoFormat) {
   EXPECT_EQ(kernel_format("bzImage"), std::nullopt);
 }
 
-}  // namespace
+}  // namespace kernel_format_test
 }  // namespace guest

@@ -8,7 +8,7 @@
 #include "tests/guest/images.h"
 
 namespace guest {
-namespace {
+namespace linux_bzimage_test {
 
 using test::Bytes;
 using test::expect_error;
@@ -252,5 +252,5 @@ TEST(BzImage, EveryTruncationIsAnError) {
   }
 }
 
-}  // namespace
+}  // namespace linux_bzimage_test
 }  // namespace guest

@@ -5,7 +5,7 @@
 #include "tests/guest/images.h"
 
 namespace guest {
-namespace {
+namespace linux_elf_test {
 
 using test::Bytes;
 using test::ElfPart;
@@ -58,5 +58,5 @@ TEST(LinuxElf, AnEntryAboveTheIdentityMapIsRefused) {
   expect_error(plan_boot(test::request(kernel, 8 * kGiB)), ErrorKind::Unsupported, "above 4 GiB");
 }
 
-}  // namespace
+}  // namespace linux_elf_test
 }  // namespace guest

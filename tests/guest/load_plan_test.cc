@@ -6,7 +6,7 @@
 #include "tests/guest/images.h"
 
 namespace guest {
-namespace {
+namespace load_plan_test {
 
 using test::Bytes;
 using test::expect_error;
@@ -147,5 +147,5 @@ TEST(PlanCheck, RefusesOneSegmentAtATime) {
   }
 }
 
-}  // namespace
+}  // namespace load_plan_test
 }  // namespace guest

@@ -7,7 +7,7 @@
 #include "tests/guest/images.h"
 
 namespace guest {
-namespace {
+namespace multiboot_test {
 
 using test::Bytes;
 using test::expect_error;
@@ -154,5 +154,5 @@ TEST(Multiboot, AddressFieldsPastTheFileAreAnError) {
   expect_error(plan_boot(test::request(kernel)), ErrorKind::Invalid, "multiboot address fields");
 }
 
-}  // namespace
+}  // namespace multiboot_test
 }  // namespace guest

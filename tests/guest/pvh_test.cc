@@ -5,7 +5,7 @@
 #include "tests/guest/images.h"
 
 namespace guest {
-namespace {
+namespace pvh_test {
 
 using test::Bytes;
 using test::expect_error;
@@ -70,5 +70,5 @@ TEST(Pvh, AnEntryOutsideTheKernelIsRefused) {
   }
 }
 
-}  // namespace
+}  // namespace pvh_test
 }  // namespace guest

@@ -22,12 +22,13 @@
 #include "tests/support/eventually.h"
 #include "tests/support/kvm_machine.h"
 #include "tests/support/patterns.h"
+#include "tests/support/places.h"
 #include "tests/support/process.h"
 #include "tests/support/socket_path.h"
 #include "uvm/access.h"
 #include "vmm/pin_client/client.h"
 
-namespace {
+namespace coherence_test {
 
 namespace trio = guest::programs::trio;
 using ::testing::HasSubstr;
@@ -206,8 +207,8 @@ TEST_F(Coherence, StockGdbBesideADevice) {
                                "        gdb.execute('set var *(unsigned long *)0x1fff000 = 1')\n"
                                "    gdb.execute('detach')\n"
                                "print('ALL WRITTEN')\n";
-  test::BackgroundProcess guest({std::string(UVMM_BUILD_DIR) + "/uvmm", "run", "--builtin", "trio", "-m",
-                                 "64M", "--console", "none", "--pin-socket", pins, "--gdb", "unix:" + door},
+  test::BackgroundProcess guest({test::uvmm_path(), "run", "--builtin", "trio", "-m", "64M", "--console",
+                                 "none", "--pin-socket", pins, "--gdb", "unix:" + door},
                                 script + ".log");
   ASSERT_TRUE(test::eventually([&] { return std::filesystem::exists(pins); })) << guest.output();
   Device device(pins);
@@ -223,4 +224,4 @@ TEST_F(Coherence, StockGdbBesideADevice) {
   std::filesystem::remove(script + ".log");
 }
 
-}  // namespace
+}  // namespace coherence_test

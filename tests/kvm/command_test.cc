@@ -6,20 +6,17 @@
 #include <string>
 
 #include "tests/support/kvm_machine.h"
+#include "tests/support/places.h"
 #include "tests/support/process.h"
 #include "uvm/base/sanitizers.h"
 
-namespace {
+namespace command_test {
 
 using test::run_process;
 
-std::string uvmm() {
-  return std::string(UVMM_BUILD_DIR) + "/uvmm";
-}
-
 /// Runs a shell line in which "$U" is uvmm.
 test::ProcessResult shell(const std::string& line) {
-  return run_process({"/bin/bash", "-c", "U=" + uvmm() + "\n" + line});
+  return run_process({"/bin/bash", "-c", "U=" + test::uvmm_path() + "\n" + line});
 }
 
 /// Starts `uvmm run ARGS` in the background and waits for its guest's word.
@@ -30,7 +27,8 @@ std::string started(const std::string& arguments) {
 
 TEST(Command, PrintsTheMapAtTheEnd) {
   UVMM_REQUIRE_KVM();
-  const auto result = run_process({uvmm(), "run", "--builtin", "hello", "-m", "64M", "--show-map"});
+  const auto result =
+      run_process({test::uvmm_path(), "run", "--builtin", "hello", "-m", "64M", "--show-map"});
   EXPECT_EQ(result.status, 0) << result.err;
   EXPECT_NE(result.out.find("hello from long mode"), std::string::npos) << result.out;
   EXPECT_NE(result.out.find("guest-physical range"), std::string::npos) << result.out;
@@ -75,7 +73,7 @@ TEST(Command, IsSmallItself) {
 
 TEST(Command, TellsATripleFaultInOneLine) {
   UVMM_REQUIRE_KVM();
-  const auto result = run_process({uvmm(), "run", "--builtin", "triple"});
+  const auto result = run_process({test::uvmm_path(), "run", "--builtin", "triple"});
   EXPECT_EQ(result.status, 4);
   EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
   EXPECT_NE(result.err.find("triple fault"), std::string::npos) << result.err;
@@ -84,7 +82,7 @@ TEST(Command, TellsATripleFaultInOneLine) {
 TEST(Command, SaysWhyThereIsNoHost) {
   const auto result =
       run_process({"/usr/bin/unshare", "-m", "/bin/sh", "-c",
-                   "mount --bind /dev/null /dev/kvm && exec " + uvmm() + " run --builtin hello"});
+                   "mount --bind /dev/null /dev/kvm && exec " + test::uvmm_path() + " run --builtin hello"});
   if (result.err.find("unshare") != std::string::npos || result.err.find("mount:") != std::string::npos) {
     GTEST_SKIP() << "cannot hide /dev/kvm here: " << result.err;
   }
@@ -93,4 +91,4 @@ TEST(Command, SaysWhyThereIsNoHost) {
   EXPECT_NE(result.err.find("/dev/kvm"), std::string::npos) << result.err;
 }
 
-}  // namespace
+}  // namespace command_test

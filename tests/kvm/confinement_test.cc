@@ -7,12 +7,13 @@
 #include <string>
 
 #include "tests/support/kvm_machine.h"
+#include "tests/support/places.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_folder.h"
 #include "uvm/base/sanitizers.h"
 #include "vmm/confine/landlock.h"
 
-namespace {
+namespace confinement_test {
 
 using ::testing::HasSubstr;
 
@@ -21,7 +22,7 @@ using ::testing::HasSubstr;
 std::string with_guest(const std::string& options, const std::string& script) {
   const test::TempFolder folder("confine");
   const std::string text =
-      "export XDG_RUNTIME_DIR=" + folder.path() + " U=" UVMM_BUILD_DIR "/uvmm D=" + folder.path() +
+      "export XDG_RUNTIME_DIR=" + folder.path() + " U=" + test::build_dir() + "/uvmm D=" + folder.path() +
       " s=" + folder.path() +
       "/control\ncd $D; $U run --builtin spin -m 64M -c 2 --console none --control $s " + options +
       " & p=$!\nwhile ! $U status $s >/dev/null 2>&1 && kill -0 $p; do sleep 0.05; done\n" + script +
@@ -90,4 +91,4 @@ TEST(Confinement, ADebuggersDumpGoesWhereItMay) {
   ::unlink(elsewhere.c_str());
 }
 
-}  // namespace
+}  // namespace confinement_test

@@ -15,7 +15,7 @@
 #include "vmm/machine/machine.h"
 
 namespace vmm {
-namespace {
+namespace file_cut_test {
 
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 
@@ -91,5 +91,5 @@ INSTANTIATE_TEST_SUITE_P(Backings, FileCut, testing::Values(MemoryBacking::Anony
                            return backing.param == MemoryBacking::Anonymous ? "Anonymous" : "Shared";
                          });
 
-}  // namespace
+}  // namespace file_cut_test
 }  // namespace vmm

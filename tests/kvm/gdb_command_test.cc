@@ -11,6 +11,7 @@
 #include "guest/programs/debugee_layout.h"
 #include "tests/support/debug_support.h"
 #include "tests/support/kvm_machine.h"
+#include "tests/support/places.h"
 #include "tests/support/process.h"
 #include "tests/support/rsp_client.h"
 #include "tests/support/socket_path.h"
@@ -18,7 +19,7 @@
 #include "vmm/gdb/packet_writer.h"
 #include "vmm/machine/machine.h"
 
-namespace {
+namespace gdb_command_test {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -38,7 +39,7 @@ bool can_trap_and_step() {
 test::ProcessResult with_gdb(const std::string& arguments, const std::string& then) {
   const std::string path = test::socket_path("door");
   return test::run_process({"/bin/bash", "-c",
-                            std::string("U=") + UVMM_BUILD_DIR + "/uvmm; s=" + path +
+                            std::string("U=") + test::build_dir() + "/uvmm; s=" + path +
                                 "\n$U run --builtin debugee -c 2 -S --gdb unix:$s " + arguments +
                                 " & p=$!\nwhile [ ! -S $s ] && kill -0 $p; do sleep 0.05; done\n" +
                                 "g=\"gdb -batch -nx -iex 'set debuginfod enabled off' -iex 'set "
@@ -155,8 +156,8 @@ TEST(GdbCommand, ASignalEndsAMachineThatADebuggerHolds) {
 
 TEST(GdbCommand, APlaceThatCannotBeListenedAtIsOneLine) {
   UVMM_REQUIRE_KVM();
-  const auto result = test::run_process({std::string(UVMM_BUILD_DIR) + "/uvmm", "run", "--builtin", "hello",
-                                         "--gdb", "unix:" + testing::TempDir() + "no/such/folder/x"});
+  const auto result = test::run_process({test::uvmm_path(), "run", "--builtin", "hello", "--gdb",
+                                         "unix:" + testing::TempDir() + "no/such/folder/x"});
   EXPECT_EQ(result.status, 2);
   EXPECT_THAT(result.err, HasSubstr("no/such/folder/x: bind"));
   EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
@@ -255,4 +256,4 @@ TEST(GdbDoor, EndsWithADebuggerInsideIt) {
   EXPECT_TRUE(client.sees_the_end());
 }
 
-}  // namespace
+}  // namespace gdb_command_test

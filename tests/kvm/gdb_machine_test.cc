@@ -13,7 +13,7 @@
 #include "vmm/debug/trap.h"
 
 namespace vmm {
-namespace {
+namespace gdb_machine_test {
 
 namespace at = guest::programs::debugee;
 using gdb::AfterDetach;
@@ -310,5 +310,5 @@ TEST_F(GdbMachine, AHardwareBreakpointIsHit) {
   EXPECT_EQ(ended->reason, StopReason::Exited);
 }
 
-}  // namespace
+}  // namespace gdb_machine_test
 }  // namespace vmm

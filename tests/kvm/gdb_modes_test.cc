@@ -8,10 +8,11 @@
 #include <string>
 
 #include "tests/support/kvm_machine.h"
+#include "tests/support/places.h"
 #include "tests/support/process.h"
 #include "vmm/kvm/probe.h"
 
-namespace {
+namespace gdb_modes_test {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -44,7 +45,7 @@ TEST(GdbModes, OneConnectionFromRealModeToLongMode) {
   std::ofstream(base + ".py") << kStepThrough;
   const auto result = test::run_process(
       {"/bin/bash", "-c",
-       std::string("U=") + UVMM_BUILD_DIR + "/uvmm; b=" + base +
+       std::string("U=") + test::build_dir() + "/uvmm; b=" + base +
            "\n$U run --builtin modes -S --gdb unix:$b & p=$!\n"
            "while [ ! -S $b ] && kill -0 $p; do sleep 0.05; done\n"
            "gdb -batch -nx -iex 'set debuginfod enabled off' -iex 'set remotetimeout 60' -ex \"target remote "
@@ -57,4 +58,4 @@ TEST(GdbModes, OneConnectionFromRealModeToLongMode) {
   EXPECT_THAT(all, Not(HasSubstr("too long")));
 }
 
-}  // namespace
+}  // namespace gdb_modes_test

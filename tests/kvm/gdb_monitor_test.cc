@@ -15,7 +15,7 @@
 #include "vmm/debug/monitor.h"
 
 namespace vmm {
-namespace {
+namespace gdb_monitor_test {
 
 namespace at = guest::programs::debugee;
 namespace fs = std::filesystem;
@@ -128,5 +128,5 @@ TEST_F(GdbMonitor, Cr3CanBeFixedAndFreed) {
   EXPECT_NE(say("poke-shared off").find("refused"), std::string::npos);
 }
 
-}  // namespace
+}  // namespace gdb_monitor_test
 }  // namespace vmm

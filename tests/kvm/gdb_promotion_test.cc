@@ -10,7 +10,7 @@
 #include "vmm/debug/trap.h"
 
 namespace vmm {
-namespace {
+namespace gdb_promotion_test {
 
 using gdb::RegisterFile;
 using gdb::RegisterGroups;
@@ -163,5 +163,5 @@ TEST_F(GdbPromotion, ABreakpointThatTheGuestWritesOverIsPlantedAgain) {
   EXPECT_EQ(session_->word(kWritten) & 0xff, 0xf8U) << "and the guest keeps it";
 }
 
-}  // namespace
+}  // namespace gdb_promotion_test
 }  // namespace vmm

@@ -13,7 +13,7 @@
 #include "vmm/kvm/probe.h"
 
 namespace vmm {
-namespace {
+namespace gdb_step_test {
 
 using gdb::Gpr;
 using gdb::RegisterFile;
@@ -201,5 +201,5 @@ TEST_F(GdbStep, AGuestsOwnTrapFlagOutlivesTheSteps) {
   EXPECT_EQ(registers().rflags & kTrapFlag, kTrapFlag);
 }
 
-}  // namespace
+}  // namespace gdb_step_test
 }  // namespace vmm

@@ -14,7 +14,7 @@
 #include "tests/support/raw_machine.h"
 #include "vmm/kvm/kvm.h"
 
-namespace {
+namespace kvm_lib_test {
 
 using namespace vmm::kvm;
 using test_support::End;
@@ -382,4 +382,4 @@ TEST_F(KvmLib, a_message_reaches_the_local_apic) {
   EXPECT_NE(reg(0x200 + 0x10 * (0x31 / 32)) & 1U << (0x31 % 32), 0U) << "not pending in the IRR";
 }
 
-}  // namespace
+}  // namespace kvm_lib_test

@@ -12,7 +12,7 @@
 #include "uvm/access.h"
 
 namespace vmm {
-namespace {
+namespace machine_test {
 
 using test::builtin_config;
 using test::run_machine;
@@ -193,5 +193,5 @@ INSTANTIATE_TEST_SUITE_P(Backings, DropTranslations,
                          testing::Values(MemoryBacking::Anonymous, MemoryBacking::Shared),
                          [](const auto& backing) { return backing_name(backing.param); });
 
-}  // namespace
+}  // namespace machine_test
 }  // namespace vmm

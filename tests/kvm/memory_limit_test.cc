@@ -21,7 +21,7 @@
 #include "vmm/log.h"
 
 namespace vmm {
-namespace {
+namespace memory_limit_test {
 
 using namespace std::chrono_literals;
 using test::builtin_config;
@@ -290,5 +290,5 @@ TEST_F(MemoryLimit, SwapThatCannotBeIsRefusedBeforeAnythingRuns) {
   EXPECT_THAT(machine.error().text(), HasSubstr("swap /nowhere/swap: No such file or directory"));
 }
 
-}  // namespace
+}  // namespace memory_limit_test
 }  // namespace vmm

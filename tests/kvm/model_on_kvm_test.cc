@@ -6,7 +6,7 @@
 #include "tests/support/model/property.h"
 
 namespace test {
-namespace {
+namespace model_on_kvm_test {
 
 using model::check_random_sequences;
 using model::Drops;
@@ -22,5 +22,5 @@ TEST(ModelOnKvm, WhileTranslationsAreDroppedAtRandomMoments) {
   check_random_sequences([] { return std::make_unique<KvmBackend>(Drops::AtRandomMoments); }, 300);
 }
 
-}  // namespace
+}  // namespace model_on_kvm_test
 }  // namespace test

@@ -13,7 +13,7 @@
 #include "vmm/machine/interrupts.h"
 
 namespace vmm {
-namespace {
+namespace msi_events_test {
 
 constexpr devices::MsiMessage kMessage{0xfee0'0000, 0x41};
 
@@ -107,5 +107,5 @@ TEST(MsiRoutes, EndWhereKvmHasNoMore) {
   EXPECT_EQ(*routes.take(), 100U);
 }
 
-}  // namespace
+}  // namespace msi_events_test
 }  // namespace vmm

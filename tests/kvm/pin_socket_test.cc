@@ -10,13 +10,14 @@
 #include "guest/programs/debugee_layout.h"
 #include "tests/support/eventually.h"
 #include "tests/support/kvm_machine.h"
+#include "tests/support/places.h"
 #include "tests/support/process.h"
 #include "tests/support/socket_path.h"
 #include "uvm/access.h"
 #include "vmm/machine/machine.h"
 #include "vmm/pin_client/client.h"
 
-namespace {
+namespace pin_socket_test {
 
 namespace at = guest::programs::debugee;
 using ::testing::HasSubstr;
@@ -75,7 +76,7 @@ TEST(PinSocket, TheToolShowsFillsAndWatches) {
   const std::string path = test::socket_path("pin");
   const auto result = test::run_process(
       {"/bin/bash", "-c",
-       std::string("B=") + UVMM_BUILD_DIR + "; s=" + path +
+       std::string("B=") + test::build_dir() + "; s=" + path +
            "\n$B/uvmm run --builtin idle -m 64M --pin-socket $s </dev/null & p=$!\n"
            "while [ ! -S $s ] && kill -0 $p; do sleep 0.05; done\n"
            "t=$B/uvmm-pin\n"
@@ -95,11 +96,11 @@ TEST(PinSocket, TheToolShowsFillsAndWatches) {
 
 TEST(PinSocket, ASocketThatCannotBeIsRefusedBeforeAnythingRuns) {
   UVMM_REQUIRE_KVM();
-  const auto result = test::run_process({std::string(UVMM_BUILD_DIR) + "/uvmm", "run", "--builtin", "hello",
-                                         "--pin-socket", "/nonexistent/dir/socket"});
+  const auto result = test::run_process(
+      {test::uvmm_path(), "run", "--builtin", "hello", "--pin-socket", "/nonexistent/dir/socket"});
   EXPECT_EQ(result.status, 2);
   EXPECT_THAT(result.err, HasSubstr("/nonexistent/dir/socket"));
   EXPECT_EQ(result.out, "");
 }
 
-}  // namespace
+}  // namespace pin_socket_test

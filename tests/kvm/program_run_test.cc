@@ -11,7 +11,7 @@
 #include "tests/support/kvm_machine.h"
 #include "tests/support/raw_machine.h"
 
-namespace {
+namespace program_run_test {
 
 using guest::programs::find;
 using test_support::End;
@@ -311,4 +311,4 @@ TEST_F(StoppedRun, idle_halts_until_a_kick_stops_it) {
       << machine->detail();
 }
 
-}  // namespace
+}  // namespace program_run_test

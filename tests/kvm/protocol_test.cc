@@ -11,7 +11,7 @@
 #include "vmm/machine/machine.h"
 
 namespace vmm {
-namespace {
+namespace protocol_test {
 
 using guest::test::Bytes;
 using guest::test::ElfPart;
@@ -182,5 +182,5 @@ TEST(KernelFilePages, BecomePrivateWhenAGuestWritesAndTheFileStaysAsItIs) {
   EXPECT_TRUE(file.contents() == before) << "the kernel file was written";
 }
 
-}  // namespace
+}  // namespace protocol_test
 }  // namespace vmm

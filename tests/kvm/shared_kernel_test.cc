@@ -20,7 +20,7 @@
 #include "uvm/pin.h"
 #include "vmm/pin_client/client.h"
 
-namespace {
+namespace shared_kernel_test {
 
 constexpr std::uint64_t kLoad = 0x100'0000;
 constexpr std::uint64_t kText = kLoad + 0x1000;  // the page behind the headers
@@ -188,4 +188,4 @@ TEST_F(SharedKernel, TextPinnedInBothIsPokedInOne) {
   EXPECT_EQ(other.finish(), 0);
 }
 
-}  // namespace
+}  // namespace shared_kernel_test

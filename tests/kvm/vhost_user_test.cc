@@ -18,12 +18,13 @@
 #include "tests/support/background_process.h"
 #include "tests/support/fake_back_end.h"
 #include "tests/support/kvm_machine.h"
+#include "tests/support/places.h"
 #include "tests/support/process.h"
 #include "uvm/base/range.h"
 #include "uvm/pin_table.h"
 #include "vmm/machine/machine.h"
 
-namespace {
+namespace vhost_user_test {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
@@ -66,14 +67,8 @@ class VhostUserDisk : public testing::Test {
   }
   [[nodiscard]] std::vector<std::string> guest(const std::string& arguments,
                                                const std::vector<std::string>& more = {}) const {
-    std::vector<std::string> words{std::string(UVMM_BUILD_DIR) + "/uvmm",
-                                   "run",
-                                   "--builtin",
-                                   "disk",
-                                   "-m",
-                                   "64M",
-                                   "--vhost-user-blk",
-                                   socket()};
+    std::vector<std::string> words{test::uvmm_path(),  "run",   "--builtin", "disk", "-m", "64M",
+                                   "--vhost-user-blk", socket()};
     if (!arguments.empty()) words.insert(words.end(), {"--builtin-args", arguments});
     words.insert(words.end(), more.begin(), more.end());
     return words;
@@ -178,4 +173,4 @@ TEST_F(VhostUserDisk, ThePinsAreTheDevicesAndEndWithIt) {
   EXPECT_EQ(space.pin_statistics().pins, 0U);
 }
 
-}  // namespace
+}  // namespace vhost_user_test

@@ -10,10 +10,11 @@
 
 #include "tests/rig/real_root.h"
 #include "tests/support/background_process.h"
+#include "tests/support/places.h"
 #include "tests/support/process.h"
 #include "vmm/kvm/probe.h"
 
-namespace {
+namespace debian_test {
 
 namespace fs = std::filesystem;
 using test::ProcessResult;
@@ -55,7 +56,7 @@ class DebianSystem : public testing::Test {
   }
 
   static ProcessResult script(const std::string& words) {
-    return run_process({"/bin/bash", "-c", words, UVMM_SOURCE_DIR}, {.limit = kLimit, .input = {}});
+    return run_process({"/bin/bash", "-c", words, test::source_dir()}, {.limit = kLimit, .input = {}});
   }
   [[nodiscard]] std::string file(const std::string& name) const { return (folder_ / name).string(); }
 
@@ -70,7 +71,7 @@ class DebianSystem : public testing::Test {
     return words;
   }
   [[nodiscard]] std::vector<std::string> machine() const {
-    return {std::string(UVMM_BUILD_DIR) + "/uvmm",
+    return {test::uvmm_path(),
             "run",
             "-m",
             "512M",
@@ -154,4 +155,4 @@ TEST_F(DebianSystem, BootsIsWorkedInAndPowersOff) {
   EXPECT_EQ(checked.status, 0) << checked.out << checked.err;
 }
 
-}  // namespace
+}  // namespace debian_test

@@ -11,9 +11,10 @@
 
 #include "tests/rig/virtio_guest.h"
 #include "tests/support/background_process.h"
+#include "tests/support/places.h"
 #include "tests/support/process.h"
 
-namespace {
+namespace disk_test {
 
 namespace fs = std::filesystem;
 using test::run_process;
@@ -122,19 +123,16 @@ TEST_F(LinuxDisk, AForkReadsTheSameDiskAndNeverWritesItsParents) {
       file("parent.log"));
   ASSERT_TRUE(parent.prints("wrote 2", 0, kLimit)) << parent.output();
   test::BackgroundProcess child(
-      {std::string(UVMM_BUILD_DIR) + "/uvmm", "fork", file("parent.sock"), "--control", file("child.sock")},
-      file("child.log"));
+      {test::uvmm_path(), "fork", file("parent.sock"), "--control", file("child.sock")}, file("child.log"));
   ASSERT_TRUE(child.prints("wrote", 0, kLimit)) << child.output();
   ASSERT_TRUE(child.prints("wrote", child.output_size(), kLimit)) << child.output();
   const std::size_t seen = parent.output_size();
   ASSERT_TRUE(parent.prints("wrote", seen, kLimit)) << parent.output();
-  const auto refused =
-      run_process({std::string(UVMM_BUILD_DIR) + "/uvmm", "checkpoint", file("parent.sock")});
+  const auto refused = run_process({test::uvmm_path(), "checkpoint", file("parent.sock")});
   EXPECT_EQ(refused.status, 2);
   EXPECT_THAT(refused.err, HasSubstr("disk vda is written by the guest"));
   for (const char* name : {"child", "parent"}) {
-    const auto done =
-        run_process({std::string(UVMM_BUILD_DIR) + "/uvmm", "quit", file(std::string(name) + ".sock")});
+    const auto done = run_process({test::uvmm_path(), "quit", file(std::string(name) + ".sock")});
     EXPECT_EQ(done.status, 0) << done.err;
   }
   EXPECT_EQ(child.wait(kLimit), 0) << child.output();
@@ -147,4 +145,4 @@ TEST_F(LinuxDisk, AForkReadsTheSameDiskAndNeverWritesItsParents) {
   expect_clean(image);
 }
 
-}  // namespace
+}  // namespace disk_test

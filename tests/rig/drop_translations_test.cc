@@ -8,13 +8,14 @@
 #include <string>
 #include <thread>
 
+#include "tests/support/places.h"
 #include "vmm/kvm/probe.h"
 #include "vmm/machine/machine.h"
 
-namespace {
+namespace drop_translations_test {
 
 std::string asset(const std::string& name) {
-  return std::string(UVMM_BUILD_DIR) + "/../guest/" + name;
+  return test::build_dir() + "/../guest/" + name;
 }
 
 class LinuxDropTranslations : public testing::TestWithParam<vmm::MemoryBacking> {};
@@ -56,4 +57,4 @@ INSTANTIATE_TEST_SUITE_P(Backings, LinuxDropTranslations,
                            return backing.param == vmm::MemoryBacking::Shared ? "Shared" : "Anonymous";
                          });
 
-}  // namespace
+}  // namespace drop_translations_test

@@ -10,17 +10,18 @@
 #include <vector>
 
 #include "tests/support/background_process.h"
+#include "tests/support/places.h"
 #include "tests/support/process.h"
 #include "vmm/kvm/probe.h"
 
-namespace {
+namespace linux_fork_test {
 
 namespace fs = std::filesystem;
 using test::BackgroundProcess;
 using test::run_process;
 
 constexpr std::chrono::seconds kPatience{600};
-const std::string kUvmm = UVMM_BUILD_DIR "/uvmm";
+const std::string kUvmm = test::uvmm_path();
 
 class LinuxFork : public testing::Test {
  protected:
@@ -48,7 +49,7 @@ class LinuxFork : public testing::Test {
     return std::make_unique<BackgroundProcess>(all, file(name + ".log"));
   }
   [[nodiscard]] std::unique_ptr<BackgroundProcess> boot(const std::string& name, const std::string& vcpus) {
-    const std::string assets = std::string(UVMM_BUILD_DIR) + "/../guest/";
+    const std::string assets = test::build_dir() + "/../guest/";
     return start(name,
                  {"run", "-k", assets + "vmlinuz", "-i", assets + "initramfs.cpio.gz", "-c", vcpus, "-p",
                   "console=ttyS0 panic=-1 quiet uvmm.exec=yes,uvmm|head,-c,6000000,>/data;"
@@ -128,4 +129,4 @@ TEST_F(LinuxFork, EachChildOfManyWorksWhileItsParentWritesOn) {
   ask({"quit", file("parent.sock")});
 }
 
-}  // namespace
+}  // namespace linux_fork_test

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/places.h"
 #include "tests/support/process.h"
 #include "vmm/kvm/probe.h"
 
@@ -15,7 +16,7 @@ namespace test {
 
 /// Where `./dev assets` puts a file of the default guest.
 inline std::string asset(const std::string& name) {
-  return std::string(UVMM_BUILD_DIR) + "/../guest/" + name;
+  return test::build_dir() + "/../guest/" + name;
 }
 
 /// A guest and what became of it.
@@ -44,8 +45,7 @@ class LinuxGuest : public testing::Test {
   static std::vector<std::string> machine(const std::string& words,
                                           const std::vector<std::string>& more = {}) {
     std::vector<std::string> arguments = {
-        std::string(UVMM_BUILD_DIR) + "/uvmm", "run", "-i", file("initramfs.cpio.gz"), "-p",
-        "console=ttyS0 panic=-1 " + words};
+        test::uvmm_path(), "run", "-i", file("initramfs.cpio.gz"), "-p", "console=ttyS0 panic=-1 " + words};
     if (std::find(more.begin(), more.end(), "-k") == more.end()) {
       arguments.insert(arguments.end(), {"-k", file("vmlinuz")});
     }

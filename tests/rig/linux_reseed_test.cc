@@ -14,15 +14,16 @@
 #include "tests/rig/linux_guest_fixture.h"
 #include "tests/support/background_process.h"
 #include "tests/support/eventually.h"
+#include "tests/support/places.h"
 #include "tests/support/process.h"
 
-namespace {
+namespace linux_reseed_test {
 
 using test::BackgroundProcess;
 using test::run_process;
 
 constexpr std::chrono::seconds kPatience{300};
-const std::string kUvmm = UVMM_BUILD_DIR "/uvmm";
+const std::string kUvmm = test::uvmm_path();
 
 /// What the guest prints, again and again: "draw NUMBER RANDOM UUID RESEEDS".
 struct Draw {
@@ -60,7 +61,7 @@ class LinuxReseed : public test::LinuxGuest {
  protected:
   static void SetUpTestSuite() {
     LinuxGuest::SetUpTestSuite();
-    const auto kernel = run_process({UVMM_SOURCE_DIR "/tests/rig/kernels.sh", "l1"});
+    const auto kernel = run_process({test::source_dir() + "/tests/rig/kernels.sh", "l1"});
     ASSERT_EQ(kernel.status, 0) << kernel.err;
     std::filesystem::copy_file(kernel.out.substr(0, kernel.out.find('\n')) + "/vmlinuz", file("vmlinuz"),
                                std::filesystem::copy_options::overwrite_existing);
@@ -136,4 +137,4 @@ TEST_F(LinuxReseed, CopiesAndResetsDrawNumbersOfTheirOwn) {
   ask({"quit", file("parent.sock")});
 }
 
-}  // namespace
+}  // namespace linux_reseed_test

@@ -11,7 +11,7 @@
 #include "tests/rig/linux_guest_fixture.h"
 #include "tests/support/process.h"
 
-namespace {
+namespace linux_test {
 
 namespace fs = std::filesystem;
 using test::asset;
@@ -114,4 +114,4 @@ TEST_F(Linux, ManyLinesOfOutputArriveComplete) {
   EXPECT_NE(result.out.find(expected, begin), std::string::npos) << "lines are missing or mangled";
 }
 
-}  // namespace
+}  // namespace linux_test

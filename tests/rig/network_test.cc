@@ -9,8 +9,9 @@
 #include "tests/rig/virtio_guest.h"
 #include "tests/support/background_process.h"
 #include "tests/support/eventually.h"
+#include "tests/support/places.h"
 
-namespace {
+namespace network_test {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
@@ -39,7 +40,7 @@ class NetworkLinux : public test::VirtioGuest {
     if (!IsSkipped()) (void)shell("$0/tests/rig/host_network.sh down");
   }
   static test::ProcessResult shell(const std::string& script) {
-    return test::run_process({"/bin/sh", "-c", script, UVMM_SOURCE_DIR});
+    return test::run_process({"/bin/sh", "-c", script, test::source_dir()});
   }
   static std::vector<std::string> with_prefix(std::vector<std::string> words,
                                               const std::vector<std::string>& more) {
@@ -117,4 +118,4 @@ TEST_F(NetworkLinux, AGuestOutlivesItsPasst) {
   EXPECT_THAT(guest.output(), HasSubstr("network interface has lost its link"));
 }
 
-}  // namespace
+}  // namespace network_test

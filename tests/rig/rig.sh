@@ -8,8 +8,8 @@
 #   UVMM_RIG_STILL=90      seconds without a sign of life from the emulated machine, after which it is started again
 #   UVMM_RIG_RESULTS=DIR   a folder that the job may write to and that keeps it
 #   UVMM_RIG_FORWARD=PORT  connections to this port of this machine's loopback go to port 1234 of the rig (10.0.2.15)
-#   UVMM_RIG_DEVICES="edu nvme=FILE"   an IOMMU, and behind it QEMU's edu device, an NVMe disk of FILE's bytes, both bound
-#                          to vfio-pci
+#   UVMM_RIG_DEVICES="edu nvme=FILE serial=FILE"   an IOMMU, and behind it QEMU's edu device, an NVMe disk of FILE's
+#                          bytes, a serial port on PCI whose output goes to FILE, all bound to vfio-pci
 #   UVMM_RIG_QEMU=…        more arguments for QEMU          UVMM_RIG_LOG=FILE   keeps the kernel's log
 #
 # UVMM_* and GTEST_* variables are passed on, other variables are not. Exit status 125: the rig itself failed.
@@ -72,7 +72,8 @@ choose_board() {
     case $device in
       edu) board+=(-device "edu,dma_mask=0xffffffff") ;;
       nvme=*) board+=(-drive "file=${device#nvme=},if=none,id=nvme,format=raw" -device "nvme,drive=nvme,serial=rig") ;;
-      *) echo "rig: UVMM_RIG_DEVICES: $device is neither edu nor nvme=FILE" >&2 && exit 2 ;;
+      serial=*) board+=(-chardev "file,id=pciserial,path=${device#serial=}" -device "pci-serial,chardev=pciserial") ;;
+      *) echo "rig: UVMM_RIG_DEVICES: $device is none of edu, nvme=FILE, serial=FILE" >&2 && exit 2 ;;
     esac
   done
 }

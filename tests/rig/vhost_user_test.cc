@@ -12,9 +12,10 @@
 #include "tests/rig/virtio_guest.h"
 #include "tests/support/background_process.h"
 #include "tests/support/fake_back_end.h"
+#include "tests/support/places.h"
 #include "tests/support/process.h"
 
-namespace {
+namespace vhost_user_test {
 
 namespace fs = std::filesystem;
 using ::testing::ContainsRegex;
@@ -93,8 +94,8 @@ TEST_F(VhostUserLinux, AKilledDaemonLeavesTheGuestADeviceThatNeedsAReset) {
       "cd /sys/bus/virtio/devices/virtio0; echo rea\"\"dy; until grep -q 4f status; do sleep 1; done; "
       "echo needs-re\"\"set; grep virtio0-config /proc/interrupts");
   test::BackgroundProcess machine(
-      {std::string(UVMM_BUILD_DIR) + "/uvmm", "run", "-k", file("vmlinuz"), "-i", file("initramfs.cpio.gz"),
-       "-p", "console=ttyS0 panic=-1 " + words_of_guest, "--vhost-user-blk", socket()},
+      {test::uvmm_path(), "run", "-k", file("vmlinuz"), "-i", file("initramfs.cpio.gz"), "-p",
+       "console=ttyS0 panic=-1 " + words_of_guest, "--vhost-user-blk", socket()},
       file("machine.log"));
   ASSERT_TRUE(machine.prints("ready", 0, kLimit)) << machine.output();
   ASSERT_EQ(::kill(daemon, SIGKILL), 0);
@@ -123,4 +124,4 @@ TEST_F(VhostUserLinux, AFileSystemOfTheHostsIsMounted) {
   EXPECT_EQ(written, "guest");
 }
 
-}  // namespace
+}  // namespace vhost_user_test

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tests/rig/linux_guest_fixture.h"
+#include "tests/support/places.h"
 
 namespace test {
 
@@ -15,7 +16,7 @@ class VirtioGuest : public LinuxGuest {
  protected:
   /// Puts modules behind the initramfs, in the order of their dependencies; those of PCI come first.
   static void add_modules(const std::vector<std::string>& modules) {
-    std::vector<std::string> words{UVMM_SOURCE_DIR "/tests/rig/modules.sh",
+    std::vector<std::string> words{test::source_dir() + "/tests/rig/modules.sh",
                                    file("modules.gz"),
                                    "virtio_ring",
                                    "virtio",

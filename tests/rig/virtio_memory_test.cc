@@ -11,16 +11,17 @@
 #include "tests/rig/virtio_guest.h"
 #include "tests/support/background_process.h"
 #include "tests/support/eventually.h"
+#include "tests/support/places.h"
 #include "tests/support/process.h"
 
-namespace {
+namespace virtio_memory_test {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
 constexpr std::chrono::seconds kLimit{600};
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
-const std::string kUvmm = UVMM_BUILD_DIR "/uvmm";
+const std::string kUvmm = test::uvmm_path();
 
 class VirtioMemoryLinux : public test::VirtioGuest {
  protected:
@@ -114,4 +115,4 @@ TEST_F(VirtioMemoryLinux, ItTalksOverHvc0) {
   EXPECT_THAT(result.out, HasSubstr("2000\r\ndone"));
 }
 
-}  // namespace
+}  // namespace virtio_memory_test

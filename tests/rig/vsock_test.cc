@@ -11,9 +11,10 @@
 
 #include "tests/rig/virtio_guest.h"
 #include "tests/support/background_process.h"
+#include "tests/support/places.h"
 #include "vmm/virtio/vsock/listener.h"
 
-namespace {
+namespace vsock_test {
 
 using vmm::Fd;
 using vmm::virtio::vsock::Listener;
@@ -28,10 +29,10 @@ class VsockLinux : public test::VirtioGuest {
     add_modules({"vsock", "vmw_vsock_virtio_transport_common", "vmw_vsock_virtio_transport"});
     const auto built =
         test::run_process({"/bin/sh", "-c",
-                           "mkdir -p \"$0/add/bin\" && " UVMM_CXX_COMPILER
-                           " -x c -static -Os -o \"$0/add/bin/vsock_echo\" \"$1\" && "
-                           "cd \"$0/add\" && find . | cpio --quiet -o -H newc | gzip -1 >../add.gz",
-                           folder_.string(), UVMM_SOURCE_DIR "/tests/rig/vsock_echo.c"});
+                           "mkdir -p \"$0/add/bin\" && " + test::compiler() +
+                               " -x c -static -Os -o \"$0/add/bin/vsock_echo\" \"$1\" && "
+                               "cd \"$0/add\" && find . | cpio --quiet -o -H newc | gzip -1 >../add.gz",
+                           folder_.string(), test::source_dir() + "/tests/rig/vsock_echo.c"});
     ASSERT_EQ(built.status, 0) << built.err;
     append(file("add.gz"));
   }
@@ -110,4 +111,4 @@ TEST_F(VsockLinux, AProgramInTheGuestCallsOneHere) {
   EXPECT_EQ(heard.size(), kBytes);
 }
 
-}  // namespace
+}  // namespace vsock_test

@@ -34,6 +34,12 @@ class FakeGuest final : public vmm::api::Guest {
   [[nodiscard]] uvm::Status resize_balloon(std::uint64_t bytes) override {
     return note("balloon " + std::to_string(bytes));
   }
+  [[nodiscard]] uvm::Status set_balloon_interval(std::uint32_t seconds) override {
+    return note("balloon reports every " + std::to_string(seconds) + " s");
+  }
+  [[nodiscard]] uvm::Result<std::string> balloon_statistics() override {
+    return std::string(R"({"target_mib": 16, "free_memory": 4096})");
+  }
   [[nodiscard]] std::string memory_map() override { return R"({"mappings": [], "totals": {}})"; }
   [[nodiscard]] std::string memory_tiles() override { return R"({"runs": []})"; }
   [[nodiscard]] std::string memory_statistics() override { return R"({"bytes": {}})"; }

@@ -9,9 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/places.h"
 #include "tests/support/source_tree.h"
 
-namespace {
+namespace include_test {
 
 using test::SourceFile;
 using ::testing::IsEmpty;
@@ -20,7 +21,7 @@ using Violations = std::vector<std::string>;
 using Prefixes = std::vector<std::string_view>;
 
 const std::vector<SourceFile>& tree() {
-  static const std::vector<SourceFile> files = test::source_tree(UVMM_SOURCE_DIR);
+  static const std::vector<SourceFile> files = test::source_tree(test::source_dir());
   return files;
 }
 
@@ -206,4 +207,4 @@ TEST(Headers, AreLight) {
   EXPECT_THAT(heavy_header({"vmm/bad.h", "#include <boost/json/value.hpp>\n"}), Not(IsEmpty()));
 }
 
-}  // namespace
+}  // namespace include_test

@@ -8,9 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/places.h"
 #include "tests/support/source_tree.h"
 
-namespace {
+namespace prose_test {
 
 using test::SourceFile;
 using ::testing::Contains;
@@ -19,7 +20,7 @@ using ::testing::Not;
 using Names = std::vector<std::string>;
 
 const std::vector<SourceFile>& tree() {
-  static const std::vector<SourceFile> files = test::source_tree(UVMM_SOURCE_DIR);
+  static const std::vector<SourceFile> files = test::source_tree(test::source_dir());
   return files;
 }
 
@@ -161,4 +162,4 @@ TEST(Readme, NamesEveryLayer) {
   }
 }
 
-}  // namespace
+}  // namespace prose_test

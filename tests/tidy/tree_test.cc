@@ -11,9 +11,10 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/places.h"
 #include "tests/support/source_tree.h"
 
-namespace {
+namespace tree_test {
 
 using test::SourceFile;
 using ::testing::IsEmpty;
@@ -21,7 +22,7 @@ using ::testing::Not;
 using Violations = std::vector<std::string>;
 
 const std::vector<SourceFile>& tree() {
-  static const std::vector<SourceFile> files = test::source_tree(UVMM_SOURCE_DIR);
+  static const std::vector<SourceFile> files = test::source_tree(test::source_dir());
   return files;
 }
 
@@ -287,4 +288,4 @@ TEST(Changelog, HasAnUnreleasedSection) {
   EXPECT_THAT(without_unreleased({"CHANGELOG.md", "# Changes\n## 0.1\n"}), Not(IsEmpty()));
 }
 
-}  // namespace
+}  // namespace tree_test

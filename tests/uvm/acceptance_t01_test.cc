@@ -7,7 +7,7 @@
 #include "tests/uvm/pin_fixture.h"
 
 namespace test {
-namespace {
+namespace acceptance_t01_test {
 
 using uvm::ErrorKind;
 using uvm::PinAccess;
@@ -132,5 +132,5 @@ TEST_F(AcceptanceT05, NobodyWritesBeyondTheMaximum) {
   expect_nothing_pinned();
 }
 
-}  // namespace
+}  // namespace acceptance_t01_test
 }  // namespace test

@@ -8,7 +8,7 @@
 #include "tests/uvm/pin_fixture.h"
 
 namespace test {
-namespace {
+namespace acceptance_t06_test {
 
 using uvm::Protection;
 
@@ -79,5 +79,5 @@ TEST_F(AcceptanceT07, PagesTouchedWhileTheyAreWired) {
   }
 }
 
-}  // namespace
+}  // namespace acceptance_t06_test
 }  // namespace test

@@ -8,7 +8,7 @@
 #include "tests/uvm/pin_fixture.h"
 
 namespace test {
-namespace {
+namespace acceptance_t08_test {
 
 using uvm::ErrorKind;
 using uvm::Sharing;
@@ -107,5 +107,5 @@ TEST_F(AcceptanceT10, APinThatOutlivesItsSpaceHoldsTheObjectsPages) {
   expect_nothing_pinned();
 }
 
-}  // namespace
+}  // namespace acceptance_t08_test
 }  // namespace test

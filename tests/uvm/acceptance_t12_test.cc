@@ -11,7 +11,7 @@
 #include "tests/uvm/fixture.h"
 
 namespace test {
-namespace {
+namespace acceptance_t12_test {
 
 using uvm::FaultKind;
 
@@ -79,5 +79,5 @@ TEST_F(AcceptanceT12, WhileTranslationsAreDropped) {
   }
 }
 
-}  // namespace
+}  // namespace acceptance_t12_test
 }  // namespace test

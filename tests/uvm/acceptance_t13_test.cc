@@ -7,7 +7,7 @@
 #include "tests/uvm/pin_fixture.h"
 
 namespace test {
-namespace {
+namespace acceptance_t13_test {
 
 using uvm::ErrorKind;
 
@@ -73,5 +73,5 @@ TEST_F(AcceptanceT13, ForksWhileAPinIsBeingMade) {
   expect_nothing_pinned();
 }
 
-}  // namespace
+}  // namespace acceptance_t13_test
 }  // namespace test

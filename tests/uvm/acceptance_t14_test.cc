@@ -6,7 +6,7 @@
 #include "tests/uvm/pin_fixture.h"
 
 namespace test {
-namespace {
+namespace acceptance_t14_test {
 
 using uvm::ErrorKind;
 using uvm::ObjectOffset;
@@ -95,5 +95,5 @@ TEST_F(AcceptanceT14, AStaleAnswerIsNotHeldThoughNothingIsEntered) {
   EXPECT_EQ(keeper->gets(), gets + 2) << "asked again";
 }
 
-}  // namespace
+}  // namespace acceptance_t14_test
 }  // namespace test

@@ -5,7 +5,7 @@
 #include "tests/uvm/pin_fixture.h"
 
 namespace test {
-namespace {
+namespace acceptance_t15_test {
 
 using AcceptanceT15 = PinFixture;
 
@@ -43,5 +43,5 @@ TEST_F(AcceptanceT15, PinningCutsNothing) {
   EXPECT_EQ(guest.mmu.ranges(), 1U) << "nor the translations";
 }
 
-}  // namespace
+}  // namespace acceptance_t15_test
 }  // namespace test

@@ -9,7 +9,7 @@
 #include "tests/uvm/fixture.h"
 
 namespace test {
-namespace {
+namespace acceptance_t16_test {
 
 using AcceptanceT16 = SpaceFixture;
 
@@ -55,5 +55,5 @@ TEST_F(AcceptanceT16, DroppingEverythingAtRandomMomentsChangesNothing) {
   EXPECT_GT(space.statistics().faults, 10U);
 }
 
-}  // namespace
+}  // namespace acceptance_t16_test
 }  // namespace test

@@ -5,7 +5,7 @@
 #include "tests/uvm/pin_fixture.h"
 
 namespace test {
-namespace {
+namespace acceptance_t17_test {
 
 using uvm::ErrorKind;
 using uvm::ForkPolicy;
@@ -150,5 +150,5 @@ TEST_F(AcceptanceT17, AForkThatRunsOutOfMemoryChangesNothing) {
   EXPECT_TRUE(is_pattern(guest.page_at(11), 11));
 }
 
-}  // namespace
+}  // namespace acceptance_t17_test
 }  // namespace test

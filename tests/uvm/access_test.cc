@@ -5,7 +5,7 @@
 #include "tests/uvm/fixture.h"
 
 namespace test {
-namespace {
+namespace access_test {
 
 using uvm::Access;
 using uvm::AccessKind;
@@ -93,5 +93,5 @@ TEST_F(AccessTest, MixedBackingsAreCopiedNotShown) {
   EXPECT_ERROR(Access::open(space, pages(1, 2), AccessKind::Read), ErrorKind::Unsupported);
 }
 
-}  // namespace
+}  // namespace access_test
 }  // namespace test

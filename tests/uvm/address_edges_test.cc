@@ -4,7 +4,7 @@
 #include "tests/uvm/pin_fixture.h"
 
 namespace test {
-namespace {
+namespace address_edges_test {
 
 using uvm::ErrorKind;
 using uvm::Gpa;
@@ -87,5 +87,5 @@ TEST(AddressEdges, EveryOperationRefusesWhatLiesBeyond) {
   EXPECT_ERROR(space.map(request), ErrorKind::Invalid);
 }
 
-}  // namespace
+}  // namespace address_edges_test
 }  // namespace test

@@ -11,7 +11,7 @@
 #include "tests/uvm/fixture.h"
 
 namespace uvm {
-namespace {
+namespace amap_test {
 
 class AmapTest : public ::testing::Test {
  protected:
@@ -195,5 +195,5 @@ TEST_F(AmapTest, ACopyThatFindsNoMemoryHoldsNothing) {
   EXPECT_EQ(arena.live(), kUsed);
 }
 
-}  // namespace
+}  // namespace amap_test
 }  // namespace uvm

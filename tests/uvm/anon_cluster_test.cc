@@ -3,7 +3,7 @@
 #include "tests/uvm/fixture.h"
 
 namespace test {
-namespace {
+namespace anon_cluster_test {
 
 using uvm::AccessKind;
 using uvm::Inherit;
@@ -37,5 +37,5 @@ TEST(AnonClusterTest, EndsWhereOthersHoldThePage) {
   EXPECT_TRUE(is_pattern(child.page_at(4), 4));
 }
 
-}  // namespace
+}  // namespace anon_cluster_test
 }  // namespace test

@@ -7,7 +7,7 @@
 #include "tests/uvm/world.h"
 
 namespace test {
-namespace {
+namespace bad_input_test {
 
 using uvm::AccessKind;
 using uvm::ErrorKind;
@@ -243,5 +243,5 @@ TEST_F(BadInputTest, APagePinnedTooOften) {
   EXPECT_OK(world.pin(pages(2, 3)));
 }
 
-}  // namespace
+}  // namespace bad_input_test
 }  // namespace test

@@ -6,12 +6,12 @@
 #include "tests/support/patterns.h"
 
 namespace test {
-namespace {
+namespace concurrency_test {
 
 TEST(Concurrency, FaultsPinsForksAndADebuggerAtOnce) {
   model::SimBackend backend;
   model::stress(backend, test_seed(), 300);
 }
 
-}  // namespace
+}  // namespace concurrency_test
 }  // namespace test

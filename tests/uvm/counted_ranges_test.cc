@@ -10,7 +10,7 @@
 #include "tests/uvm/fixture.h"
 
 namespace test {
-namespace {
+namespace counted_ranges_test {
 
 TEST(CountedRangesTest, CountsNest) {
   uvm::CountedRanges counts;
@@ -64,5 +64,5 @@ TEST(CountedRangesTest, AgreesWithAnArray) {
   }
 }
 
-}  // namespace
+}  // namespace counted_ranges_test
 }  // namespace test

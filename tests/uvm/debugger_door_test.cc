@@ -4,7 +4,7 @@
 #include "tests/uvm/pin_fixture.h"
 
 namespace test {
-namespace {
+namespace debugger_door_test {
 
 using uvm::Access;
 using uvm::AccessKind;
@@ -216,5 +216,5 @@ TEST_F(DebuggerDoor, AVanishedPageIsAnErrorToTheReader) {
   EXPECT_ERROR(space.reshare(page(1)), ErrorKind::EndOfObject);
 }
 
-}  // namespace
+}  // namespace debugger_door_test
 }  // namespace test

@@ -9,7 +9,7 @@
 #include "tests/uvm/reclaim_fixture.h"
 
 namespace test {
-namespace {
+namespace discard_test {
 
 using uvm::Discarded;
 using uvm::ErrorKind;
@@ -195,5 +195,5 @@ TEST_F(DiscardInSwapTest, APageOnItsWayBackIsGoneWhenItArrives) {
   EXPECT_EQ(swapped(), 0U);
 }
 
-}  // namespace
+}  // namespace discard_test
 }  // namespace test

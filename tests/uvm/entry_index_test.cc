@@ -10,7 +10,7 @@
 #include "uvm/entry.h"
 
 namespace uvm {
-namespace {
+namespace entry_index_test {
 
 using test::page;
 
@@ -80,5 +80,5 @@ TEST(EntryIndex, AnyMixture) {
   }
 }
 
-}  // namespace
+}  // namespace entry_index_test
 }  // namespace uvm

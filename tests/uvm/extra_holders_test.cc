@@ -10,7 +10,7 @@
 #include "tests/support/alloc_fault.h"
 
 namespace uvm {
-namespace {
+namespace extra_holders_test {
 
 constexpr std::uint64_t kFar = (std::uint64_t{1} << 36) - 1;
 
@@ -89,5 +89,5 @@ TEST(ExtraHolders, OfManyThreadsOneIsTheLast) {
   EXPECT_EQ(last, kFrames / 100);
 }
 
-}  // namespace
+}  // namespace extra_holders_test
 }  // namespace uvm

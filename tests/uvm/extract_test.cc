@@ -4,7 +4,7 @@
 #include "tests/uvm/pin_fixture.h"
 
 namespace test {
-namespace {
+namespace extract_test {
 
 using uvm::ErrorKind;
 using uvm::ExtractRequest;
@@ -168,5 +168,5 @@ TEST_F(ExtractTest, AFailureInTheMiddleLosesNothing) {
   for (std::uint64_t i = 0; i < 8; ++i) EXPECT_TRUE(is_pattern(viewer.page_at(i), i + 1)) << i;
 }
 
-}  // namespace
+}  // namespace extract_test
 }  // namespace test

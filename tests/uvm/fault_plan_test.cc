@@ -6,7 +6,7 @@
 #include <vector>
 
 namespace uvm {
-namespace {
+namespace fault_plan_test {
 
 constexpr Protection kProtections[] = {Protection::None, Protection::Read, Protection::ReadWrite,
                                        Protection::ReadExecute, Protection::All};
@@ -248,5 +248,5 @@ TEST(FaultPlanTest, ASharedAmapGetsShareablePages) {
               (FaultPlan{FaultCase::CopyObject, Protection::ReadWrite, Fill::Exact, Placement::Shareable}));
 }
 
-}  // namespace
+}  // namespace fault_plan_test
 }  // namespace uvm

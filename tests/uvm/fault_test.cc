@@ -5,7 +5,7 @@
 #include "tests/uvm/fixture.h"
 
 namespace test {
-namespace {
+namespace fault_test {
 
 using uvm::AccessKind;
 using uvm::ErrorKind;
@@ -319,5 +319,5 @@ TEST_F(FaultTest, StatisticsFollowTheTable) {
   EXPECT_EQ(space.statistics().faults, before.faults + 5);
 }
 
-}  // namespace
+}  // namespace fault_test
 }  // namespace test

@@ -12,7 +12,7 @@
 #include "tests/uvm/pin_fixture.h"
 
 namespace test {
-namespace {
+namespace limited_out_of_memory_test {
 
 using uvm::AccessKind;
 using uvm::ErrorKind;
@@ -186,5 +186,5 @@ TEST_P(LimitedOutOfMemoryTest, AllAllocationsMayFailFromAnyOn) {
 INSTANTIATE_TEST_SUITE_P(Steps, LimitedOutOfMemoryTest, ::testing::ValuesIn(steps()),
                          [](const auto& row) { return std::string(row.param.name); });
 
-}  // namespace
+}  // namespace limited_out_of_memory_test
 }  // namespace test

@@ -8,7 +8,7 @@
 #include "tests/uvm/fixture.h"
 
 namespace test {
-namespace {
+namespace lost_translations_test {
 
 /// Loses everything just before it fills pages.
 class ForgetfulMmu : public SimMmu {
@@ -64,5 +64,5 @@ TEST_F(LostTranslations, BetweenEnteringAndFillingFromSwap) {
   EXPECT_EQ(seen, pattern(kPage, 3));
 }
 
-}  // namespace
+}  // namespace lost_translations_test
 }  // namespace test

@@ -3,7 +3,7 @@
 #include "tests/uvm/fixture.h"
 
 namespace test {
-namespace {
+namespace map_ops_test {
 
 using uvm::ErrorKind;
 using uvm::Gpa;
@@ -224,5 +224,5 @@ TEST_F(MapOpsTest, ASpaceOf64GiBCostsNextToNothing) {
   EXPECT_LT((*made)->metadata_bytes(), 4096U);
 }
 
-}  // namespace
+}  // namespace map_ops_test
 }  // namespace test

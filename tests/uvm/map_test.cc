@@ -5,7 +5,7 @@
 #include "tests/uvm/fixture.h"
 
 namespace uvm {
-namespace {
+namespace map_test {
 
 using test::kPage;
 using test::page;
@@ -131,5 +131,5 @@ TEST_F(MapTest, TheVersionGrowsWithEveryChange) {
   EXPECT_FALSE(grew());
 }
 
-}  // namespace
+}  // namespace map_test
 }  // namespace uvm

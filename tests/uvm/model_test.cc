@@ -8,7 +8,7 @@
 #include "tests/support/model/sim_backend.h"
 
 namespace test {
-namespace {
+namespace model_test {
 
 using model::Do;
 using model::Op;
@@ -89,5 +89,5 @@ TEST(Model, ADifferenceIsFoundAndToldAsCode) {
   EXPECT_NE(model::to_code(fewest).find("{.what = Do::Store"), std::string::npos);
 }
 
-}  // namespace
+}  // namespace model_test
 }  // namespace test

@@ -5,7 +5,7 @@
 #include "tests/uvm/fixture.h"
 
 namespace test {
-namespace {
+namespace object_test {
 
 using uvm::ErrorKind;
 using uvm::ObjectOffset;
@@ -99,5 +99,5 @@ TEST(ObjectTest, InvalidationReachesEverySpaceHoweverManyThereAre) {
   }
 }
 
-}  // namespace
+}  // namespace object_test
 }  // namespace test

@@ -8,7 +8,7 @@
 #include "tests/uvm/world.h"
 
 namespace test {
-namespace {
+namespace out_of_memory_test {
 
 using uvm::AccessKind;
 using uvm::ErrorKind;
@@ -414,5 +414,5 @@ TEST_P(OutOfMemoryTest, WhatEndsNeedsNoMemory) {
 INSTANTIATE_TEST_SUITE_P(Operations, OutOfMemoryTest, ::testing::ValuesIn(operations()),
                          [](const auto& row) { return std::string(row.param.name); });
 
-}  // namespace
+}  // namespace out_of_memory_test
 }  // namespace test

@@ -12,7 +12,7 @@
 #include "tests/uvm/reclaim_fixture.h"
 
 namespace test {
-namespace {
+namespace pin_async_test {
 
 using uvm::ErrorKind;
 using uvm::Pin;
@@ -98,5 +98,5 @@ TEST_F(ReclaimFixture, PinsOfWhatIsInSwapComeLater) {
   EXPECT_TRUE(is_pattern(dma(**done, 31), 32));
 }
 
-}  // namespace
+}  // namespace pin_async_test
 }  // namespace test

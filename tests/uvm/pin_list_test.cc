@@ -9,7 +9,7 @@
 #include "uvm/pin.h"
 
 namespace test {
-namespace {
+namespace pin_list_test {
 
 using uvm::ErrorKind;
 using uvm::GpaRange;
@@ -133,5 +133,5 @@ TEST_F(PinList, APageThatGoesInTheMiddleOfARunLeavesNoHoldBehind) {
   expect_nothing_pinned();
 }
 
-}  // namespace
+}  // namespace pin_list_test
 }  // namespace test

@@ -4,7 +4,7 @@
 #include "tests/uvm/pin_fixture.h"
 
 namespace test {
-namespace {
+namespace pin_shareable_test {
 
 using uvm::ErrorKind;
 using uvm::Pin;
@@ -114,5 +114,5 @@ TEST_F(PinShareable, IsRefusedWithinAMemoryLimitAndUnderAnOpenAccess) {
   expect_nothing_pinned();
 }
 
-}  // namespace
+}  // namespace pin_shareable_test
 }  // namespace test

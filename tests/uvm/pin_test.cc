@@ -8,7 +8,7 @@
 #include "tests/uvm/pin_fixture.h"
 
 namespace test {
-namespace {
+namespace pin_test {
 
 using uvm::ErrorKind;
 using uvm::Pin;
@@ -214,5 +214,5 @@ TEST_F(PinTest, WhileAPagerSleepsTheRangeCannotGo) {
   EXPECT_TRUE(uses_pinned_frames(guest, *held));
 }
 
-}  // namespace
+}  // namespace pin_test
 }  // namespace test

@@ -4,7 +4,7 @@
 #include "uvm/reclaim.h"
 
 namespace test {
-namespace {
+namespace reclaim_failure_test {
 
 using uvm::ErrorKind;
 
@@ -180,5 +180,5 @@ TEST_F(ReclaimRaceTest, PinThatComesWhilePagesGoOutKeepsThem) {
   EXPECT_TRUE(is_pattern(guest.page_at(2), 3));
 }
 
-}  // namespace
+}  // namespace reclaim_failure_test
 }  // namespace test

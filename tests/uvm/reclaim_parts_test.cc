@@ -6,7 +6,7 @@
 #include "uvm/access.h"
 
 namespace test {
-namespace {
+namespace reclaim_parts_test {
 
 class ReclaimPartsTest : public ReclaimFixture {
  protected:
@@ -96,5 +96,5 @@ TEST_F(ReclaimPartsTest, WhatWasGivenBackWhileItWasWrittenIsNotInSwap) {
   expect_pages(6, kCluster - 6, 1);
 }
 
-}  // namespace
+}  // namespace reclaim_parts_test
 }  // namespace test

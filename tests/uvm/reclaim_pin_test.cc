@@ -3,7 +3,7 @@
 #include "uvm/reclaim.h"
 
 namespace test {
-namespace {
+namespace reclaim_pin_test {
 
 using uvm::ErrorKind;
 
@@ -142,5 +142,5 @@ TEST_F(ReclaimPinTest, SharedMemoryOfAGroupComesFromSwap) {
   EXPECT_EQ(resident(), 64U) << "what others see written stays";
 }
 
-}  // namespace
+}  // namespace reclaim_pin_test
 }  // namespace test

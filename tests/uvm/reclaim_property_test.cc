@@ -6,7 +6,7 @@
 #include "uvm/reclaim.h"
 
 namespace test {
-namespace {
+namespace reclaim_property_test {
 
 constexpr std::uint64_t kPages = 192;
 constexpr std::uint64_t kLimitPages = 64;
@@ -193,5 +193,5 @@ TEST_F(ReclaimPropertyTest, EverybodyReadsWhatWasWritten) {
   check_all();
 }
 
-}  // namespace
+}  // namespace reclaim_property_test
 }  // namespace test

@@ -3,7 +3,7 @@
 #include "tests/uvm/reclaim_fixture.h"
 
 namespace test {
-namespace {
+namespace reclaim_test {
 
 using uvm::ErrorKind;
 
@@ -207,5 +207,5 @@ TEST_F(ReclaimTest, MetadataIsSmall) {
   EXPECT_LT(queues * 250, kLimit * kPage);
 }
 
-}  // namespace
+}  // namespace reclaim_test
 }  // namespace test

@@ -8,7 +8,7 @@
 #include "uvm/reclaim.h"
 
 namespace test {
-namespace {
+namespace reclaim_thread_test {
 
 constexpr std::uint64_t kPagesEach = 96;
 constexpr int kRounds = 400;
@@ -105,5 +105,5 @@ TEST_F(ReclaimThreadTest, ForksAndUnmapsWhilePagesMove) {
   daemon.join();
 }
 
-}  // namespace
+}  // namespace reclaim_thread_test
 }  // namespace test

@@ -5,7 +5,7 @@
 #include "tests/uvm/fixture.h"
 
 namespace uvm {
-namespace {
+namespace reverse_map_test {
 
 using test::kPage;
 using test::pages;
@@ -85,5 +85,5 @@ TEST_F(ReverseMapTest, UnknownUsesAreIgnored) {
   EXPECT_TRUE(map.empty());
 }
 
-}  // namespace
+}  // namespace reverse_map_test
 }  // namespace uvm

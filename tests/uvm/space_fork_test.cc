@@ -9,7 +9,7 @@
 #include "tests/uvm/fixture.h"
 
 namespace test {
-namespace {
+namespace space_fork_test {
 
 using uvm::ErrorKind;
 using uvm::Inherit;
@@ -249,5 +249,5 @@ TEST_F(SpaceForkTest, SharersNeverSeeOldBytesAfterNewOnes) {
   EXPECT_EQ(old_after_new, 0);
 }
 
-}  // namespace
+}  // namespace space_fork_test
 }  // namespace test

@@ -11,7 +11,7 @@
 #include "tests/uvm/reclaim_fixture.h"
 
 namespace test {
-namespace {
+namespace tiles_test {
 
 using uvm::Tile;
 
@@ -182,5 +182,5 @@ TEST(TilesOfALargeSpace, AreThoseWhichAreMapped) {
   EXPECT_EQ(all[0].begin, uvm::Gpa(std::uint64_t{1} << 40));
 }
 
-}  // namespace
+}  // namespace tiles_test
 }  // namespace test

@@ -7,7 +7,7 @@
 #include "tests/uvm/pin_fixture.h"
 
 namespace test {
-namespace {
+namespace wire_all_test {
 
 using uvm::ErrorKind;
 using uvm::Protection;
@@ -108,5 +108,5 @@ TEST_F(WireAllTest, AChildIsNotWiredAndASpaceEndsWired) {
   EXPECT_EQ(everything->pinned(), wired());
 }
 
-}  // namespace
+}  // namespace wire_all_test
 }  // namespace test

@@ -12,7 +12,7 @@
 #include "tests/uvm/pin_fixture.h"
 
 namespace test {
-namespace {
+namespace wiremax_2001_12_31_test {
 
 using uvm::AccessKind;
 using uvm::FaultKind;
@@ -142,5 +142,5 @@ TEST_F(Wiremax20011231, ExpectedFailureOfPlainWire) {
   EXPECT_TRUE(is_pattern(bytes_of(wired), 100));
 }
 
-}  // namespace
+}  // namespace wiremax_2001_12_31_test
 }  // namespace test

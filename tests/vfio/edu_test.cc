@@ -22,7 +22,7 @@
 #include "tests/vmm/pins/pin_space.h"
 #include "vmm/vfio/dma_map.h"
 
-namespace {
+namespace edu_test {
 
 using ::testing::HasSubstr;
 using uvm::Access;
@@ -294,4 +294,4 @@ TEST_F(EduDma, TheLimitOfLockedMemoryIsExplained) {
   map_all();  // and with the capability there is no limit
 }
 
-}  // namespace
+}  // namespace edu_test

@@ -1,22 +1,27 @@
 // Devices of the host given to an unmodified Linux: an NVMe disk that it makes a file system on, and finds
-// again after a reboot; QEMU's edu device, which no driver of its knows.
+// again after a reboot, with messages and with nothing but its interrupt line; a serial port, which has ports
+// and a line and nothing else; QEMU's edu device, which no driver of its knows.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "tests/support/places.h"
 #include "tests/support/process.h"
 #include "tests/vfio/edu.h"
 #include "uvm/access.h"
 #include "vmm/kvm/probe.h"
 #include "vmm/machine/machine.h"
 
-namespace {
+namespace linux_test {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
@@ -40,16 +45,18 @@ class VfioLinux : public testing::Test {
     fs::create_directories(folder_);
     // The shared file system of the rig is slow; what every test reads is copied once.
     for (const char* name : {"vmlinuz", "initramfs.cpio.gz"}) {
-      fs::copy_file(std::string(UVMM_BUILD_DIR) + "/../guest/" + name, folder_ / name,
+      fs::copy_file(test::build_dir() + "/../guest/" + name, folder_ / name,
                     fs::copy_options::overwrite_existing);
     }
   }
   static void TearDownTestSuite() { fs::remove_all(folder_); }
 
-  /// A guest with the device that runs a script.
-  static test::ProcessResult run(const vmm::vfio::DeviceOptions& device, const std::string& script) {
-    const std::vector<std::string> words = {
-        std::string(UVMM_BUILD_DIR) + "/uvmm",
+  /// A guest with the device that runs a script. `words` are more of its command line, `options` of uvmm's.
+  static test::ProcessResult run(const vmm::vfio::DeviceOptions& device, const std::string& script,
+                                 const std::string& words_of_kernel = "",
+                                 const std::vector<std::string>& more = {}) {
+    std::vector<std::string> words = {
+        test::uvmm_path(),
         "run",
         "-k",
         (folder_ / "vmlinuz").string(),
@@ -61,7 +68,8 @@ class VfioLinux : public testing::Test {
         "--vfio",
         vmm::vfio::to_string(device),
         "-p",
-        "console=ttyS0 quiet panic=-1 uvmm.exec=base64:" + base64(script)};
+        "console=ttyS0 quiet panic=-1 " + words_of_kernel + " uvmm.exec=base64:" + base64(script)};
+    words.insert(words.end(), more.begin(), more.end());
     test::ProcessOptions options;
     options.limit = std::chrono::seconds(600);  // 64 MiB, by a guest of an emulated machine
     return test::run_process(words, options);
@@ -97,6 +105,76 @@ TEST_F(VfioLinux, KeepsAFileOnAnNvmeDiskOverAReboot) {
   const auto second = run(*disk, wait + "mkdir /disk && mount $d /disk && echo sum $(md5sum </disk/data)\n");
   expect_good(second);
   EXPECT_THAT(second.out, HasSubstr(first.out.substr(sum, 36)));
+}
+
+/// How often a level-triggered interrupt came, by the guest's /proc/interrupts; 0: nobody of that name has
+/// one.
+unsigned long times(const std::string& output, const std::string& name) {
+  const auto end = output.find("-fasteoi   " + name);
+  if (end == std::string::npos) return 0;
+  const auto line = output.rfind('\n', end) + 1;
+  return std::stoul(output.substr(output.find(':', line) + 1));
+}
+
+TEST_F(VfioLinux, AnNvmeDiskWithoutMessagesHasItsLine) {
+  const auto disk = bound_nvme();
+  if (!disk) GTEST_SKIP() << "no NVMe disk of QEMU's is bound to vfio-pci here (./dev test -L vfio)";
+  const auto verdict = vmm::kvm::can_boot_linux();
+  if (!verdict.possible) GTEST_SKIP() << verdict.reason;
+  const auto result =
+      run(*disk,
+          "d=/dev/nvme0n1; n=0\nwhile [ ! -b $d ] && [ $n -lt 600 ]; do sleep 0.1; n=$((n + 1)); "
+          "done\nset -e\nhead -c 4194304 /dev/urandom >/data\n"
+          "dd if=/data of=$d bs=64k oflag=direct 2>/dev/null\n"
+          "dd if=$d bs=64k count=64 iflag=direct 2>/dev/null | cmp - /data && echo all is there\n"
+          "cat /proc/interrupts\n",
+          "pci=nomsi");
+  expect_good(result);
+  EXPECT_THAT(result.out, HasSubstr("all is there"));
+  EXPECT_GT(times(result.out, "nvme0q0, nvme0q1"), 100U) << result.out;
+  EXPECT_THAT(result.err, Not(HasSubstr("error"))) << result.err;
+}
+
+std::optional<vmm::vfio::DeviceOptions> bound_serial() {
+  return test::bound_device("0x1b36", "0x0002");
+}
+
+/// Ports that the guest's driver writes to, and the line that says it may go on: what comes out is what the
+/// emulator wrote to a file of the host's.
+TEST_F(VfioLinux, ASerialPortHasItsPortsAndItsLine) {
+  const char* const file = std::getenv("UVMM_VFIO_SERIAL");
+  const auto serial = bound_serial();
+  if (!serial || file == nullptr) {
+    GTEST_SKIP() << "no serial port of QEMU's is bound to vfio-pci here (./dev test -L vfio)";
+  }
+  const auto verdict = vmm::kvm::can_boot_linux();
+  if (!verdict.possible) GTEST_SKIP() << verdict.reason;
+  const auto before = fs::file_size(file);
+  const auto result =
+      run(*serial,
+          "for d in /sys/bus/pci/devices/*; do [ $(cat $d/device) = 0x0002 ] && break; done\n"
+          "set -e\nt=$(ls $d/tty)\ncat $d/resource | head -1\nstty -F /dev/$t raw -echo 115200\n"
+          "exec 3>/dev/$t\ni=0; while [ $i -lt 200 ]; do echo line $i of the guest; i=$((i + 1)); done >&3\n"
+          "cat /proc/interrupts\n");
+  expect_good(result);
+  EXPECT_THAT(result.out, HasSubstr("0x000000000000c000 0x000000000000c007")) << result.out;
+  std::string wanted;
+  for (int i = 0; i < 200; ++i) wanted += "line " + std::to_string(i) + " of the guest\n";
+  std::ifstream written(file);
+  written.seekg(static_cast<std::streamoff>(before));
+  const std::string found{std::istreambuf_iterator<char>(written), {}};
+  EXPECT_EQ(found, wanted);
+  EXPECT_GT(times(result.out, "ttyS1"), 20U) << "a FIFO has 16 bytes, and its driver fills it in each\n"
+                                             << result.out;
+}
+
+TEST_F(VfioLinux, ADeviceWithNothingButALineIsRefusedWhereNobodyTellsOfItsEnd) {
+  const auto serial = bound_serial();
+  if (!serial) GTEST_SKIP() << "no serial port of QEMU's is bound to vfio-pci here (./dev test -L vfio)";
+  const auto result = run(*serial, "true", "", {"--irqchip", "full"});
+  EXPECT_NE(result.status, 0);
+  EXPECT_THAT(result.err, HasSubstr("has an interrupt line and no messages"));
+  EXPECT_THAT(result.err, HasSubstr("do without --irqchip full"));
 }
 
 /// The guest's half: no driver, but a shell that reaches the registers and memory that the kernel leaves
@@ -154,4 +232,4 @@ TEST_F(VfioLinux, ItsDeviceAndADebuggerWriteToOnePage) {
   EXPECT_EQ(word(0xd10'0800), written);
 }
 
-}  // namespace
+}  // namespace linux_test

@@ -10,7 +10,7 @@
 #include "tests/vfio/edu.h"
 #include "vmm/machine/machine.h"
 
-namespace {
+namespace removal_test {
 
 void write_to(const std::string& path, const std::string& text) {
   std::ofstream file(path);
@@ -46,4 +46,4 @@ TEST(VfioRemoval, EndsThePinsAndNotTheGuest) {
   EXPECT_TRUE(test::bound_edu());
 }
 
-}  // namespace
+}  // namespace removal_test

@@ -13,7 +13,7 @@
 #include "vmm/machine/layout.h"
 
 namespace vmm {
-namespace {
+namespace boot_plan_test {
 
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 
@@ -154,5 +154,5 @@ TEST(PlanBoot, EmptyAndIrregularFilesAreRefused) {
   EXPECT_NE(error_of(config).find("/dev/null"), std::string::npos) << error_of(config);
 }
 
-}  // namespace
+}  // namespace boot_plan_test
 }  // namespace vmm

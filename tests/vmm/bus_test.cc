@@ -10,7 +10,7 @@
 #include "uvm/base/range.h"
 
 namespace vmm {
-namespace {
+namespace bus_test {
 
 using testing::HasSubstr;
 
@@ -154,5 +154,5 @@ TEST(Bus, EveryAddressFindsItsOwnerWhateverWasHitBefore) {
   }
 }
 
-}  // namespace
+}  // namespace bus_test
 }  // namespace vmm

@@ -5,7 +5,7 @@
 #include <optional>
 
 namespace vmm {
-namespace {
+namespace cpuid_test {
 
 kvm_cpuid_entry2 leaf(std::uint32_t function, std::uint32_t index, std::uint32_t eax, std::uint32_t ebx,
                       std::uint32_t ecx, std::uint32_t edx) {
@@ -98,5 +98,5 @@ TEST(Cpuid, WithoutTheWidthLeafTheWidthIsThatOfTheFirst64BitProcessors) {
   EXPECT_EQ(physical_address_bits({}), 36U);
 }
 
-}  // namespace
+}  // namespace cpuid_test
 }  // namespace vmm

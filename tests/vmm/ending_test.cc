@@ -5,7 +5,7 @@
 #include "vmm/machine/power.h"
 
 namespace vmm {
-namespace {
+namespace ending_test {
 
 using devices::PowerEvent;
 
@@ -41,5 +41,5 @@ TEST(Power, ADebugExitIsQemusStatusOrThePlainValue) {
   EXPECT_EQ(status_of({PowerEvent::Kind::DebugExit, 0x1234'56ff}, DebugExitStatus::Plain), 0xff);
 }
 
-}  // namespace
+}  // namespace ending_test
 }  // namespace vmm

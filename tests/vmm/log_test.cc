@@ -18,7 +18,7 @@
 #include <vector>
 
 namespace vmm::log {
-namespace {
+namespace log_test {
 
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
@@ -206,5 +206,5 @@ TEST(LogLevels, NamesGoThereAndBack) {
   EXPECT_EQ(parse_level(""), std::nullopt);
 }
 
-}  // namespace
+}  // namespace log_test
 }  // namespace vmm::log

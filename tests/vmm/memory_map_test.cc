@@ -6,7 +6,7 @@
 #include "vmm/machine/guest_memory.h"
 
 namespace vmm {
-namespace {
+namespace memory_map_test {
 
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 
@@ -109,5 +109,5 @@ TEST(GuestMemory, HoldsExactlyItsRanges) {
   EXPECT_FALSE(memory->holds(uvm::Gpa(~std::uint64_t{0}), 8));
 }
 
-}  // namespace
+}  // namespace memory_map_test
 }  // namespace vmm

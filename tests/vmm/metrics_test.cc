@@ -10,7 +10,7 @@
 #include "vmm/events.h"
 
 namespace vmm {
-namespace {
+namespace metrics_test {
 
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
@@ -62,5 +62,5 @@ TEST(Events, ComeToThoseWhoListenWhileTheyDo) {
                                      "\"a ..name..\", \"event\": \"forked\", \"copies\": 2\\}"));
 }
 
-}  // namespace
+}  // namespace metrics_test
 }  // namespace vmm

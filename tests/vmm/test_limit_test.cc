@@ -6,7 +6,7 @@
 #include <chrono>
 #include <thread>
 
-namespace {
+namespace test_limit_test {
 
 using namespace std::chrono_literals;
 
@@ -29,4 +29,4 @@ TEST(TestLimit, TestsThatEndAreLeftAlone) {
   limit.OnTestStart(*self);  // and still running when the program ends
 }
 
-}  // namespace
+}  // namespace test_limit_test

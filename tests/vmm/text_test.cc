@@ -5,7 +5,7 @@
 #include <string>
 
 namespace vmm {
-namespace {
+namespace text_test {
 
 TEST(Utf8Length, TakesWellFormedSequencesOnly) {
   struct Row {
@@ -55,5 +55,5 @@ TEST(FieldValue, IsCutAfter1024Bytes) {
   EXPECT_EQ(cut, std::string(1024, 'x') + "…");
 }
 
-}  // namespace
+}  // namespace text_test
 }  // namespace vmm

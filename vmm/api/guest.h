@@ -37,8 +37,11 @@ class Guest {
   /// Another image behind a disk, of the same or another size.
   [[nodiscard]] virtual uvm::Status change_drive(const std::string& id, const std::string& path) = 0;
   [[nodiscard]] virtual uvm::Status resize_balloon(std::uint64_t bytes) = 0;
+  /// Between two reports of the guest's.
+  [[nodiscard]] virtual uvm::Status set_balloon_interval(std::uint32_t seconds) = 0;
 
   // JSON.
+  [[nodiscard]] virtual uvm::Result<std::string> balloon_statistics() = 0;
   [[nodiscard]] virtual std::string memory_map() = 0;
   [[nodiscard]] virtual std::string memory_tiles() = 0;
   [[nodiscard]] virtual std::string memory_statistics() = 0;

@@ -12,6 +12,11 @@ namespace {
 using uvm::Error;
 using uvm::ErrorKind;
 
+Error no_balloon() {
+  return Error(ErrorKind::NotFound, "the machine has no balloon",
+               "make one with PUT /balloon before it starts");
+}
+
 }  // namespace
 
 bool MachineGuest::paused() const {
@@ -57,9 +62,16 @@ uvm::Status MachineGuest::change_drive(const std::string& id, const std::string&
 }
 
 uvm::Status MachineGuest::resize_balloon(std::uint64_t bytes) {
-  if (doors_.resize_balloon) return doors_.resize_balloon(bytes);
-  return Error(ErrorKind::Unsupported, "this machine's balloon cannot be changed while the guest runs",
-               "set amount_mib before the start");
+  return doors_.resize_balloon ? doors_.resize_balloon(bytes) : no_balloon();
+}
+
+uvm::Status MachineGuest::set_balloon_interval(std::uint32_t seconds) {
+  return doors_.set_balloon_interval ? doors_.set_balloon_interval(seconds) : no_balloon();
+}
+
+uvm::Result<std::string> MachineGuest::balloon_statistics() {
+  if (!doors_.balloon_json) return no_balloon();
+  return "{" + doors_.balloon_json() + "}";
 }
 
 std::string MachineGuest::memory_map() {

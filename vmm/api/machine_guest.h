@@ -21,6 +21,8 @@ class MachineGuest final : public Guest {
   [[nodiscard]] uvm::Status reset(const std::string& name) override;
   [[nodiscard]] uvm::Status change_drive(const std::string& id, const std::string& path) override;
   [[nodiscard]] uvm::Status resize_balloon(std::uint64_t bytes) override;
+  [[nodiscard]] uvm::Status set_balloon_interval(std::uint32_t seconds) override;
+  [[nodiscard]] uvm::Result<std::string> balloon_statistics() override;
   [[nodiscard]] std::string memory_map() override;
   [[nodiscard]] std::string memory_tiles() override;
   [[nodiscard]] std::string memory_statistics() override;

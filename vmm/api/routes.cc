@@ -13,6 +13,7 @@ constexpr std::array kRoutes = {
     Route{Method::Get, "/vm/config", Phase::Any, Body::None, get_config},
     Route{Method::Get, "/machine-config", Phase::Any, Body::None, get_machine_config},
     Route{Method::Get, "/balloon", Phase::Any, Body::None, get_balloon},
+    Route{Method::Get, "/balloon/statistics", Phase::Running, Body::None, get_balloon_statistics},
 
     Route{Method::Put, "/boot-source", Phase::BeforeBoot, Body::Needed, put_boot_source},
     Route{Method::Put, "/machine-config", Phase::BeforeBoot, Body::Needed, put_machine_config},
@@ -32,6 +33,7 @@ constexpr std::array kRoutes = {
     Route{Method::Patch, "/drives/{drive_id}", Phase::Running, Body::Needed, patch_drive},
     Route{Method::Patch, "/network-interfaces/{iface_id}", Phase::Running, Body::Needed, patch_network},
     Route{Method::Patch, "/balloon", Phase::Any, Body::Needed, patch_balloon},
+    Route{Method::Patch, "/balloon/statistics", Phase::Any, Body::Needed, patch_balloon_statistics},
     Route{Method::Put, "/snapshot/create", Phase::Running, Body::Needed, create_snapshot},
 
     Route{Method::Put, "/vm/fork", Phase::Running, Body::Optional, put_fork},

@@ -55,6 +55,7 @@ struct Route {
 [[nodiscard]] uvm::Result<Answer> get_config(const Call& call);
 [[nodiscard]] uvm::Result<Answer> get_machine_config(const Call& call);
 [[nodiscard]] uvm::Result<Answer> get_balloon(const Call& call);
+[[nodiscard]] uvm::Result<Answer> get_balloon_statistics(const Call& call);
 [[nodiscard]] uvm::Result<Answer> get_debugger(const Call& call);
 
 [[nodiscard]] uvm::Result<Answer> put_action(const Call& call);
@@ -62,6 +63,7 @@ struct Route {
 [[nodiscard]] uvm::Result<Answer> patch_drive(const Call& call);
 [[nodiscard]] uvm::Result<Answer> patch_network(const Call& call);
 [[nodiscard]] uvm::Result<Answer> patch_balloon(const Call& call);
+[[nodiscard]] uvm::Result<Answer> patch_balloon_statistics(const Call& call);
 [[nodiscard]] uvm::Result<Answer> create_snapshot(const Call& call);
 [[nodiscard]] uvm::Result<Answer> load_snapshot(const Call& call);
 

@@ -78,6 +78,13 @@ uvm::Status override_devices(const BodyReader& body, MachineConfig& config) {
   return config::validate_so_far(config);
 }
 
+/// The configuration, which has a balloon.
+Result<MachineConfig> with_balloon(const Call& call) {
+  if (call.controller.config().balloon) return call.controller.config();
+  return Error(ErrorKind::NotFound, "the machine has no balloon",
+               "make one with PUT /balloon before it starts");
+}
+
 }  // namespace
 
 Result<Answer> put_action(const Call& call) {
@@ -132,14 +139,23 @@ Result<Answer> patch_balloon(const Call& call) {
   UVMM_TRY(const BodyReader body, BodyReader::of(call.body, {"amount_mib"}));
   UVMM_TRY(const std::uint64_t mebibytes,
            body.number("amount_mib", 0, std::numeric_limits<std::uint32_t>::max()));
-  MachineConfig config = call.controller.config();
-  if (!config.balloon) {
-    return Error(ErrorKind::NotFound, "the machine has no balloon",
-                 "make one with PUT /balloon before it starts");
-  }
+  UVMM_TRY(MachineConfig config, with_balloon(call));
   config.balloon->bytes = mebibytes << 20U;
   UVMM_CHECK(config::validate_so_far(config));
   if (call.controller.guest() != nullptr) UVMM_CHECK(call.guest().resize_balloon(config.balloon->bytes));
+  UVMM_CHECK(call.controller.accept(std::move(config)));
+  return no_content();
+}
+
+Result<Answer> patch_balloon_statistics(const Call& call) {
+  UVMM_TRY(const BodyReader body, BodyReader::of(call.body, {"stats_polling_interval_s"}));
+  UVMM_TRY(const std::uint64_t seconds,
+           body.number("stats_polling_interval_s", 0, std::numeric_limits<std::uint16_t>::max()));
+  UVMM_TRY(MachineConfig config, with_balloon(call));
+  config.balloon->statistics_seconds = static_cast<std::uint32_t>(seconds);
+  if (call.controller.guest() != nullptr) {
+    UVMM_CHECK(call.guest().set_balloon_interval(config.balloon->statistics_seconds));
+  }
   UVMM_CHECK(call.controller.accept(std::move(config)));
   return no_content();
 }

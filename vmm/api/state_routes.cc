@@ -60,6 +60,16 @@ Result<Answer> get_balloon(const Call& call) {
   return uvm::Error(uvm::ErrorKind::NotFound, "the machine has no balloon", "make one with PUT /balloon");
 }
 
+Result<Answer> get_balloon_statistics(const Call& call) {
+  const auto& balloon = call.controller.config().balloon;
+  if (balloon && balloon->statistics_seconds == 0) {
+    return uvm::Error(uvm::ErrorKind::Invalid, "the guest is not asked for statistics of its memory",
+                      "set stats_polling_interval_s with PUT /balloon");
+  }
+  UVMM_TRY(std::string seen, call.guest().balloon_statistics());
+  return content(std::move(seen));
+}
+
 Result<Answer> get_debugger(const Call& call) {
   const auto& listen = call.controller.config().gdb.listen;
   json::value gdb;

@@ -14,6 +14,7 @@
 
 #include "vmm/cli/output.h"
 #include "vmm/cli/run_command.h"
+#include "vmm/config/validate.h"
 #include "vmm/control/client.h"
 #include "vmm/control/family.h"
 #include "vmm/machine/machine_shape.h"
@@ -134,6 +135,7 @@ int fork_command(const RemoteCall& call, const std::string& socket) {
   if (!shape) return fail(shape.error());
   MachineConfig config = shape->applied_to(call.config);
   if (config.name.empty()) config.name = shape->name();
+  if (auto valid = config::validate_overcommit(config); !valid) return fail(valid.error());
   config.control.parent = parent->pid;
   if (call.count == 1) {
     return run_child(config, forked->image, std::move(places->front()), take_last(forked->debuggers),

@@ -8,6 +8,7 @@
 
 #include "vmm/cli/command_words.h"
 #include "vmm/cli/completion.h"
+#include "vmm/cli/flag_set.h"
 #include "vmm/cli/help_text.h"
 #include "vmm/cli/man_page.h"
 #include "vmm/cli/run_flags.h"
@@ -73,22 +74,10 @@ std::string without_double_gaps(std::string text) {
 /// `uvmm run`: the table of options as a CLI11 application, with a place for each value.
 class RunParser {
  public:
-  RunParser() : values_(run_flags().size()) {
+  RunParser() {
     prepare(app_);
     app_.footer(closing_text());
-    for (std::size_t i = 0; i < values_.size(); ++i) {
-      const RunFlag& flag = run_flags()[i];
-      CLI::Option* option = nullptr;
-      if (std::string_view(flag.value).empty()) {
-        option = app_.add_flag(flag.names, flag.help);
-      } else {
-        option = app_.add_option(flag.names, values_[i], flag.help)->type_name(flag.value);
-        option->multi_option_policy(flag.repeat == Repeat::All ? CLI::MultiOptionPolicy::TakeAll
-                                                               : CLI::MultiOptionPolicy::TakeLast);
-        option->expected(1)->allow_extra_args(false);
-      }
-      options_.push_back(option->group(flag.group));
-    }
+    flags_.add_to(app_);
   }
 
   [[nodiscard]] std::string help() const { return without_double_gaps(app_.help()); }
@@ -100,31 +89,21 @@ class RunParser {
       invocation.text = help();
       return invocation;
     }
-    if (const auto* name = value_of("--builtin"); name != nullptr && *name == "list") {
+    if (const auto* name = flags_.value_of("--builtin"); name != nullptr && *name == "list") {
       invocation.verb = Verb::ListBuiltins;
       return invocation;
     }
     UVMM_TRY(invocation.config, configuration());
     UVMM_CHECK(waits_for_start(invocation.config) ? validate_so_far(invocation.config)
                                                   : validate(invocation.config));
-    invocation.verb = given("--dry-run") ? Verb::DryRun : Verb::Run;
+    invocation.verb = flags_.given("--dry-run") ? Verb::DryRun : Verb::Run;
     return invocation;
   }
 
  private:
-  [[nodiscard]] std::size_t index_of(std::string_view shown) const {
-    std::size_t i = 0;
-    while (run_flags()[i].shown != shown) ++i;
-    return i;
-  }
-  [[nodiscard]] bool given(std::string_view shown) const { return options_[index_of(shown)]->count() > 0; }
-  [[nodiscard]] const std::string* value_of(std::string_view shown) const {
-    return given(shown) ? &values_[index_of(shown)].back() : nullptr;
-  }
-
   uvm::Result<MachineConfig> configuration() const {
     MachineConfig config;
-    if (const std::string* path = value_of("--config")) {
+    if (const std::string* path = flags_.value_of("--config")) {
       UVMM_TRY(const std::string text, read_config_file(*path));
       auto merged = merge_json(config, text);
       if (!merged) return std::move(merged).error().with_context("configuration " + *path);
@@ -132,25 +111,14 @@ class RunParser {
     }
     // The file's kernel and what belongs to it go when a built-in guest is asked for, and the other way
     // round.
-    if (given("--builtin") && !given("--kernel")) config.boot = BootSource{};
-    if (given("--kernel") && !config.boot.builtin.empty()) config.boot = BootSource{};
-    for (std::size_t i = 0; i < options_.size(); ++i) {
-      const RunFlag& flag = run_flags()[i];
-      if (options_[i]->count() == 0 || flag.apply == nullptr) continue;
-      // A flag without a value is applied once, with none.
-      const std::vector<std::string> none(1);
-      for (const std::string& value : values_[i].empty() ? none : values_[i]) {
-        if (auto applied = flag.apply(value, config); !applied) {
-          return std::move(applied).error().with_context(flag.shown);
-        }
-      }
-    }
+    if (flags_.given("--builtin") && !flags_.given("--kernel")) config.boot = BootSource{};
+    if (flags_.given("--kernel") && !config.boot.builtin.empty()) config.boot = BootSource{};
+    UVMM_CHECK(flags_.apply_to(config));
     return config;
   }
 
   CLI::App app_{"Runs a guest in the foreground until it powers off or resets.", "uvmm run"};
-  std::vector<std::vector<std::string>> values_;  // of the option with the same index
-  std::vector<CLI::Option*> options_;
+  FlagSet flags_{run_flags()};
 };
 
 uvm::Result<Invocation> parse_run(Words words) {
@@ -254,8 +222,11 @@ uvm::Result<Invocation> parse_fork(Words words) {
   parser.app.add_flag(
       "--ready", call.ready,
       "make all that can be made before the machine is forked, and\nwait for a line on stdin");
+  FlagSet overcommit(overcommit_flags());
+  overcommit.add_to(parser.app);
   UVMM_TRY(Invocation invocation, parser.finish(words));
   MachineConfig& config = invocation.remote.config;
+  UVMM_CHECK(overcommit.apply_to(config));
   UVMM_TRY(config.console, parse_console(console));
   UVMM_TRY(config.clock, parse_clock(clock));
   UVMM_TRY(config.confinement.seccomp, parse_seccomp(seccomp));
@@ -298,6 +269,12 @@ uvm::Result<Invocation> parse_snapshot(Words words) {
       ->excludes(info)
       ->excludes(collapse)
       ->type_name("BASE");
+  parser.app
+      .add_flag_callback(
+          "--compress", [&call] { call.packing = snapshot::Packing::Zstd; },
+          "with zstd: less room and a slower restore, into memory\nthat is shared with no other clone")
+      ->excludes(info)
+      ->excludes(collapse);
   UVMM_TRY(Invocation invocation, parser.finish(words));
   if (invocation.verb != Verb::Remote) return invocation;
   if (!shown.empty()) {

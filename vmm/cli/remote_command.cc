@@ -194,7 +194,7 @@ int snapshot_machine(const RemoteCall& call, const std::string& socket) {
   if (!image) return fail(image.error());
   const auto written = [&] {
     ProgressBar bar("snapshot");
-    return snapshot::write_snapshot(call.directory, image->state, image->memory, call.base,
+    return snapshot::write_snapshot(call.directory, image->state, image->memory, {call.base, call.packing},
                                     [&](std::uint64_t done, std::uint64_t all) { bar.show(done, all); });
   }();
   if (!written) return fail(written.error());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -366,6 +367,12 @@ constexpr std::array kFlags = {
 
 std::span<const RunFlag> run_flags() {
   return kFlags;
+}
+
+std::span<const RunFlag> overcommit_flags() {
+  const auto is_one = [](const RunFlag& flag) { return flag.group == kOvercommit; };
+  const auto begin = std::find_if(std::begin(kFlags), std::end(kFlags), is_one);
+  return {begin, std::find_if_not(begin, std::end(kFlags), is_one)};
 }
 
 }  // namespace vmm::cli

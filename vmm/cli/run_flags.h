@@ -26,5 +26,7 @@ struct RunFlag {
 
 /// In the order of the help text, group by group.
 [[nodiscard]] std::span<const RunFlag> run_flags();
+/// Those of them that say how much of its memory a guest has at once; a copy has none but its own.
+[[nodiscard]] std::span<const RunFlag> overcommit_flags();
 
 }  // namespace vmm::cli

@@ -121,32 +121,6 @@ uvm::Status check_swap_size(const MachineConfig& config) {
                      "--swap-compress");
 }
 
-uvm::Status check_overcommit(const MachineConfig& config) {
-  const Overcommit& overcommit = config.overcommit;
-  if (overcommit.limit == 0) {
-    if (overcommit == Overcommit{}) return uvm::ok();
-    return invalid("an option of swap is given without --memory-limit",
-                   "say how much RAM may be in memory at once, as in --memory-limit 512M");
-  }
-  const std::string given = "a memory limit of " + format_size(overcommit.limit);
-  if (overcommit.limit < kMinMemoryLimit) {
-    return invalid(given + " is too little for a guest to get anywhere",
-                   "--memory-limit takes " + format_size(kMinMemoryLimit) + " or more");
-  }
-  if (overcommit.limit % uvm::kPageSize != 0) {
-    return invalid(given + " is not a whole number of 4K pages", "round it to a multiple of 4K");
-  }
-  if (config.backing == MemoryBacking::Shared) {
-    return invalid(given + " and --memory-backing shared don't go together",
-                   "leave one of them out: only anonymous memory can be swapped");
-  }
-  if (overcommit.swap.empty()) {
-    return invalid("the path of --swap is empty", "leave --swap out for " + Overcommit{}.swap);
-  }
-  UVMM_CHECK(check_text("the swap file's path", overcommit.swap, 4095));
-  return check_swap_size(config);
-}
-
 uvm::Status check_pins(const pins::Options& options) {
   if (options.socket.empty() && (options.irq || options.limit != uvm::kNoPinLimit)) {
     return invalid("--pin-limit and --pin-irq are for device processes, and none can come in",
@@ -226,7 +200,7 @@ uvm::Status check(const MachineConfig& config, Stage stage) {
   UVMM_CHECK(check_ready_copies(config));
   UVMM_CHECK(check_vfio(config));
   UVMM_CHECK(check_virtio(config));
-  UVMM_CHECK(check_overcommit(config));
+  UVMM_CHECK(validate_overcommit(config));
   UVMM_CHECK(check_confinement(config));
   if (stage == Stage::Complete) UVMM_CHECK(check_boot(config));
   if (config.name.empty()) return invalid("the machine's name is empty", "leave --name out for 'uvmm'");
@@ -237,6 +211,32 @@ uvm::Status check(const MachineConfig& config, Stage stage) {
 }
 
 }  // namespace
+
+uvm::Status validate_overcommit(const MachineConfig& config) {
+  const Overcommit& overcommit = config.overcommit;
+  if (overcommit.limit == 0) {
+    if (overcommit == Overcommit{}) return uvm::ok();
+    return invalid("an option of swap is given without --memory-limit",
+                   "say how much RAM may be in memory at once, as in --memory-limit 512M");
+  }
+  const std::string given = "a memory limit of " + format_size(overcommit.limit);
+  if (overcommit.limit < kMinMemoryLimit) {
+    return invalid(given + " is too little for a guest to get anywhere",
+                   "--memory-limit takes " + format_size(kMinMemoryLimit) + " or more");
+  }
+  if (overcommit.limit % uvm::kPageSize != 0) {
+    return invalid(given + " is not a whole number of 4K pages", "round it to a multiple of 4K");
+  }
+  if (config.backing == MemoryBacking::Shared) {
+    return invalid(given + " and --memory-backing shared don't go together",
+                   "leave one of them out: only anonymous memory can be swapped");
+  }
+  if (overcommit.swap.empty()) {
+    return invalid("the path of --swap is empty", "leave --swap out for " + Overcommit{}.swap);
+  }
+  UVMM_CHECK(check_text("the swap file's path", overcommit.swap, 4095));
+  return check_swap_size(config);
+}
 
 uvm::Status validate(const MachineConfig& config) {
   return check(config, Stage::Complete);

@@ -25,6 +25,9 @@ inline constexpr std::size_t kMaxName = 64;        // bytes
 /// Kind Invalid; the message names the value, its limit and the option or key to change.
 [[nodiscard]] uvm::Status validate(const MachineConfig& config);
 
+/// The same of its memory limit and swap alone.
+[[nodiscard]] uvm::Status validate_overcommit(const MachineConfig& config);
+
 /// Whether the machine is to be told by its API what it is and when it starts.
 [[nodiscard]] bool waits_for_start(const MachineConfig& config);
 

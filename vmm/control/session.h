@@ -51,6 +51,7 @@ struct Environment {
   // Of devices; empty where there is none that can.
   std::function<uvm::Status(const std::string& id, const std::string& path)> change_drive;
   std::function<uvm::Status(std::uint64_t bytes)> resize_balloon;
+  std::function<uvm::Status(std::uint32_t seconds)> set_balloon_interval;
   std::function<std::string()> balloon_json;  // members of an object: its size, and what its guest tells
   std::function<std::string()> tiles_json;    // see memory_tiles_json()
   std::function<void()> quit;

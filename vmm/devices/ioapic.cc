@@ -1,5 +1,7 @@
 #include "vmm/devices/ioapic.h"
 
+#include <bitset>
+
 #include "vmm/devices/registers.h"
 
 namespace vmm::devices {
@@ -92,7 +94,23 @@ void IoApic::serve_locked(Pin& pin, Outbox& outbox) {
   outbox.messages[outbox.count++] = *pin.route;
 }
 
+bool IoApic::is_served(const Pin& pin, std::uint8_t vector) {
+  return (pin.entry & kRemoteIrr) != 0 && pin.in_service == vector;
+}
+
+void IoApic::tell_ends(std::uint8_t vector) {
+  std::bitset<kPins> ended;
+  {
+    const uvm::MutexLock lock(mutex_);
+    for (unsigned pin = 0; pin < kPins; ++pin) ended[pin] = is_served(pins_[pin], vector);
+  }
+  for (unsigned pin = 0; pin < kPins; ++pin) {
+    if (ended[pin]) on_level_end_(pin);
+  }
+}
+
 void IoApic::on_eoi(std::uint8_t vector) {
+  if (on_level_end_) tell_ends(vector);
   Outbox outbox;
   {
     uvm::MutexLock lock(mutex_);
@@ -103,7 +121,7 @@ void IoApic::on_eoi(std::uint8_t vector) {
 
 void IoApic::end_locked(std::uint8_t vector, Outbox& outbox) {
   for (Pin& pin : pins_) {
-    if ((pin.entry & kRemoteIrr) == 0 || pin.in_service != vector) continue;
+    if (!is_served(pin, vector)) continue;
     pin.entry &= ~kRemoteIrr;
     serve_locked(pin, outbox);
   }

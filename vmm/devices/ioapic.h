@@ -52,6 +52,11 @@ class IoApic final : public BusDevice, public Stateful {
   /// may overlap, so whoever applies routes() serialises reading them with applying them.
   void set_on_routes_changed(std::function<void()> callback) { on_routes_changed_ = std::move(callback); }
 
+  /// Before the first access. Called on a vCPU thread without a lock, when the guest has ended what a level
+  /// pin's message began and before the pin sends another: its device may lower the line first, for to it
+  /// nobody has served anything until now.
+  void set_on_level_end(std::function<void(unsigned pin)> callback) { on_level_end_ = std::move(callback); }
+
   /// Pin 0-23; a larger number is a bug in the machine and aborts. Lines live as long as the device.
   [[nodiscard]] IrqLine& line(unsigned pin);
   /// By pin; nullopt: never unmasked since reset, or a delivery mode without a message (ExtINT).
@@ -93,7 +98,10 @@ class IoApic final : public BusDevice, public Stateful {
   void set_pin(unsigned pin, Level level);
   /// Sends what the pin's state calls for, if anything.
   void serve_locked(Pin& pin, Outbox& outbox) REQUIRES(mutex_);
+  [[nodiscard]] static bool is_served(const Pin& pin, std::uint8_t vector);
   void end_locked(std::uint8_t vector, Outbox& outbox) REQUIRES(mutex_);
+  /// Calls back for each level pin that `vector` serves.
+  void tell_ends(std::uint8_t vector) EXCLUDES(mutex_);
   void write_window(std::uint32_t value);
   /// Returns the pin whose route has changed and is now to be published, or null.
   [[nodiscard]] Pin* write_entry_locked(unsigned index, std::uint32_t value, Outbox& outbox) REQUIRES(mutex_);
@@ -103,6 +111,7 @@ class IoApic final : public BusDevice, public Stateful {
 
   MsiSink& msi_;
   std::function<void()> on_routes_changed_;
+  std::function<void(unsigned pin)> on_level_end_;
   std::array<Line, kPins> lines_;
   std::atomic<std::uint64_t> failures_{0};
   mutable uvm::Mutex mutex_{uvm::LockRank::Interrupt};

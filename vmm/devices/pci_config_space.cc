@@ -16,6 +16,10 @@ constexpr std::uint64_t kMostInLowBar = std::uint64_t{1} << 31;
 constexpr std::uint64_t kBarIs64Bits = 1 << 2;
 constexpr std::uint64_t kBarPrefetch = 1 << 3;
 constexpr std::uint64_t kBarAddress = ~std::uint64_t{0xf};
+constexpr std::uint64_t kLeastPorts = 4;
+constexpr std::uint64_t kMostPorts = 256;
+constexpr std::uint64_t kBarIsPorts = 1 << 0;
+constexpr std::uint64_t kPortsAddress = ~std::uint64_t{3};
 
 std::uint64_t place_of(unsigned bar) {
   return pci::kFirstBar + 4 * std::uint64_t{bar};
@@ -23,6 +27,28 @@ std::uint64_t place_of(unsigned bar) {
 
 std::size_t bytes_of(BarWidth width) {
   return width == BarWidth::Bits64 ? 8 : 4;
+}
+
+/// The bits of its register that are an address.
+std::uint64_t address_bits(const PciBar& bar) {
+  return bar.space == BarSpace::Ports ? kPortsAddress : kBarAddress;
+}
+
+/// The others.
+std::uint64_t type_bits(const PciBar& bar) {
+  if (bar.space == BarSpace::Ports) return kBarIsPorts;
+  return (bar.width == BarWidth::Bits64 ? kBarIs64Bits : 0) |
+         (bar.prefetch == BarPrefetch::Yes ? kBarPrefetch : 0);
+}
+
+bool can_be(const PciBar& bar) {
+  const bool is_wide = bar.width == BarWidth::Bits64;
+  if (bar.index + (is_wide ? 1U : 0U) >= PciConfigSpace::kBars || !std::has_single_bit(bar.bytes))
+    return false;
+  if (bar.space == BarSpace::Ports) {
+    return !is_wide && bar.bytes >= kLeastPorts && bar.bytes <= kMostPorts;
+  }
+  return bar.bytes >= kLeastBar && (is_wide || bar.bytes <= kMostInLowBar);
 }
 
 }  // namespace
@@ -52,11 +78,9 @@ void PciConfigSpace::set_writable(std::uint64_t offset, std::uint64_t mask, std:
 
 uvm::Status PciConfigSpace::add_bar(const PciBar& bar) {
   const std::string name = "BAR " + std::to_string(bar.index) + " of " + uvm::hex(bar.bytes) + " bytes";
-  const bool is_wide = bar.width == BarWidth::Bits64;
-  if (bar.index + (is_wide ? 1U : 0U) >= kBars || !std::has_single_bit(bar.bytes) || bar.bytes < kLeastBar ||
-      (!is_wide && bar.bytes > kMostInLowBar)) {
+  if (!can_be(bar)) {
     return uvm::Error(uvm::ErrorKind::Invalid, name + " cannot be",
-                      "there are six registers, and sizes are powers of two from 16 on");
+                      "there are six registers; sizes are powers of two from 16 on, of ports from 4 to 256");
   }
   const std::uint64_t place = place_of(bar.index);
   const std::size_t bytes = bytes_of(bar.width);
@@ -64,8 +88,11 @@ uvm::Status PciConfigSpace::add_bar(const PciBar& bar) {
   if (std::ranges::any_of(taken, [](std::byte mask) { return mask != std::byte{0}; })) {
     return uvm::Error(uvm::ErrorKind::Busy, name + ": its register is taken", "choose another");
   }
-  set(place, (is_wide ? kBarIs64Bits : 0) | (bar.prefetch == BarPrefetch::Yes ? kBarPrefetch : 0), bytes);
+  set(place, type_bits(bar), bytes);
   set_writable(place, ~(bar.bytes - 1), bytes);
+  if (bar.space == BarSpace::Ports) {
+    writable_.at(pci::kCommand) |= static_cast<std::byte>(pci::kCommandPorts);
+  }
   bars_.at(bar.index) = bar;
   return uvm::ok();
 }
@@ -78,14 +105,15 @@ void PciConfigSpace::place_bar(unsigned index, std::uint64_t gpa) {
   const PciBar* const added = bar(index);
   if (added == nullptr) return;
   const std::size_t bytes = bytes_of(added->width);
-  const std::uint64_t type = get(place_of(index), bytes) & ~kBarAddress;
-  set(place_of(index), (gpa & ~(added->bytes - 1)) | type, bytes);
+  set(place_of(index), (gpa & ~(added->bytes - 1)) | type_bits(*added), bytes);
 }
 
 std::optional<std::uint64_t> PciConfigSpace::bar_address(unsigned index) const {
   const PciBar* const added = bar(index);
-  if (added == nullptr || (get(pci::kCommand, 2) & pci::kCommandMemory) == 0) return std::nullopt;
-  return get(place_of(index), bytes_of(added->width)) & kBarAddress;
+  if (added == nullptr) return std::nullopt;
+  const auto decoded = added->space == BarSpace::Ports ? pci::kCommandPorts : pci::kCommandMemory;
+  if ((get(pci::kCommand, 2) & decoded) == 0) return std::nullopt;
+  return get(place_of(index), bytes_of(added->width)) & address_bits(*added);
 }
 
 uvm::Result<std::uint64_t> PciConfigSpace::add_capability(std::uint8_t id, std::span<const std::byte> body) {

@@ -36,7 +36,9 @@ inline constexpr std::uint64_t kSubsystemVendor = 0x2c;
 inline constexpr std::uint64_t kSubsystem = 0x2e;
 inline constexpr std::uint64_t kCapabilities = 0x34;
 inline constexpr std::uint64_t kInterruptLine = 0x3c;
+inline constexpr std::uint64_t kInterruptPin = 0x3d;  // 0: none, 1: INTA
 
+inline constexpr std::uint16_t kCommandPorts = 1 << 0;
 inline constexpr std::uint16_t kCommandMemory = 1 << 1;
 inline constexpr std::uint16_t kCommandMaster = 1 << 2;
 inline constexpr std::uint16_t kCommandParity = 1 << 6;  // reports parity errors
@@ -61,11 +63,13 @@ struct PciIdentity {
 
 enum class BarWidth : std::uint8_t { Bits32, Bits64 };
 enum class BarPrefetch : std::uint8_t { No, Yes };
+enum class BarSpace : std::uint8_t { Memory, Ports };
 
-/// A memory BAR. One of 64 bits takes the register after it too.
+/// A BAR. One of 64 bits takes the register after it too.
 struct PciBar {
-  unsigned index = 0;       // 0-5
-  std::uint64_t bytes = 0;  // a power of two, 16 or more
+  unsigned index = 0;                 // 0-5
+  std::uint64_t bytes = 0;            // a power of two, 16 or more; of ports 4 to 256
+  BarSpace space = BarSpace::Memory;  // Ports: of 32 bits, not to be prefetched
   BarWidth width = BarWidth::Bits32;
   BarPrefetch prefetch = BarPrefetch::No;
 };
@@ -86,13 +90,15 @@ class PciConfigSpace {
   /// The ones of `mask` become bits that software can change, the others become bits that it cannot.
   void set_writable(std::uint64_t offset, std::uint64_t mask, std::size_t bytes);
 
-  /// Errors: Invalid (no such register, a size that is none, wider than the register), Busy (taken).
+  /// With ports, software can turn these on too. Errors: Invalid (no such register, a size that is none,
+  /// wider than the register), Busy (taken).
   [[nodiscard]] uvm::Status add_bar(const PciBar& bar);
   /// The BAR in that register, or null.
   [[nodiscard]] const PciBar* bar(unsigned index) const;
   /// Writes an address into a BAR that was added, as firmware does. `gpa` is a multiple of the BAR's size.
   void place_bar(unsigned index, std::uint64_t gpa);
-  /// Where a BAR answers by its register; nullopt while memory decoding is off, or when it was not added.
+  /// Where a BAR answers by its register; nullopt while decoding of its space is off, or when it was not
+  /// added.
   [[nodiscard]] std::optional<std::uint64_t> bar_address(unsigned index) const;
 
   /// Puts a capability in front of the chain and returns where: the two bytes of its head, then `body`,

@@ -14,7 +14,6 @@ constexpr std::uint32_t kAddressStored = 0x80ff'fffc;
 constexpr std::uint64_t kDataOffset = 4;          // CONFIG_DATA, from 0xcf8
 constexpr std::uint64_t kResetControlOffset = 1;  // 0xcf9
 constexpr std::uint64_t kFunctionsPerBus = 256;
-constexpr std::uint8_t kDevices = 32;
 
 // Red Hat's generic PCIe host bridge: no driver and no quirk of any guest knows better what it is.
 constexpr std::array<std::uint8_t, 16> kBridgeHeader{0x36, 0x1b, 0x08, 0x00,   // vendor, device

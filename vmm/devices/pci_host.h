@@ -29,6 +29,7 @@ struct PciSlot {
 
 class PciHost final : public Stateful {
  public:
+  static constexpr std::uint8_t kDevices = 32;
   static constexpr std::uint64_t kPorts = 8;                    // from 0xcf8
   static constexpr std::uint64_t kEcamBytesPerBus = 0x10'0000;  // 1 MiB
 

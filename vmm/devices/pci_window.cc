@@ -4,14 +4,13 @@
 #include <string>
 
 #include "uvm/base/range.h"
-#include "uvm/base/units.h"
 #include "vmm/devices/registers.h"
 
 namespace vmm::devices {
 
 uvm::Result<std::uint64_t> PciWindow::allocate(std::uint64_t bytes) {
   const uvm::ExclusiveLock lock(mutex_);
-  const std::uint64_t size = std::max<std::uint64_t>(bytes, uvm::kPageSize);
+  const std::uint64_t size = std::max(bytes, grain_);
   const std::uint64_t place = (allocated_ + size - 1) / size * size;
   if (size > end_ - begin_ || place > end_ - size) {
     return uvm::Error(uvm::ErrorKind::NoMemory,

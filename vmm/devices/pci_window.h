@@ -1,4 +1,4 @@
-// The range of guest-physical addresses in which BARs of PCI functions answer.
+// The range of guest-physical addresses, or of ports, in which BARs of PCI functions answer.
 //
 // To the machine's bus it is one device, whose range never changes; which function answers where inside it
 // does change, whenever a guest moves a BAR or turns memory decoding on or off. So the bus stays sealed and
@@ -24,11 +24,16 @@ namespace vmm::devices {
 /// Thread-safe; place() and remove() may be called with a device's lock held.
 class PciWindow final : public BusDevice {
  public:
-  /// [begin, begin + bytes) of guest-physical space, which is where it has to be registered.
-  PciWindow(std::uint64_t begin, std::uint64_t bytes) : begin_(begin), end_(begin + bytes) {}
+  /// What a place is a multiple of, whatever the BAR: of memory whole pages, so that no two functions share
+  /// one.
+  enum class Grain : std::uint64_t { Page = 4096, Port = 4 };
+
+  /// [begin, begin + bytes) of guest-physical space or of the ports, which is where it has to be registered.
+  PciWindow(std::uint64_t begin, std::uint64_t bytes, Grain grain = Grain::Page)
+      : begin_(begin), end_(begin + bytes), grain_(static_cast<std::uint64_t>(grain)) {}
 
   /// A place of `bytes` (a power of two) that nobody has been given, aligned to its size: what firmware would
-  /// choose. Whole pages, so that no two functions share one. Errors: NoMemory (the window is full).
+  /// choose. Errors: NoMemory (the window is full).
   [[nodiscard]] uvm::Result<std::uint64_t> allocate(std::uint64_t bytes);
 
   /// From now on `device`, which outlives the guest, answers at [gpa, gpa + bytes). False: not in the window.
@@ -50,6 +55,7 @@ class PciWindow final : public BusDevice {
 
   const std::uint64_t begin_;
   const std::uint64_t end_;
+  const std::uint64_t grain_;
   mutable uvm::SharedMutex mutex_{uvm::LockRank::Leaf};
   std::vector<Place> places_ GUARDED_BY(mutex_);
   std::uint64_t allocated_ GUARDED_BY(mutex_) = begin_;

@@ -8,6 +8,7 @@
 #include "guest/programs/builtin_info.h"
 #include "guest/programs/programs.h"
 #include "uvm/base/range.h"
+#include "vmm/devices/pci_host.h"
 #include "vmm/machine/layout.h"
 #include "vmm/virtio/mmio_transport.h"
 
@@ -37,6 +38,11 @@ guest::acpi::AcpiConfig acpi_config(const MachineConfig& config, IrqChip irqchip
   guest::acpi::PciHost pci;
   pci.ecam_base = layout::kEcam;
   pci.mmio_low = range(layout::kPciWindow, layout::kPciWindow + layout::kPciWindowBytes);
+  for (std::uint8_t device = 1; device < devices::PciHost::kDevices; ++device) {
+    for (std::uint8_t pin = 0; pin < 4; ++pin) {
+      pci.lines.push_back({device, pin, layout::pci_pin(device, pin)});
+    }
+  }
   acpi.pci = pci;
   acpi.generation_id = guest::acpi::GenerationId{layout::kGenerationIdPin};
   return acpi;

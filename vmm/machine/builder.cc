@@ -108,8 +108,8 @@ uvm::Status build_host_devices(Machine::Parts& parts, const guest::MemoryLayout&
                                          layout.ram,
                                          parts.platform->pci(),
                                          parts.platform->pci_window(),
-                                         parts.interrupts->messages(),
-                                         parts.interrupts->message_events()};
+                                         parts.platform->pci_ports(),
+                                         *parts.interrupts};
   auto devices = HostDevices::create(parts.config.vfio, around);
   if (!devices) return blame_option(devices.error());
   parts.host_devices = *std::move(devices);
@@ -261,9 +261,10 @@ uvm::Result<MachineImage> take_snapshot(Machine::Parts& parts) {
   return image;
 }
 
-/// Both empty without a balloon.
+/// All empty without a balloon.
 struct BalloonDoors {
   std::function<uvm::Status(std::uint64_t)> resize;
+  std::function<uvm::Status(std::uint32_t)> set_interval;
   std::function<std::string()> json;
 };
 
@@ -271,6 +272,7 @@ BalloonDoors balloon_doors(const Machine::Parts& parts) {
   if (parts.balloon == nullptr) return {};
   virtio::balloon::Balloon& balloon = *parts.balloon;
   return {[&balloon](std::uint64_t bytes) { return balloon.set_target(bytes); },
+          [&balloon](std::uint32_t seconds) { return balloon.set_interval(seconds); },
           [&balloon] { return balloon_json(balloon.statistics()); }};
 }
 
@@ -300,6 +302,7 @@ uvm::Status build_doors(Machine::Parts& parts) {
                            [&parts] { parts.platform->acpi_pm().press_power_button(); },
                            {},
                            balloon_doors(parts).resize,
+                           balloon_doors(parts).set_interval,
                            balloon_doors(parts).json,
                            [&parts] { return tiles_of(parts); },
                            [&parts] { parts.ending.end(ExitStatus::Ok); },

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <functional>
+#include <string>
 #include <utility>
 
 #include "vmm/log.h"
@@ -11,22 +13,28 @@ namespace vmm {
 
 using vfio::DeviceOptions;
 
-/// Waits for the host to want one device back. The descriptor is the function's.
+/// Calls back when a descriptor of a function's is readable.
 class HostDevices::Watch {
  public:
-  Watch(boost::asio::io_context& io, HostDevices& owner, vfio::PciPassthrough& function)
-      : request_(io, function.wanted_back().get()) {
-    request_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
-                        [&owner, &function](const boost::system::error_code& error) {
-                          if (!error) owner.withdraw(function);
-                        });
+  enum class Next { Wait, Stop };
+  Watch(boost::asio::io_context& io, const Fd& event, std::function<Next()> readable)
+      : event_(io, event.get()), readable_(std::move(readable)) {
+    wait();
   }
-  ~Watch() { (void)request_.release(); }
+  ~Watch() { (void)event_.release(); }
   Watch(const Watch&) = delete;
   Watch& operator=(const Watch&) = delete;
 
  private:
-  boost::asio::posix::stream_descriptor request_;
+  void wait() {
+    event_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                      [this](const boost::system::error_code& error) {
+                        if (!error && readable_() == Next::Wait) wait();
+                      });
+  }
+
+  boost::asio::posix::stream_descriptor event_;
+  const std::function<Next()> readable_;
 };
 
 uvm::Result<std::unique_ptr<HostDevices>> HostDevices::create(std::span<const DeviceOptions> options,
@@ -55,19 +63,53 @@ uvm::Status HostDevices::build(std::span<const DeviceOptions> options, const Sur
   const auto strictest = std::ranges::max(options, {}, &DeviceOptions::fork).fork;
   UVMM_TRY(dma_, vfio::DmaMap::create(around.space, *container_, around.ram, uvm::PinOwner::create("vfio0"),
                                       strictest));
-  const vfio::PciPassthrough::Surroundings bus{around.window, around.messages, around.events, windows_};
+  const vfio::PciPassthrough::Surroundings bus{around.window, around.ports, around.interrupts.messages(),
+                                               around.interrupts.message_events(), windows_};
   for (vfio::Device& device : opened) {
     UVMM_TRY(auto function, vfio::PciPassthrough::create(std::move(device), bus));
-    UVMM_CHECK(around.pci.add(*function));
+    UVMM_TRY(const devices::PciSlot slot, around.pci.add(*function));
+    UVMM_CHECK(wire(*function, slot, around.interrupts));
     functions_.push_back(std::move(function));
   }
   present_ = functions_.size();
+  around.interrupts.set_on_level_end([this](unsigned pin) {
+    if (vfio::PciPassthrough* const function = lines_.at(pin)) function->line_ended();
+  });
   return uvm::ok();
+}
+
+uvm::Status HostDevices::wire(vfio::PciPassthrough& function, devices::PciSlot slot, Interrupts& interrupts) {
+  if (!function.has_line()) return uvm::ok();
+  const std::uint8_t pin = layout::pci_pin(slot.device, 0);
+  const bool is_told = interrupts.kind() == IrqChip::Split;
+  if (is_told && lines_.at(pin) == nullptr) {
+    lines_.at(pin) = &function;
+    return function.wire_line(interrupts.line(pin), pin);
+  }
+  if (function.has_messages()) return uvm::ok();  // which every driver of its prefers
+  const std::string what = function.name() + " has an interrupt line and no messages (MSI, MSI-X), and ";
+  if (is_told) {
+    return uvm::Error(uvm::ErrorKind::Unsupported, what + "its pin is another device's",
+                      "give the guest fewer devices");
+  }
+  return uvm::Error(uvm::ErrorKind::Unsupported,
+                    what + "KVM's I/O APIC does not tell when it has been served",
+                    "do without --irqchip full");
 }
 
 void HostDevices::start(boost::asio::io_context& io) {
   for (const auto& function : functions_) {
-    watches_.push_back(std::make_unique<Watch>(io, *this, *function));
+    vfio::PciPassthrough* const each = function.get();
+    watches_.push_back(std::make_unique<Watch>(io, each->wanted_back(), [this, each] {
+      withdraw(*each);
+      return Watch::Next::Stop;
+    }));
+    const Fd* const line = each->line_event();
+    if (line == nullptr) continue;
+    watches_.push_back(std::make_unique<Watch>(io, *line, [each] {
+      each->line_rose();
+      return Watch::Next::Wait;
+    }));
   }
 }
 

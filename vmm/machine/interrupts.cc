@@ -35,6 +35,9 @@ class SplitInterrupts final : public Interrupts {
   [[nodiscard]] uvm::Status connect(Bus& bus) override {
     return bus.add(BusSpace::Mmio, "ioapic", layout::kIoApic.value(), layout::kIoApicBytes, io_apic_);
   }
+  void set_on_level_end(std::function<void(unsigned pin)> callback) override {
+    io_apic_.set_on_level_end(std::move(callback));
+  }
   void end_of_interrupt(std::uint8_t vector) override { io_apic_.on_eoi(vector); }
   [[nodiscard]] std::string_view state_name() const override { return io_apic_.state_name(); }
   [[nodiscard]] uvm::Status save(snapshot::SectionWriter& writer) override {
@@ -122,6 +125,7 @@ class FullInterrupts final : public Interrupts {
   [[nodiscard]] uvm::Status connect(Bus& /*bus*/) override {
     return uvm::ok();
   }  // KVM answers before the bus
+  void set_on_level_end(std::function<void(unsigned pin)> /*callback*/) override {}
   void end_of_interrupt(std::uint8_t /*vector*/) override {}
   [[nodiscard]] std::string_view state_name() const override { return KvmChips().state_name(); }
   [[nodiscard]] uvm::Status save(snapshot::SectionWriter& writer) override {

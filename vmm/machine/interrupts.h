@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string_view>
 
@@ -42,6 +43,8 @@ class Interrupts {
   [[nodiscard]] virtual devices::MsiSink& messages() = 0;
   [[nodiscard]] virtual devices::MsiEvents& message_events() = 0;
   [[nodiscard]] virtual uvm::Status connect(Bus& bus) = 0;
+  /// As IoApic::set_on_level_end(). Only a Split one calls back.
+  virtual void set_on_level_end(std::function<void(unsigned pin)> callback) = 0;
   /// KVM_EXIT_IOAPIC_EOI.
   virtual void end_of_interrupt(std::uint8_t vector) = 0;
 

@@ -40,6 +40,14 @@ inline constexpr std::uint8_t kRtcIrq = 8;
 inline constexpr std::uint16_t kPmBase = 0x600;
 inline constexpr std::uint8_t kSciIrq = 9;
 inline constexpr std::uint8_t kGenerationIdPin = 16;  // the first that no ISA device can have
+/// Pins for the interrupt lines of PCI devices, and which of them a device's pin (INTA is 0) is.
+inline constexpr std::uint8_t kPciPins = 17;
+inline constexpr std::uint8_t kPciPinCount = 7;
+[[nodiscard]] constexpr std::uint8_t pci_pin(std::uint8_t device, std::uint8_t pin) {
+  return static_cast<std::uint8_t>(kPciPins + (device + pin) % kPciPinCount);
+}
+inline constexpr std::uint16_t kPciPorts = 0xc000;  // where BARs of ports are
+inline constexpr std::uint64_t kPciPortCount = 0x4000;
 inline constexpr std::uint16_t kResetPort = 0xcf9;
 inline constexpr std::uint16_t kDebugExitPort = 0xf4;
 inline constexpr std::uint8_t kIoApicPins = 24;

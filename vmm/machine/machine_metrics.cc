@@ -118,6 +118,30 @@ void add_timing(const TimedCounter& timed, const std::string& what, MetricWriter
 
 }  // namespace
 
+void add_network(const virtio::net::Counters& counters, const std::string& label, MetricWriter& writer) {
+  constexpr const char* kFrames = "uvmm_net_frames_total";
+  constexpr const char* kBytes = "uvmm_net_bytes_total";
+  writer.counter(kFrames, "Frames, as the guest sees them.", counters.received_frames,
+                 label + ",kind=\"received\"");
+  writer.counter(kFrames, "", counters.received_drops, label + ",kind=\"received_dropped\"");
+  writer.counter(kFrames, "", counters.sent_frames, label + ",kind=\"sent\"");
+  writer.counter(kFrames, "", counters.sent_drops, label + ",kind=\"sent_dropped\"");
+  writer.counter(kBytes, "Bytes of these frames.", counters.received_bytes, label + ",kind=\"received\"");
+  writer.counter(kBytes, "", counters.sent_bytes, label + ",kind=\"sent\"");
+}
+
+void add_sockets(const virtio::vsock::Counters& counters, const std::string& label, MetricWriter& writer) {
+  constexpr const char* kPackets = "uvmm_vsock_packets_total";
+  constexpr const char* kBytes = "uvmm_vsock_bytes_total";
+  writer.counter(kPackets, "Packets, as the guest sees them.", counters.received_packets,
+                 label + ",kind=\"received\"");
+  writer.counter(kPackets, "", counters.sent_packets, label + ",kind=\"sent\"");
+  writer.counter(kPackets, "", counters.sent_drops, label + ",kind=\"sent_dropped\"");
+  writer.counter(kBytes, "Bytes that these packets carried.", counters.received_bytes,
+                 label + ",kind=\"received\"");
+  writer.counter(kBytes, "", counters.sent_bytes, label + ",kind=\"sent\"");
+}
+
 void add_machine_metrics(Machine::Parts& parts) {
   parts.metrics.add([&parts](MetricWriter& writer) {
     add_faults(parts.memory->space().statistics(), writer);

@@ -28,6 +28,7 @@ uvm::Status Platform::connect(Bus& bus) {
   UVMM_CHECK(bus.add(BusSpace::Mmio, "pci ecam", layout::kEcam.value(), layout::kEcamBytes, pci_.ecam()));
   UVMM_CHECK(bus.add(BusSpace::Mmio, "pci window", layout::kPciWindow.value(), layout::kPciWindowBytes,
                      pci_window_));
+  UVMM_CHECK(bus.add(BusSpace::Io, "pci ports", layout::kPciPorts, layout::kPciPortCount, pci_ports_));
   if (virtio_transport_ == VirtioTransport::Mmio) {
     constexpr std::uint64_t kBytes = layout::kVirtioMmioIrqs.size() * virtio::MmioTransport::kBytes;
     UVMM_CHECK(bus.add(BusSpace::Mmio, "virtio mmio", layout::kVirtioMmio.value(), kBytes, virtio_slots_));

@@ -44,6 +44,7 @@ class Platform {
   [[nodiscard]] devices::GenerationId& generation_id() { return generation_id_; }
   [[nodiscard]] devices::PciHost& pci() { return pci_; }
   [[nodiscard]] devices::PciWindow& pci_window() { return pci_window_; }
+  [[nodiscard]] devices::PciWindow& pci_ports() { return pci_ports_; }
   /// On the bus only where virtio devices are to be found without PCI.
   [[nodiscard]] virtio::MmioSlots& virtio_slots() { return virtio_slots_; }
   /// What else has state, in the order it is saved and restored. Errors: Unsupported (a device that can't be
@@ -64,6 +65,7 @@ class Platform {
   devices::DebugExit debug_exit_;
   devices::PciHost pci_;
   devices::PciWindow pci_window_{layout::kPciWindow.value(), layout::kPciWindowBytes};
+  devices::PciWindow pci_ports_{layout::kPciPorts, layout::kPciPortCount, devices::PciWindow::Grain::Port};
   const VirtioTransport virtio_transport_;
   virtio::MmioSlots virtio_slots_;
   devices::ConstantPorts no_pic_{0xff};

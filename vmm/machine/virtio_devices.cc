@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "vmm/machine/blame_option.h"
+#include "vmm/machine/machine_metrics.h"
 #include "vmm/vhost_user/device.h"
 #include "vmm/virtio/balloon/balloon.h"
 #include "vmm/virtio/blk/blk.h"
@@ -163,7 +164,12 @@ class VirtioBuilder {
     for (const virtio::net::Options& options : parts_.config.networks) {
       auto interface = virtio::net::create(options, parts_.config.name, space(), origin());
       if (!interface) return blame_option(interface.error());
-      UVMM_CHECK(add_local("net" + std::to_string(networks++), *std::move(interface)));
+      const virtio::net::Counters& counters = (*interface)->counters();
+      const std::string name = "net" + std::to_string(networks++);
+      UVMM_CHECK(add_local(name, *std::move(interface)));
+      parts_.metrics.add([&counters, label = MetricWriter::label("device", name)](MetricWriter& writer) {
+        add_network(counters, label, writer);
+      });
     }
     return uvm::ok();
   }
@@ -172,7 +178,12 @@ class VirtioBuilder {
     if (!parts_.config.vsock) return uvm::ok();
     auto sockets = virtio::vsock::create(*parts_.config.vsock, space(), origin());
     if (!sockets) return blame_option(sockets.error());
-    return add_local("vsock0", *std::move(sockets));
+    const virtio::vsock::Counters& counters = (*sockets)->counters();
+    UVMM_CHECK(add_local("vsock0", *std::move(sockets)));
+    parts_.metrics.add([&counters, label = MetricWriter::label("device", "vsock0")](MetricWriter& writer) {
+      add_sockets(counters, label, writer);
+    });
+    return uvm::ok();
   }
 
   Machine::Parts& parts_;

@@ -20,6 +20,12 @@ Error file_error(const std::string& path, const char* doing) {
                            is_full ? "make room; a snapshot that was there is as it was" : "");
 }
 
+uvm::Error damaged(const std::string& path, std::uint64_t at) {
+  return uvm::Error(uvm::ErrorKind::Invalid,
+                    "snapshot: " + path + " is damaged at byte " + std::to_string(at),
+                    "take it from a whole snapshot of this uvmm");
+}
+
 Result<Fd> create_file(const std::string& path) {
   Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd) return file_error(path, "making");

@@ -17,6 +17,9 @@ namespace vmm::snapshot {
 /// Of errno: "snapshot: writing PATH: …".
 [[nodiscard]] uvm::Error file_error(const std::string& path, const char* doing);
 
+/// "snapshot: PATH is damaged at byte AT".
+[[nodiscard]] uvm::Error damaged(const std::string& path, std::uint64_t at);
+
 /// A new file, for its owner alone. Errors: System, Permission, NotFound.
 [[nodiscard]] uvm::Result<Fd> create_file(const std::string& path);
 [[nodiscard]] uvm::Status write_all(const Fd& fd, const std::string& path, std::span<const std::byte> bytes,

@@ -2,9 +2,6 @@
 
 #include <unistd.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -23,12 +20,6 @@ using uvm::Status;
 
 constexpr std::uint64_t kChunk = std::uint64_t{1} << 20;
 constexpr std::size_t kLongestName = 32;
-
-/// Never 0 but for zeros.
-std::uint64_t sum_of(std::span<const std::byte> chunk) {
-  if (all_zeros(chunk)) return 0;
-  return std::max<std::uint64_t>(XXH3_64bits(chunk.data(), chunk.size()), 1);
-}
 
 std::uint64_t chunks_in(std::uint64_t bytes) {
   return bytes / kChunk + (bytes % kChunk != 0 ? 1 : 0);
@@ -92,12 +83,23 @@ void MemoryFile::state(devices::StateFields& fields) {
   fields.field(bytes_);
   list(fields, sums_, std::size_t{1} << 32, "sums");
   fields.require(sums_.size() == chunks_in(bytes_), "number of sums");
+  if (fields.version() < 2) return;
+  fields.field(packing_);
+  fields.require(packing_ <= Packing::Zstd, "packing");
+  list(fields, frames_, std::size_t{1} << 32, "frames");
+  fields.require(frames_.size() == (packing_ == Packing::Zstd ? sums_.size() : 0), "number of frames");
+  for (std::size_t i = 0; i < std::min(frames_.size(), sums_.size()); ++i) {
+    fields.require((frames_[i] == 0) == (sums_[i] == 0) && frames_[i] <= 2 * kChunk, "frame");
+  }
 }
 
 Result<MemoryFile::Written> MemoryFile::write(const std::string& path, const ImageView& view,
                                               const ImageView* base, const Progress& progress) {
   UVMM_TRY(const Fd fd, create_file(path));
-  if (::ftruncate(fd.get(), static_cast<off_t>(bytes_)) != 0) return file_error(path, "writing");
+  PackedWriter packed(fd, path);
+  if (packing_ == Packing::None && ::ftruncate(fd.get(), static_cast<off_t>(bytes_)) != 0) {
+    return file_error(path, "writing");
+  }
   std::vector<std::byte> buffer(kChunk);
   std::vector<std::byte> base_buffer(base != nullptr ? kChunk : 0);
   Written written;
@@ -110,10 +112,18 @@ Result<MemoryFile::Written> MemoryFile::write(const std::string& path, const Ima
       read_chunk(*base, at, there);
       keep_own(chunk, there, at, written.own);
     }
-    sums_.push_back(sum_of(chunk));
+    sums_.push_back(chunk_sum(chunk));
+    if (packing_ == Packing::Zstd) {
+      UVMM_CHECK(packed.add(chunk));
+      continue;
+    }
     if (sums_.back() == 0) continue;
     UVMM_TRY(const std::uint64_t bytes, write_chunk(fd, path, chunk, at));
     written.bytes += bytes;
+  }
+  if (packing_ == Packing::Zstd) {
+    UVMM_TRY(frames_, std::move(packed).finish());
+    written.bytes = packed_bytes(frames_);
   }
   UVMM_CHECK(sync(fd, path));
   return written;
@@ -122,9 +132,15 @@ Result<MemoryFile::Written> MemoryFile::write(const std::string& path, const Ima
 Result<std::shared_ptr<ept::host::FileObject>> MemoryFile::open_at(const std::string& path) const {
   auto object = ept::host::FileObject::open(path, ept::host::FileAccess::ReadOnly, uvm::Tenure::Kept);
   if (!object) return std::move(object).error().with_context("snapshot");
-  if ((*object)->size() == bytes_) return std::shared_ptr<ept::host::FileObject>(*std::move(object));
+  if ((*object)->size() == file_bytes()) return std::shared_ptr<ept::host::FileObject>(*std::move(object));
   return Error(ErrorKind::Invalid, "snapshot: " + path + " has " + std::to_string((*object)->size()) +
-                                       " bytes of " + std::to_string(bytes_));
+                                       " bytes of " + std::to_string(file_bytes()));
+}
+
+Result<MemoryObject> MemoryFile::memory_in(std::shared_ptr<ept::host::FileObject> file, Verify verify) const {
+  if (packing_ == Packing::Zstd) return unpack(file->fd(), file->path(), {bytes_, kChunk, frames_, sums_});
+  if (verify == Verify::All) UVMM_CHECK(check_sums(*file));
+  return MemoryObject(std::move(file));
 }
 
 Status MemoryFile::check_sums(const ept::host::FileObject& object) const {
@@ -134,11 +150,7 @@ Status MemoryFile::check_sums(const ept::host::FileObject& object) const {
     const auto chunk = std::span(buffer).first(std::min(kChunk, bytes_ - at));
     if (sums_[i] == 0 && !has_data(object.fd(), at, chunk.size())) continue;
     UVMM_CHECK(read_all(object.fd(), object.path(), chunk, at));
-    if (sum_of(chunk) != sums_[i]) {
-      return Error(ErrorKind::Invalid,
-                   "snapshot: " + object.path() + " is damaged at byte " + std::to_string(at),
-                   "take it from a whole snapshot of this uvmm");
-    }
+    if (chunk_sum(chunk) != sums_[i]) return damaged(object.path(), at);
   }
   return uvm::ok();
 }

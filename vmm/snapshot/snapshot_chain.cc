@@ -85,10 +85,11 @@ Result<std::vector<MemoryObject>> open_memory(const std::vector<Level>& levels, 
     files.push_back(std::move(file));
   }
   // The lowest first: damage there is told of rather than what follows from it.
-  for (std::size_t i = levels.size(); verify == Verify::All && i-- > 0;) {
-    UVMM_CHECK(levels[i].file.check_sums(*files[i]));
+  std::vector<MemoryObject> memory(levels.size());
+  for (std::size_t i = levels.size(); i-- > 0;) {
+    UVMM_TRY(memory[i], levels[i].file.memory_in(std::move(files[i]), verify));
   }
-  return std::vector<MemoryObject>(files.begin(), files.end());
+  return memory;
 }
 
 /// `pieces`, as regions over those of the lowest level and copies of what is short.

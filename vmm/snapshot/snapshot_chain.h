@@ -69,12 +69,6 @@ struct Level {
   }
 };
 
-/// Which sums are checked when a snapshot is read.
-enum class Verify : std::uint8_t {
-  State,  // those of the states, which hold memory's layout; memory's files have the right size
-  All,    // memory's too, which reads all of it
-};
-
 /// The snapshot's own level first. Errors: NotFound, Permission, Invalid: which level, and what of it.
 [[nodiscard]] uvm::Result<std::vector<Level>> read_chain(const std::string& directory);
 

@@ -123,15 +123,15 @@ bool has_changed(const std::vector<Level>& levels) {
 }  // namespace
 
 Result<WrittenBytes> write_snapshot(const std::string& directory, std::span<const std::byte> state,
-                                    const MemoryImage& memory, const std::string& base,
+                                    const MemoryImage& memory, const WriteOptions& options,
                                     const Progress& progress) {
   UVMM_TRY(const WriterLock lock, WriterLock::take(directory));
   UVMM_TRY(const ImageView view, ImageView::create(memory));
   std::optional<Base> parent;
-  if (!base.empty()) {
-    UVMM_TRY(parent, open_base(base, directory, memory));
+  if (!options.base.empty()) {
+    UVMM_TRY(parent, open_base(options.base, directory, memory));
   }
-  MemoryFile file(fresh_number(directory), bytes_of(memory));
+  MemoryFile file(fresh_number(directory), bytes_of(memory), options.packing);
   const std::string path = path_in(directory, file.name());
   Unfinished unfinished(path);
   UVMM_TRY(const auto written, file.write(path, view, parent ? &parent->memory : nullptr, progress));
@@ -151,7 +151,7 @@ Result<Collapsed> collapse_snapshot(const std::string& directory, const Progress
   if (levels.size() == 1) return Collapsed{{}, levels.size()};
   UVMM_TRY(const MemoryImage memory, memory_of(levels, Verify::All));
   UVMM_TRY(const ImageView view, ImageView::create(memory));
-  MemoryFile file(fresh_number(directory), bytes_of(memory));
+  MemoryFile file(fresh_number(directory), bytes_of(memory), levels.front().file.packing());
   const std::string path = path_in(directory, file.name());
   Unfinished unfinished(path);
   UVMM_TRY(const auto written, file.write(path, view, nullptr, progress));
@@ -189,8 +189,7 @@ Result<SavedImage> read_snapshot_pair(const std::string& state_path, const std::
                       "restore its directory");
   }
   UVMM_TRY(auto file, level.file.open_at(memory_path));
-  if (verify == Verify::All) UVMM_CHECK(level.file.check_sums(*file));
-  const MemoryObject object(std::move(file));
+  UVMM_TRY(const MemoryObject object, level.file.memory_in(std::move(file), verify));
   SavedImage saved;
   auto memory = level.layout.resolve(std::span(&object, 1));
   if (!memory) return std::move(memory).error().with_context("snapshot " + state_path);

@@ -24,8 +24,13 @@ struct SavedImage {
   MemoryImage memory;                  // in its file and its base's, to be mapped copy-on-write
 };
 
+struct WriteOptions {
+  std::string base;  // another snapshot's directory, to build on; empty: on none
+  Packing packing = Packing::None;
+};
+
 struct WrittenBytes {
-  std::uint64_t memory = 0;  // that are not zeros, nor the base's
+  std::uint64_t memory = 0;  // that are not zeros, nor the base's; packed, as they are in the file
   std::uint64_t state = 0;
 };
 
@@ -37,7 +42,7 @@ struct WrittenBytes {
 [[nodiscard]] uvm::Result<WrittenBytes> write_snapshot(const std::string& directory,
                                                        std::span<const std::byte> state,
                                                        const MemoryImage& memory,
-                                                       const std::string& base = {},
+                                                       const WriteOptions& options = {},
                                                        const Progress& progress = {});
 
 struct Collapsed {
@@ -45,7 +50,8 @@ struct Collapsed {
   std::size_t levels = 0;  // that it consisted of; 1: it stood alone, and is as it was
 };
 
-/// Makes a snapshot stand alone, with all memory of those it builds on, which are checked on the way.
+/// Makes a snapshot stand alone, with all memory of those it builds on, which are checked on the way; packed
+/// if it was.
 /// Machines that run from it or from its bases keep the files they have; snapshots that build on it still do.
 /// Whatever ends the writer, the directory holds the snapshot in the one form or the other. Reads all of the
 /// memory twice. Errors: as read_snapshot() and write_snapshot().

@@ -16,7 +16,6 @@ namespace header = devices::pci;
 
 constexpr std::uint64_t kBuiltInSelfTest = 0x0f;
 constexpr std::uint64_t kRom = 0x30;
-constexpr std::uint64_t kInterruptPin = 0x3d;
 constexpr std::uint64_t kBarBytes = 4 * devices::PciConfigSpace::kBars;
 constexpr std::uint64_t kType = 0x7f;  // of the header type; bit 7: several functions
 constexpr std::uint64_t kPowerControl = 4;
@@ -51,7 +50,7 @@ void ConfigView::keep_header() {
   for (std::uint64_t at = 0; at < kBarBytes; at += 4) keep(header::kFirstBar + at, 0, 0, 4);
   keep(kRom, 0, 0, 4);
   keep(header::kInterruptLine, 0, 0xff, 1);
-  keep(kInterruptPin, 0, 0, 1);
+  keep(header::kInterruptPin, 0, 0, 1);
 }
 
 void ConfigView::keep_power() {

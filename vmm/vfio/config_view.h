@@ -3,11 +3,11 @@
 // Each byte of the standard 256 is either the device's, read from it and written to it as the kernel's VFIO
 // allows (which is careful), or ours:
 //
-//   command          bits of ours; the device always decodes memory, whatever the guest says, so that a
-//                    register that is mapped is never an error to touch
-//   BARs, ROM        ours: addresses in the guest's space; there is no ROM and there are no ports
+//   command          bits of ours; the device always decodes its memory and its ports, whatever the guest
+//                    says, so that a register that is mapped is never an error to touch
+//   BARs, ROM        ours: addresses and ports in the guest's space; there is no ROM
 //   header type      one function, whatever the device has on the host
-//   interrupt line   a scratch register; the pin says that there is none
+//   interrupt line   a scratch register; the pin says that there is none, until one is wired
 //   MSI, MSI-X       the control word and the message: ours, the kernel's interrupts are made by eventfds
 //   power control    kept and not done: the device stays awake, for the reason of the first line
 //
@@ -45,6 +45,7 @@ class ConfigView {
 
   /// The bytes that are ours. BARs and interrupts are added to it and follow it, as with any function.
   [[nodiscard]] devices::PciConfigSpace& registers() { return registers_; }
+  [[nodiscard]] const devices::PciConfigSpace& registers() const { return registers_; }
   /// What the device had at `offset` when it was opened.
   [[nodiscard]] std::uint64_t original(std::uint64_t offset, std::size_t bytes) const;
   /// Where the first capability of that kind is.

@@ -146,6 +146,18 @@ uvm::Status Device::connect_irqs(std::uint32_t index, std::span<const int> event
   return uvm::ok();
 }
 
+uvm::Status Device::unmask_irq(std::uint32_t index) {
+  vfio_irq_set request{};
+  request.argsz = sizeof(request);
+  request.flags = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_UNMASK;
+  request.index = index;
+  request.count = 1;
+  if (call(fd_.get(), VFIO_DEVICE_SET_IRQS, &request) < 0) {
+    return Error::from_errno(errno, name_ + ": unmasking the interrupt of kind " + std::to_string(index));
+  }
+  return uvm::ok();
+}
+
 void Device::disconnect_irqs(std::uint32_t index) {
   vfio_irq_set request{};
   request.argsz = sizeof(request);

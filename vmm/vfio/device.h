@@ -56,6 +56,9 @@ class Device {
   /// Switches the kind on at the device: interrupt n writes to events[n], a file descriptor, or, where that
   /// is -1, is not heard. What was connected before is not any more.
   [[nodiscard]] uvm::Status connect_irqs(std::uint32_t index, std::span<const int> events);
+  /// Interrupt 0 of the kind can come again: a line, which the kernel masks each time it has written its
+  /// event.
+  [[nodiscard]] uvm::Status unmask_irq(std::uint32_t index);
   /// Switches it off; no eventfd is written when it returns. Without effect when it is off.
   void disconnect_irqs(std::uint32_t index);
 

@@ -82,7 +82,10 @@ uvm::Result<std::unique_ptr<PciPassthrough>> PciPassthrough::create(Device devic
 }
 
 PciPassthrough::PciPassthrough(Device device, const Surroundings& around)
-    : name_(device.name()), around_(around), device_(std::move(device)), bars_(around.window) {}
+    : name_(device.name()),
+      around_(around),
+      device_(std::move(device)),
+      bars_(around.window, &around.ports) {}
 
 PciPassthrough::~PciPassthrough() {
   withdraw();
@@ -105,6 +108,7 @@ Status PciPassthrough::build_interrupts() {
   UVMM_TRY(const std::uint32_t requests, device_->irq_count(VFIO_PCI_REQ_IRQ_INDEX));
   const int request = wanted_back_.get();
   if (requests != 0) UVMM_CHECK(device_->connect_irqs(VFIO_PCI_REQ_IRQ_INDEX, std::span(&request, 1)));
+  UVMM_TRY(has_line_, LineInterrupt::exists(*device_));
   if (const auto place = config_->capability(header::kCapabilityMsi)) {
     UVMM_TRY(msi_, MsiCapability::create(*config_, *place, around_.events));
   }
@@ -130,10 +134,15 @@ Status PciPassthrough::build_bars() {
     devices::PciBar bar;
     bar.index = index;
     UVMM_TRY(auto region, device_->region(VFIO_PCI_BAR0_REGION_INDEX + index));
-    if (region.bytes == 0 || (flags & kBarIsIo) != 0) continue;
+    if (region.bytes == 0) continue;
     bar.bytes = region.bytes;
-    if ((flags & kBarType) == kBarIsWide) bar.width = devices::BarWidth::Bits64;
-    if ((flags & kBarPrefetch) != 0) bar.prefetch = devices::BarPrefetch::Yes;
+    if ((flags & kBarIsIo) != 0) {
+      bar.space = devices::BarSpace::Ports;
+      has_ports_ = true;
+    } else {
+      if ((flags & kBarType) == kBarIsWide) bar.width = devices::BarWidth::Bits64;
+      if ((flags & kBarPrefetch) != 0) bar.prefetch = devices::BarPrefetch::Yes;
+    }
     UVMM_CHECK(build_bar(bar, std::move(region)));
     if (bar.width == devices::BarWidth::Bits64) ++index;
   }
@@ -146,8 +155,10 @@ Status PciPassthrough::build_bars() {
 Status PciPassthrough::build_bar(const devices::PciBar& bar, Region region) {
   auto& device = bar_devices_.at(bar.index);
   device = std::make_unique<Bar>(*this, std::move(region));
-  const auto shown = areas_to_show(device->region().areas, trapped(bar.index));
-  UVMM_TRY(device->windows, BarWindows::create(*device_, device->region(), shown, around_.windows));
+  if (bar.space == devices::BarSpace::Memory) {
+    const auto shown = areas_to_show(device->region().areas, trapped(bar.index));
+    UVMM_TRY(device->windows, BarWindows::create(*device_, device->region(), shown, around_.windows));
+  }
   return bars_.add(config_->registers(), bar, *device);
 }
 
@@ -201,15 +212,44 @@ void PciPassthrough::withdraw() {
   device_.reset();
 }
 
+bool PciPassthrough::has_messages() const {
+  const uvm::MutexLock lock(mutex_);
+  return msi_ || msix_;
+}
+
+Status PciPassthrough::wire_line(devices::IrqLine& line, std::uint8_t number) {
+  const uvm::MutexLock lock(mutex_);
+  UVMM_TRY(line_, LineInterrupt::create(line));
+  config_->keep(header::kInterruptPin, 1, 0, 1);
+  config_->keep(header::kInterruptLine, number, 0xff, 1);
+  config_->registers().seal();
+  return uvm::ok();
+}
+
+void PciPassthrough::line_rose() {
+  const uvm::MutexLock lock(mutex_);
+  line_->rose();
+}
+
+void PciPassthrough::line_ended() {
+  const uvm::MutexLock lock(mutex_);
+  if (!device_ || connected_ != Interrupts::Line) return;
+  if (const auto done = line_->ended(*device_); !done) {
+    log::event(log::Level::Error, "device raises its line no more", {{"error", done.error().text()}});
+  }
+}
+
 void PciPassthrough::follow() {
-  follow_command();
   follow_interrupts();
+  follow_command();
   bars_.follow(config_->registers());
 }
 
 void PciPassthrough::follow_command() {
   std::uint64_t command = config_->registers().get(header::kCommand, 2) & kCommandPassed;
-  command |= header::kCommandMemory | header::kCommandNoInterruptLine;
+  command |= header::kCommandMemory;
+  if (has_ports_) command |= header::kCommandPorts;
+  if (connected_ != Interrupts::Line) command |= header::kCommandNoInterruptLine;
   if (command == host_command_) return;
   host_command_ = command;
   std::array<std::byte, 2> bytes{};
@@ -222,16 +262,25 @@ void PciPassthrough::follow_command() {
 void PciPassthrough::follow_interrupts() {
   if (msi_) msi_->follow(config_->registers());
   if (msix_) msix_->follow(config_->registers());
-  Interrupts wanted = Interrupts::Off;
-  if (msi_ && msi_->enabled()) wanted = Interrupts::Msi;
-  if (msix_ && msix_->enabled()) wanted = Interrupts::Msix;
+  const Interrupts wanted = wanted_interrupts();
   if (wanted == connected_) return;
   if (const auto done = connect(wanted); !done) {
     log::event(log::Level::Error, "device has no interrupts", {{"error", done.error().text()}});
   }
 }
 
+PciPassthrough::Interrupts PciPassthrough::wanted_interrupts() const {
+  if (msix_ && msix_->enabled()) return Interrupts::Msix;
+  if (msi_ && msi_->enabled()) return Interrupts::Msi;
+  // A driver that has not turned the device on has no use for its line either.
+  const std::uint64_t command = config_->registers().get(header::kCommand, 2);
+  const bool is_on = (command & (header::kCommandMemory | header::kCommandPorts)) != 0;
+  const bool is_heard = (command & header::kCommandNoInterruptLine) == 0;
+  return line_ && is_on && is_heard ? Interrupts::Line : Interrupts::Off;
+}
+
 Status PciPassthrough::connect(Interrupts wanted) {
+  if (connected_ == Interrupts::Line) line_->disconnect(*device_);
   if (connected_ == Interrupts::Msi) device_->disconnect_irqs(VFIO_PCI_MSI_IRQ_INDEX);
   if (connected_ == Interrupts::Msix) device_->disconnect_irqs(VFIO_PCI_MSIX_IRQ_INDEX);
   connected_ = wanted;
@@ -240,6 +289,7 @@ Status PciPassthrough::connect(Interrupts wanted) {
     events.push_back(msi_->event().get());
     return device_->connect_irqs(VFIO_PCI_MSI_IRQ_INDEX, events);
   }
+  if (wanted == Interrupts::Line) return line_->connect(*device_);
   if (wanted == Interrupts::Off) return uvm::ok();
   for (unsigned vector = 0; vector < msix_->vectors(); ++vector)
     events.push_back(msix_->event(vector)->get());

@@ -36,14 +36,19 @@
 // Only files of this folder issue VFIO's ioctls. Threads: building up and tearing down is the I/O thread's;
 // what vCPU threads may do is said at each class.
 //
-// WHAT IT REFUSES. Devices without an IOMMU (noiommu groups); devices that are not PCI; I/O port BARs and
-// expansion ROMs (the guest is shown none); INTx (the guest is shown no pin: a driver needs MSI or MSI-X, and
-// all that were written since 2004 can); migration, dirty tracking, mediated devices' own regions.
+// AN INTERRUPT LINE (INTx) is shown to drivers that do without messages. It goes through this process
+// (line_interrupt.h), because KVM hears of its end only from its own I/O APIC, which we do not use; each
+// device has a pin of that for itself. Ports are exits too: each access is a read or write of the device's
+// file.
+//
+// WHAT IT REFUSES. Devices without an IOMMU (noiommu groups); devices that are not PCI; expansion ROMs (the
+// guest is shown none); a device that has a line and nothing else where KVM's I/O APIC is used (--irqchip
+// full) or seven others have the pins; migration, dirty tracking, mediated devices' own regions.
 //
 // Read in this order: pci_address.h and options.h (words), host_device.h (what sysfs knows), io_space.h,
 // container.h, device.h, region_mapping.h (the kernel's objects), dma_map.h (where pins come in), memlock.h;
-// then what the guest sees: config_view.h, msi_capability.h, guest_windows.h, bar_windows.h,
-// pci_passthrough.h. The machine puts it together in vmm/machine/host_devices.h.
+// then what the guest sees: config_view.h, msi_capability.h, line_interrupt.h, guest_windows.h,
+// bar_windows.h, pci_passthrough.h. The machine puts it together in vmm/machine/host_devices.h.
 #pragma once
 
 #include "vmm/vfio/container.h"        // IWYU pragma: export

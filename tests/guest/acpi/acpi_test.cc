@@ -12,7 +12,7 @@
 #include "tests/guest/images.h"
 
 namespace guest::acpi {
-namespace {
+namespace acpi_test {
 
 using test::Bytes;
 using test::expect_error;
@@ -158,6 +158,20 @@ TEST(AcpiTables, TheGenerationIdIsWhereTheDsdtSays) {
   EXPECT_LT(find(dsdt, address.take()), dsdt.size());
 }
 
+TEST(AcpiTables, TheDsdtSaysWhereInterruptLinesEnd) {
+  AcpiConfig config = test_config();
+  config.pci->lines = {{.device = 3, .pin = 2, .gsi = 19}};
+  const Bytes dsdt = follow(build_tables(config).value())["DSDT"];
+  // Name(_PRT, Package(1) {Package(4) {0x3ffff, 2, Zero, 19}})
+  ByteWriter table;
+  table.u8(0x08).text("_PRT").u8(0x12).u8(15).u8(1).u8(0x12).u8(12).u8(4).u8(0x0c).u32(0x3ffff);
+  table.u8(0x0a).u8(2).u8(0).u8(0x0a).u8(19);
+  EXPECT_LT(find(dsdt, table.take()), dsdt.size());
+  config.pci->lines.clear();
+  EXPECT_EQ(find(follow(build_tables(config).value())["DSDT"], ByteWriter().text("_PRT").take()),
+            follow(build_tables(config).value())["DSDT"].size());
+}
+
 TEST(AcpiTables, WithoutAGenerationIdNothingTellsOfOne) {
   AcpiConfig config = test_config();
   config.generation_id.reset();
@@ -253,5 +267,5 @@ TEST(Madt, PcAtCompatibilityFollowsThePic) {
   EXPECT_EQ(peek<std::uint32_t>(follow(build_tables(config).value())["APIC"], 40), 1u);
 }
 
-}  // namespace
+}  // namespace acpi_test
 }  // namespace guest::acpi

@@ -6,7 +6,7 @@
 #include "guest/byte_writer.h"
 
 namespace guest::acpi {
-namespace {
+namespace aml_test {
 
 using aml::Aml;
 
@@ -79,5 +79,5 @@ TEST(Resources, WindowsGiveTheirLengthAndLastAddress) {
                  0xc0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0x40}));
 }
 
-}  // namespace
+}  // namespace aml_test
 }  // namespace guest::acpi

@@ -14,7 +14,7 @@
 #include "tests/guest/acpi/config.h"
 
 namespace guest::acpi {
-namespace {
+namespace iasl_test {
 
 namespace fs = std::filesystem;
 
@@ -91,6 +91,9 @@ TEST_F(Iasl, AcceptsEverythingTurnedOn) {
   config.legacy_pic = LegacyPic::Present;
   config.keyboard = KeyboardController::Present;
   config.overrides = {{.source = 0, .gsi = 2}};
+  for (std::uint8_t device = 1; device < 32; ++device) {
+    for (std::uint8_t pin = 0; pin < 4; ++pin) config.pci->lines.push_back({device, pin, 17U + device % 7U});
+  }
   expect_clean(config);
 }
 
@@ -130,5 +133,5 @@ TEST_F(Iasl, DisassemblyShowsTheDevices) {
   }
 }
 
-}  // namespace
+}  // namespace iasl_test
 }  // namespace guest::acpi

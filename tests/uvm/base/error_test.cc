@@ -7,7 +7,7 @@
 #include <string>
 
 namespace uvm {
-namespace {
+namespace error_test {
 
 Status passes_on(const Status& status) {
   UVMM_CHECK(Status(status));
@@ -55,5 +55,5 @@ TEST(ErrorDeathTest, ValueOfAnErrorEndsTheProgram) {
   EXPECT_DEATH((void)Result<int>(Error(ErrorKind::Invalid, "no value here")).value(), "no value here");
 }
 
-}  // namespace
+}  // namespace error_test
 }  // namespace uvm

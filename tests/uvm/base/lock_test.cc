@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 namespace uvm {
-namespace {
+namespace lock_test {
 
 TEST(LockTest, InwardIsFine) {
   SharedMutex map(LockRank::Map);
@@ -45,5 +45,5 @@ TEST(LockDeathTest, ReleaseOfWhatIsNotHeldAborts) {
   EXPECT_DEATH(lock_order::released(LockRank::Leaf), "not held");
 }
 
-}  // namespace
+}  // namespace lock_test
 }  // namespace uvm

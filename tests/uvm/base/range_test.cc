@@ -5,7 +5,7 @@
 #include <limits>
 
 namespace uvm {
-namespace {
+namespace range_test {
 
 constexpr std::uint64_t kMost = std::numeric_limits<std::uint64_t>::max();
 
@@ -60,5 +60,5 @@ TEST(RangeTest, PrintsHex) {
   EXPECT_EQ(to_string(range(0x1000, 0x3000)), "0x1000+0x2000");
 }
 
-}  // namespace
+}  // namespace range_test
 }  // namespace uvm

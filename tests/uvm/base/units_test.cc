@@ -5,7 +5,7 @@
 #include <type_traits>
 
 namespace uvm {
-namespace {
+namespace units_test {
 
 static_assert(!std::is_convertible_v<Gpa, Hva>);
 static_assert(!std::is_convertible_v<std::uint64_t, Gpa>);
@@ -25,5 +25,5 @@ TEST(UnitsTest, Subtracts) {
   EXPECT_EQ(Gpa(0x3000) - 0x1000, Gpa(0x2000));
 }
 
-}  // namespace
+}  // namespace units_test
 }  // namespace uvm

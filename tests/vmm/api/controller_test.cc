@@ -12,7 +12,7 @@
 #include "tests/support/temp_folder.h"
 
 namespace vmm::api {
-namespace {
+namespace controller_test {
 
 using ::testing::AllOf;
 using ::testing::ElementsAre;
@@ -216,6 +216,25 @@ TEST_F(ApiRequests, ABalloonIsResizedBeforeAndAfterTheStart) {
   EXPECT_THAT(launcher_.guest.done, ElementsAre("balloon 2097152"));
 }
 
+TEST_F(ApiRequests, ABalloonsStatisticsAreThereWhenTheyWereAskedFor) {
+  expect_refused(patch("/balloon/statistics", R"({"stats_polling_interval_s": 1})"),
+                 "the machine has no balloon");
+  expect_good(put("/balloon", R"({"amount_mib": 16, "stats_polling_interval_s": 1})"));
+  expect_good(patch("/balloon/statistics", R"({"stats_polling_interval_s": 3})"));
+  EXPECT_EQ(controller_.config().balloon->statistics_seconds, 3U);
+  EXPECT_THAT(get("/balloon"), HasSubstr("\"stats_polling_interval_s\":3"));
+  boot();
+  EXPECT_THAT(get("/balloon/statistics"), HasSubstr("\"free_memory\": 4096"));
+  expect_good(patch("/balloon/statistics", R"({"stats_polling_interval_s": 2})"));
+  EXPECT_THAT(launcher_.guest.done, ElementsAre("balloon reports every 2 s"));
+}
+
+TEST_F(ApiRequests, ABalloonThatIsNotAskedHasNoStatistics) {
+  expect_good(put("/balloon", R"({"amount_mib": 16})"));
+  boot();
+  expect_refused(ask(Method::Get, "/balloon/statistics"), "not asked for statistics");
+}
+
 TEST_F(ApiRequests, MetricsAreFlushedToAFile) {
   const test::TempFolder folder("api-metrics");
   boot();
@@ -248,5 +267,5 @@ TEST_F(ApiRequests, ThePageIsThereBeforeTheGuestIs) {
   EXPECT_EQ(get("/memory/tiles"), R"({"runs": []})");
 }
 
-}  // namespace
+}  // namespace controller_test
 }  // namespace vmm::api

@@ -24,7 +24,7 @@
 #include "vmm/pin_client/local_socket.h"
 
 namespace vmm::api {
-namespace {
+namespace api_server_test {
 
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
@@ -217,5 +217,5 @@ TEST_F(ApiServer, ARefusalComesToTheClientAsAnError) {
   EXPECT_THAT(nobody.error().text(), HasSubstr(path_ + "-none"));
 }
 
-}  // namespace
+}  // namespace api_server_test
 }  // namespace vmm::api

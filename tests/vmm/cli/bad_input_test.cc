@@ -13,22 +13,23 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/places.h"
 #include "tests/support/process.h"
 #include "uvm/base/sanitizers.h"
 
-namespace {
+namespace bad_input_test {
 
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 using Words = std::vector<std::string>;
 
-const char* const kProgram = UVMM_BUILD_DIR "/uvmm";
+const std::string kProgram = test::uvmm_path();
 
 /// A folder with wrong files of many kinds, gone after the test. It is the place for a core, too.
 class BadInput : public ::testing::Test {
  protected:
   void SetUp() override {
-    ASSERT_EQ(::access(kProgram, X_OK), 0) << kProgram << " is not built";
+    ASSERT_EQ(::access(kProgram.c_str(), X_OK), 0) << kProgram << " is not built";
     std::string pattern = ::testing::TempDir() + "uvmm-bad-XXXXXX";
     ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
     folder_ = pattern;
@@ -157,7 +158,7 @@ TEST_F(BadInput, AsAKernelOfACertainFormat) {
 
 TEST_F(BadInput, AsAnInitrdOrAMachineTooSmall) {
   NEEDS_KVM();
-  const std::string kernel = UVMM_SOURCE_DIR "/build/guest/vmlinuz";
+  const std::string kernel = test::source_dir() + "/build/guest/vmlinuz";
   if (::access(kernel.c_str(), R_OK) != 0) GTEST_SKIP() << kernel << " is not there: ./dev build makes it";
   expect_one_line(run({"run", "-k", kernel, "-i", "nowhere"}), 2, "nowhere: No such file", "initrd");
   expect_one_line(run({"run", "-k", kernel, "-i", "."}), 2, "not a regular file", "initrd");
@@ -197,7 +198,7 @@ TEST_F(BadInput, AClosedStderrReceivesNothingAndHarmsNothing) {
 }
 
 TEST_F(BadInput, AFullDeviceIsTold) {
-  const auto full = test::run_process({"/bin/sh", "-c", std::string(kProgram) + " --help >/dev/full"});
+  const auto full = test::run_process({"/bin/sh", "-c", kProgram + " --help >/dev/full"});
   expect_one_line(full, 6, "standard output: No space left", "full");
 }
 
@@ -228,4 +229,4 @@ TEST_F(BadInput, DoctorAnswersEverywhere) {
   EXPECT_THAT(table.out, HasSubstr("kvm"));
 }
 
-}  // namespace
+}  // namespace bad_input_test

@@ -14,13 +14,14 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/places.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_folder.h"
 #include "vmm/cli/options.h"
 #include "vmm/cli/run_flags.h"
 
 namespace vmm::cli {
-namespace {
+namespace completion_test {
 
 using ::testing::Contains;
 using ::testing::ElementsAre;
@@ -40,7 +41,8 @@ bool is_installed(const std::string& program) {
 
 /// What bash offers for the last of `words`.
 Words offered(const Words& words) {
-  std::string script = "PATH=" UVMM_BUILD_DIR ":$PATH; source <(uvmm completion bash)\nCOMP_WORDS=(uvmm";
+  std::string script =
+      "PATH=" + test::build_dir() + ":$PATH; source <(uvmm completion bash)\nCOMP_WORDS=(uvmm";
   for (const std::string& word : words) script += " '" + word + "'";
   script += "); COMP_CWORD=" + std::to_string(words.size()) + "; _uvmm; printf '%s\\n' \"${COMPREPLY[@]}\"";
   const auto done = test::run_process({"/bin/bash", "-c", script});
@@ -142,11 +144,11 @@ TEST(ManPage, NamesEveryOptionAndFormatsWithoutAWord) {
 TEST(Service, IsAUnitThatSystemdTakes) {
   if (!is_installed("systemd-analyze")) GTEST_SKIP() << "systemd-analyze is not installed (package systemd)";
   const test::TempFolder folder("unit");
-  std::ifstream unit(UVMM_SOURCE_DIR "/configs/uvmm@.service");
+  std::ifstream unit(test::source_dir() + "/configs/uvmm@.service");
   std::string text(std::istreambuf_iterator<char>(unit), {});
   const std::string installed = "/usr/bin/uvmm";
   ASSERT_NE(text.find(installed), std::string::npos);
-  text.replace(text.find(installed), installed.size(), UVMM_BUILD_DIR "/uvmm");
+  text.replace(text.find(installed), installed.size(), test::uvmm_path());
   std::ofstream(folder.file("uvmm@web.service")) << text;
   const auto done = test::run_process(
       {"/usr/bin/env", "systemd-analyze", "verify", "--man=no", folder.file("uvmm@web.service")});
@@ -154,5 +156,5 @@ TEST(Service, IsAUnitThatSystemdTakes) {
   EXPECT_EQ(done.err, "");
 }
 
-}  // namespace
+}  // namespace completion_test
 }  // namespace vmm::cli

@@ -7,7 +7,7 @@
 #include <string>
 
 namespace vmm::cli {
-namespace {
+namespace doctor_command_test {
 
 TEST(ReportJson, HoldsEveryFindingEvenHostileOnes) {
   kvm::Report report;
@@ -32,5 +32,5 @@ TEST(ReportJson, HoldsEveryFindingEvenHostileOnes) {
   EXPECT_TRUE(tree.at("can_boot_linux").at("reason").is_string());
 }
 
-}  // namespace
+}  // namespace doctor_command_test
 }  // namespace vmm::cli

@@ -10,7 +10,7 @@
 #include <vector>
 
 namespace vmm::cli {
-namespace {
+namespace cli_options_test {
 
 using ::testing::HasSubstr;
 using Words = std::vector<std::string>;
@@ -339,5 +339,5 @@ TEST(Version, NamesVersionAndCommit) {
   EXPECT_THAT(parsed({"--version"}).text, ::testing::MatchesRegex("uvmm [0-9.]+ \\(commit [0-9a-z-]+\\)\n"));
 }
 
-}  // namespace
+}  // namespace cli_options_test
 }  // namespace vmm::cli

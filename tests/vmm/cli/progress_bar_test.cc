@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 namespace vmm::cli {
-namespace {
+namespace progress_bar_test {
 
 TEST(ProgressLine, SaysHowFarItIs) {
   constexpr std::uint64_t kGiB = std::uint64_t{1} << 30;
@@ -20,5 +20,5 @@ TEST(ProgressLine, IsNeverMoreThanAll) {
   EXPECT_EQ(progress_line("x", 3, 2).substr(0, 25), "x [####################] ");
 }
 
-}  // namespace
+}  // namespace progress_bar_test
 }  // namespace vmm::cli

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 namespace vmm::cli {
-namespace {
+namespace run_command_test {
 
 TEST(StatusOf, TellsInputFromHostFromFailure) {
   using uvm::Error;
@@ -18,5 +18,5 @@ TEST(StatusOf, TellsInputFromHostFromFailure) {
   EXPECT_EQ(status_of(Error(ErrorKind::System, "KVM_CREATE_VM")), ExitStatus::Internal);
 }
 
-}  // namespace
+}  // namespace run_command_test
 }  // namespace vmm::cli

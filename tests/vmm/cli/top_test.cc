@@ -5,7 +5,7 @@
 #include "vmm/cli/top_command.h"
 
 namespace vmm::cli {
-namespace {
+namespace top_test {
 
 using ::testing::HasSubstr;
 
@@ -47,5 +47,5 @@ TEST(Top, EndsWhateverMachinesSayOfEachOther) {
   EXPECT_LE(table.size(), 1000U);
 }
 
-}  // namespace
+}  // namespace top_test
 }  // namespace vmm::cli

@@ -9,7 +9,7 @@
 #include "vmm/config/config_json.h"
 
 namespace vmm::cli {
-namespace {
+namespace vfio_options_test {
 
 using namespace config;
 
@@ -52,5 +52,5 @@ TEST(VfioOption, IsRefusedWhereItCannotWork) {
   EXPECT_THAT(bad_file.error().text(), HasSubstr("vfio[1]"));
 }
 
-}  // namespace
+}  // namespace vfio_options_test
 }  // namespace vmm::cli

@@ -8,10 +8,11 @@
 #include <fstream>
 #include <string>
 
+#include "tests/support/places.h"
 #include "vmm/config/json_text.h"
 
 namespace vmm::config {
-namespace {
+namespace config_json_test {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -297,7 +298,7 @@ TEST(ConfigFile, ReadsAFileAndNamesOneItCannotRead) {
 }
 
 TEST(DefaultConfig, OfTheProjectIsValidAndUses512MiB) {
-  const auto text = read_config_file(UVMM_SOURCE_DIR "/configs/default.json");
+  const auto text = read_config_file(test::source_dir() + "/configs/default.json");
   ASSERT_TRUE(text) << text.error().text();
   const MachineConfig config = merged(*text);
   EXPECT_EQ(config.boot.kernel, "build/guest/vmlinuz");
@@ -307,5 +308,5 @@ TEST(DefaultConfig, OfTheProjectIsValidAndUses512MiB) {
   EXPECT_EQ(config.memory, std::uint64_t{512} << 20);
 }
 
-}  // namespace
+}  // namespace config_json_test
 }  // namespace vmm::config

@@ -11,7 +11,7 @@
 #include "vmm/config/config_json.h"
 
 namespace vmm::config {
-namespace {
+namespace confinement_words_test {
 
 using cli::Invocation;
 using cli::parse_command_line;
@@ -91,5 +91,5 @@ TEST(ConfinementWords, OfACopyAreTheSame) {
   EXPECT_FALSE(parse_command_line(Words{"fork", "vm", "--seccomp", "maybe"}));
 }
 
-}  // namespace
+}  // namespace confinement_words_test
 }  // namespace vmm::config

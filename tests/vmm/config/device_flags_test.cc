@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 namespace vmm::config {
-namespace {
+namespace device_flags_test {
 
 using ::testing::HasSubstr;
 using virtio::net::BackEnd;
@@ -111,5 +111,5 @@ TEST(PmemFlag, SaysWhatIsWrong) {
   }
 }
 
-}  // namespace
+}  // namespace device_flags_test
 }  // namespace vmm::config

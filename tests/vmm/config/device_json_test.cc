@@ -9,7 +9,7 @@
 #include "vmm/machine/boot_plan.h"
 
 namespace vmm::config {
-namespace {
+namespace device_json_test {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -164,5 +164,5 @@ TEST(DeviceJson, RefusesDevicesThatCannotBe) {
   EXPECT_THAT(refusal_of("\"drives\": [" + many + "]"), HasSubstr("17 of drive are too many"));
 }
 
-}  // namespace
+}  // namespace device_json_test
 }  // namespace vmm::config

@@ -6,7 +6,7 @@
 #include <string>
 
 namespace vmm::config {
-namespace {
+namespace nearest_test {
 
 TEST(EditDistance, CountsSteps) {
   EXPECT_EQ(edit_distance("", ""), 0U);
@@ -37,5 +37,5 @@ TEST(Alternatives, ReadLikeASentence) {
   EXPECT_EQ(alternatives(std::span(kWords).first(1)), "auto");
 }
 
-}  // namespace
+}  // namespace nearest_test
 }  // namespace vmm::config

@@ -7,7 +7,7 @@
 #include <string>
 
 namespace vmm::config {
-namespace {
+namespace validate_test {
 
 using ::testing::HasSubstr;
 
@@ -183,5 +183,5 @@ TEST(Validate, NamesWhatIsWrongAndTheLimit) {
   }
 }
 
-}  // namespace
+}  // namespace validate_test
 }  // namespace vmm::config

@@ -6,7 +6,7 @@
 #include <string>
 
 namespace vmm::config {
-namespace {
+namespace values_test {
 
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 
@@ -127,5 +127,5 @@ TEST(ParseLogLevel, GivesTheCanonicalName) {
               ::testing::HasSubstr("trace, debug, info, warning, error, critical or off"));
 }
 
-}  // namespace
+}  // namespace values_test
 }  // namespace vmm::config

@@ -18,7 +18,7 @@
 #include <set>
 
 namespace vmm::confine {
-namespace {
+namespace filter_test {
 
 constexpr pid_t kSelf = 4711;
 constexpr std::array kKinds = {ThreadKind::Vcpu,         ThreadKind::Faults, ThreadKind::Reclaim,
@@ -189,5 +189,5 @@ TEST(ConfineCalls, RingsAreThereForDevicesAndUnderAMemoryLimit) {
   }
 }
 
-}  // namespace
+}  // namespace filter_test
 }  // namespace vmm::confine

@@ -26,7 +26,7 @@
 #include "vmm/kvm/fd.h"
 
 namespace vmm::confine {
-namespace {
+namespace forbidden_test {
 
 using ::testing::HasSubstr;
 
@@ -208,5 +208,5 @@ TEST_F(ConfineFiles, OffOpensAll) {
   EXPECT_EQ(opened("/etc/passwd", O_RDONLY), 0);
 }
 
-}  // namespace
+}  // namespace forbidden_test
 }  // namespace vmm::confine

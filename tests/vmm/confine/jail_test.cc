@@ -15,7 +15,7 @@
 #include "tests/support/temp_folder.h"
 
 namespace vmm::confine {
-namespace {
+namespace jail_test {
 
 using ::testing::HasSubstr;
 
@@ -142,5 +142,5 @@ TEST(Jail, WithoutRightsItSaysSo) {
   EXPECT_THAT(refused.error().text(), HasSubstr("/proc/none"));
 }
 
-}  // namespace
+}  // namespace jail_test
 }  // namespace vmm::confine

@@ -13,7 +13,7 @@ void PrintTo(const PathRule& rule, std::ostream* out) {
   *out << rule.path << ":" << static_cast<int>(rule.access);
 }
 
-namespace {
+namespace path_rules_test {
 
 using ::testing::Contains;
 using ::testing::ElementsAre;
@@ -79,5 +79,5 @@ TEST(PathRules, LetADebuggerWriteWhereUvmmStandsAndWhereThingsAreTemporary) {
   ::unsetenv("TMPDIR");
 }
 
-}  // namespace
+}  // namespace path_rules_test
 }  // namespace vmm::confine

@@ -16,7 +16,7 @@
 #include "vmm/pin_client/local_socket.h"
 
 namespace vmm::control {
-namespace {
+namespace census_test {
 
 using std::chrono::milliseconds;
 
@@ -118,5 +118,5 @@ TEST(Census, KnowsWhoseSocketItIsByItsName) {
   EXPECT_EQ(owner_of("/tmp/mine").pid, 0U);
 }
 
-}  // namespace
+}  // namespace census_test
 }  // namespace vmm::control

@@ -14,7 +14,7 @@
 #include "tests/support/temp_folder.h"
 
 namespace vmm::control {
-namespace {
+namespace starter_test {
 
 std::string content_of(const std::string& path) {
   std::ifstream file(path);
@@ -134,5 +134,5 @@ TEST(Starter, ThatCannotBeginIsAnErrorOfTheFirstCopy) {
   EXPECT_TRUE((*starter)->has_ended(1));
 }
 
-}  // namespace
+}  // namespace starter_test
 }  // namespace vmm::control

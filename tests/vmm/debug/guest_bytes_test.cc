@@ -8,7 +8,7 @@
 #include "vmm/machine/guest_memory.h"
 
 namespace test {
-namespace {
+namespace guest_bytes_test {
 
 using uvm::ErrorKind;
 using vmm::debug::GuestBytes;
@@ -98,5 +98,5 @@ TEST_F(BreakpointsInGuestMemory, InAHoleAreRefusedAtOnce) {
   EXPECT_ERROR(overlay.want(page(5), 0), ErrorKind::NoMapping);
 }
 
-}  // namespace
+}  // namespace guest_bytes_test
 }  // namespace test

@@ -5,7 +5,7 @@
 #include "vmm/debug/trap.h"
 
 namespace vmm::debug {
-namespace {
+namespace hardware_breakpoints_test {
 
 TEST(Dr7, FollowsTheManual) {
   DebugRegisters registers{};
@@ -68,5 +68,5 @@ TEST(TrapChoice, TakesTheBestThatTheHostHas) {
   EXPECT_TRUE(traps_user_code(choose_trap(support), support));
 }
 
-}  // namespace
+}  // namespace hardware_breakpoints_test
 }  // namespace vmm::debug

@@ -10,7 +10,7 @@
 #include <vector>
 
 namespace vmm::debug {
-namespace {
+namespace overlay_test {
 
 using uvm::Gpa;
 
@@ -276,5 +276,5 @@ TEST_F(OverlayTest, EqualsMemoryWithoutTraps) {
     EXPECT_FALSE(overlay_.may_be_planted(offset));
 }
 
-}  // namespace
+}  // namespace overlay_test
 }  // namespace vmm::debug

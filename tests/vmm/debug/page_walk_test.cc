@@ -9,7 +9,7 @@
 #include <vector>
 
 namespace vmm::debug {
-namespace {
+namespace page_walk_test {
 
 constexpr std::uint64_t kRoot = 0x10'0000;
 constexpr std::uint64_t kRights = 6;  // RW, U/S
@@ -281,5 +281,5 @@ TEST(PageWalkModes, AddressesThatAreNotCanonicalAreRefused) {
   EXPECT_EQ(walk(state, 0x0100'0000'0000'0000, empty).error().kind(), uvm::ErrorKind::Invalid);
 }
 
-}  // namespace
+}  // namespace page_walk_test
 }  // namespace vmm::debug

@@ -8,7 +8,7 @@
 #include <vector>
 
 namespace vmm::debug {
-namespace {
+namespace step_guard_test {
 
 using Kind = FlagUse::Kind;
 
@@ -215,5 +215,5 @@ TEST_F(StepGuardTest, CodeAndStackThatCannotBeReadAreNoHarm) {
   EXPECT_FALSE(guard_.own_flag());
 }
 
-}  // namespace
+}  // namespace step_guard_test
 }  // namespace vmm::debug

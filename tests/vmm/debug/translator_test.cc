@@ -10,7 +10,7 @@
 #include "vmm/debug/mapped_ranges.h"
 
 namespace vmm::debug {
-namespace {
+namespace translator_test {
 
 /// Words by address, zero elsewhere; counts reads.
 class FakeTables : public PhysicalMemory {
@@ -147,5 +147,5 @@ TEST_F(TranslatorTest, TablesThatReferToThemselvesEnd) {
       50U);
 }
 
-}  // namespace
+}  // namespace translator_test
 }  // namespace vmm::debug

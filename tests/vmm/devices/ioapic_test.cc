@@ -3,10 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <utility>
+#include <vector>
+
 #include "tests/vmm/devices/fakes.h"
 
 namespace vmm::devices {
-namespace {
+namespace ioapic_test {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
@@ -110,6 +113,32 @@ TEST_F(IoApicTest, ALevelPinWaitsForItsEnd) {
   EXPECT_EQ(low(9), kLevel | 0x51);
 }
 
+/// A device whose line the host has masked lowers it in the callback, and raises it when it wants more.
+TEST_F(IoApicTest, ADeviceHearsOfAnEndBeforeItsPinSendsAgain) {
+  std::vector<unsigned> ended;
+  bool wants_more = true;
+  ioapic.set_on_level_end([&](unsigned pin) {
+    ended.push_back(pin);
+    ioapic.line(pin).set_level(Level::Low);
+    if (std::exchange(wants_more, false)) ioapic.line(pin).set_level(Level::High);
+  });
+  program(17, kLevel | 0x41);
+  program(18, kLevel | 0x42);
+  program(4, 0x41);  // an edge pin of the same vector
+  ioapic.line(17).set_level(Level::High);
+  ioapic.line(18).set_level(Level::High);
+  ioapic.line(4).pulse();
+  EXPECT_EQ(msi.sent.size(), 3U);
+  ioapic.on_eoi(0x41);
+  EXPECT_THAT(ended, ElementsAre(17U));
+  EXPECT_EQ(msi.sent.size(), 4U) << "once for the line that came up again";
+  ioapic.on_eoi(0x41);
+  EXPECT_THAT(ended, ElementsAre(17U, 17U));
+  EXPECT_EQ(msi.sent.size(), 4U) << "the line is down";
+  ioapic.on_eoi(0x41);
+  EXPECT_EQ(ended.size(), 2U) << "nothing was being served";
+}
+
 TEST_F(IoApicTest, TheEndOfAMaskedPinCounts) {
   program(9, kLevel | 0x51);
   ioapic.line(9).set_level(Level::High);
@@ -191,5 +220,5 @@ TEST_F(IoApicTest, NarrowAccesses) {
   EXPECT_EQ(low(0), kMasked) << "a byte written to the window is not a register";
 }
 
-}  // namespace
+}  // namespace ioapic_test
 }  // namespace vmm::devices

@@ -7,7 +7,7 @@
 #include "tests/vmm/devices/fakes.h"
 
 namespace vmm::devices {
-namespace {
+namespace msix_table_test {
 
 constexpr std::uint16_t kEnable = 0x8000;
 constexpr std::uint16_t kFunctionMask = 0x4000;
@@ -163,5 +163,5 @@ TEST_F(MsixTableTest, AnyAccessIsHarmless) {
   EXPECT_EQ(table.vectors(), 3U);
 }
 
-}  // namespace
+}  // namespace msix_table_test
 }  // namespace vmm::devices

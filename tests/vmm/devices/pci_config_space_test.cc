@@ -6,7 +6,7 @@
 #include "vmm/devices/pci_bars.h"
 
 namespace vmm::devices {
-namespace {
+namespace pci_config_space_test {
 
 constexpr PciIdentity kIdentity{.vendor = 0x1af4,
                                 .device = 0x1042,
@@ -55,6 +55,22 @@ TEST(PciConfigSpace, ABarAnswersOnlyWhileMemoryIsDecoded) {
   EXPECT_EQ(config.bar_address(1), std::nullopt) << "the upper half is no BAR";
 }
 
+TEST(PciConfigSpace, PortsAreDecodedByThemselves) {
+  PciConfigSpace config(kIdentity);
+  write(config, pci::kCommand, pci::kCommandPorts, 2);
+  EXPECT_EQ(config.get(pci::kCommand, 2), 0U) << "it has none";
+  ASSERT_TRUE(config.add_bar({.index = 1, .bytes = 8, .space = BarSpace::Ports}));
+  config.place_bar(1, 0xc128);
+  EXPECT_EQ(config.get(0x14, 4), 0xc129U);
+  EXPECT_EQ(config.bar_address(1), std::nullopt);
+  write(config, pci::kCommand, pci::kCommandMemory, 2);
+  EXPECT_EQ(config.bar_address(1), std::nullopt) << "memory is decoded";
+  write(config, pci::kCommand, pci::kCommandPorts, 2);
+  EXPECT_EQ(config.bar_address(1), 0xc128U);
+  write(config, 0x14, 0xffff'ffff, 4);
+  EXPECT_EQ(config.get(0x14, 4), 0xffff'fff9U);
+}
+
 TEST(PciConfigSpace, RefusesBarsThatCannotBe) {
   PciConfigSpace config(kIdentity);
   const auto kind = [&config](const PciBar& bar) { return config.add_bar(bar).error().kind(); };
@@ -63,6 +79,10 @@ TEST(PciConfigSpace, RefusesBarsThatCannotBe) {
   EXPECT_EQ(kind({.index = 0, .bytes = 0x3000}), uvm::ErrorKind::Invalid);
   EXPECT_EQ(kind({.index = 0, .bytes = 8}), uvm::ErrorKind::Invalid);
   EXPECT_EQ(kind({.index = 0, .bytes = std::uint64_t{1} << 32}), uvm::ErrorKind::Invalid);
+  EXPECT_EQ(kind({.index = 0, .bytes = 2, .space = BarSpace::Ports}), uvm::ErrorKind::Invalid);
+  EXPECT_EQ(kind({.index = 0, .bytes = 512, .space = BarSpace::Ports}), uvm::ErrorKind::Invalid);
+  EXPECT_EQ(kind({.index = 0, .bytes = 8, .space = BarSpace::Ports, .width = BarWidth::Bits64}),
+            uvm::ErrorKind::Invalid);
   ASSERT_TRUE(config.add_bar({.index = 0, .bytes = 0x1000, .width = BarWidth::Bits64}));
   EXPECT_EQ(kind({.index = 1, .bytes = 0x1000}), uvm::ErrorKind::Busy);
 }
@@ -162,6 +182,29 @@ TEST_F(PciBarsTest, OutsideTheWindowItAnswersNowhere) {
   EXPECT_EQ(read(kWindow), 0x1111'1111U);
 }
 
+TEST_F(PciBarsTest, PortsAnswerInAWindowOfTheirOwn) {
+  Tagged serial(0x33);
+  EXPECT_EQ(bars.add(config, {.index = 2, .bytes = 8, .space = BarSpace::Ports}, serial).error().kind(),
+            uvm::ErrorKind::Unsupported);
+  PciWindow ports(0xc000, 0x100, PciWindow::Grain::Port);
+  PciConfigSpace other(kIdentity);
+  PciBars both(window, &ports);
+  ASSERT_TRUE(both.add(other, {.index = 2, .bytes = 8, .space = BarSpace::Ports}, serial));
+  EXPECT_EQ(*ports.allocate(4), 0xc008U) << "no page of its own";
+  write(other, pci::kCommand, pci::kCommandPorts, 2);
+  both.follow(other);
+  EXPECT_EQ(test::read(ports, 5, 1), 0x33U);
+  EXPECT_EQ(serial.last, 5U);
+  EXPECT_EQ(test::read(ports, 8, 1), 0xffU);
+  write(other, 0x18, 0xc040, 4);
+  both.follow(other);
+  EXPECT_EQ(test::read(ports, 5, 1), 0xffU);
+  EXPECT_EQ(test::read(ports, 0x47, 1), 0x33U);
+  write(other, 0x18, 0x3f8, 4);
+  both.follow(other);
+  EXPECT_EQ(test::read(ports, 0x47, 1), 0xffU) << "another device's ports are not hidden";
+}
+
 TEST_F(PciBarsTest, OfTwoAtOnePlaceTheFirstAnswers) {
   Tagged other(0x22);
   decode(true);
@@ -182,5 +225,5 @@ TEST_F(PciBarsTest, PlacesAreAlignedAndEndWithTheWindow) {
   EXPECT_EQ(window.allocate(0x1000).error().kind(), uvm::ErrorKind::NoMemory);
 }
 
-}  // namespace
+}  // namespace pci_config_space_test
 }  // namespace vmm::devices

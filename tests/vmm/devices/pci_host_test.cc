@@ -8,7 +8,7 @@
 #include "vmm/devices/reset_control.h"
 
 namespace vmm::devices {
-namespace {
+namespace pci_host_test {
 
 using test::read;
 using test::write;
@@ -115,5 +115,5 @@ TEST_F(PciHostTest, ResetReachesEveryFunction) {
   EXPECT_EQ(read(host.ports(), 0, 4), 0U);
 }
 
-}  // namespace
+}  // namespace pci_host_test
 }  // namespace vmm::devices

@@ -9,7 +9,7 @@
 #include "vmm/devices/reset_control.h"
 
 namespace vmm::devices {
-namespace {
+namespace power_devices_test {
 
 using test::read;
 using test::write;
@@ -182,5 +182,5 @@ TEST(LegacyPorts, PostCodesAreKept) {
   EXPECT_EQ(read(port, 0), 0x42U);
 }
 
-}  // namespace
+}  // namespace power_devices_test
 }  // namespace vmm::devices

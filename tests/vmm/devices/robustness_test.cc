@@ -18,7 +18,7 @@
 #include "vmm/machine/bus.h"
 
 namespace vmm::devices {
-namespace {
+namespace robustness_test {
 
 /// Counts only: a flood must not fill the test's own memory.
 class CountingPower : public PowerSink {
@@ -124,5 +124,5 @@ TEST_P(Robustness, RandomAccessesOfEverySize) {
 
 INSTANTIATE_TEST_SUITE_P(Seeds, Robustness, testing::Values(1U, 2U, 3U));
 
-}  // namespace
+}  // namespace robustness_test
 }  // namespace vmm::devices

@@ -5,7 +5,7 @@
 #include "tests/vmm/devices/fakes.h"
 
 namespace vmm::devices {
-namespace {
+namespace rtc_test {
 
 using test::read;
 using test::write;
@@ -119,5 +119,5 @@ TEST_F(RtcTest, NonsenseIsTakenWithoutHarm) {
   }
 }
 
-}  // namespace
+}  // namespace rtc_test
 }  // namespace vmm::devices

@@ -9,7 +9,7 @@
 #include "tests/vmm/devices/fakes.h"
 
 namespace vmm::devices {
-namespace {
+namespace serial_test {
 
 using test::bytes;
 using test::read;
@@ -315,5 +315,5 @@ TEST(SerialThreads, EveryInputByteArrivesByEdgesAlone) {
   EXPECT_EQ(received, kBytes);
 }
 
-}  // namespace
+}  // namespace serial_test
 }  // namespace vmm::devices

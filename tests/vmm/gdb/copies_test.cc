@@ -11,7 +11,7 @@
 #include "tests/vmm/gdb/conversation.h"
 #include "vmm/gdb/copy_door.h"
 
-namespace {
+namespace copies_test {
 
 using test::Conversation;
 using ::testing::ElementsAre;
@@ -112,4 +112,4 @@ TEST_F(Copies, WhatOneIsAskedHasItsThreadsToo) {
   EXPECT_THAT(with_.say("vCont;c"), ElementsAre(StartsWith("O"), StartsWith("T02")));
 }
 
-}  // namespace
+}  // namespace copies_test

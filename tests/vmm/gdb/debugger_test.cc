@@ -11,7 +11,7 @@
 #include "tests/vmm/gdb/served_target.h"
 #include "vmm/gdb/hex.h"
 
-namespace {
+namespace debugger_test {
 
 using test::FakeDebugTarget;
 using test::ServedTarget;
@@ -212,4 +212,4 @@ TEST(StockLldb, LeavesTheGuestRunningWhenItsSessionJustEnds) {
   EXPECT_THAT(served.target.calls(), Not(Contains("kill")));
 }
 
-}  // namespace
+}  // namespace debugger_test

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace {
+namespace gdb_options_test {
 
 using ::testing::HasSubstr;
 using vmm::gdb::parse_listen_address;
@@ -67,4 +67,4 @@ TEST(ListenAddress, WrongOnesSayWhy) {
   }
 }
 
-}  // namespace
+}  // namespace gdb_options_test

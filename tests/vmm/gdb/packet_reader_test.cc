@@ -9,7 +9,7 @@
 #include "vmm/gdb/hex.h"
 #include "vmm/gdb/packet_writer.h"
 
-namespace {
+namespace packet_reader_test {
 
 using vmm::gdb::framed;
 using vmm::gdb::PacketEvent;
@@ -125,4 +125,4 @@ TEST(PacketReader, SurvivesRubbish) {
   }
 }
 
-}  // namespace
+}  // namespace packet_reader_test

@@ -13,7 +13,7 @@
 #include "vmm/gdb/hex.h"
 #include "vmm/gdb/target_xml.h"
 
-namespace {
+namespace register_map_test {
 
 using test::Conversation;
 using ::testing::ElementsAre;
@@ -271,4 +271,4 @@ TEST(RegisterPackets, GThatChangesNothingWritesNothing) {
   EXPECT_EQ(with.ask("G" + with.ask("g")), "OK");
 }
 
-}  // namespace
+}  // namespace register_map_test

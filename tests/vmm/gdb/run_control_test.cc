@@ -10,7 +10,7 @@
 #include "vmm/gdb/hex.h"
 #include "vmm/gdb/resume_plan.h"
 
-namespace {
+namespace run_control_test {
 
 using test::Conversation;
 using test::FakeDebugTarget;
@@ -296,4 +296,4 @@ TEST(Leaving, IsOverWhenAttachingFails) {
   EXPECT_TRUE(with.session.is_over());
 }
 
-}  // namespace
+}  // namespace run_control_test

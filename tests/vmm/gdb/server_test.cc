@@ -17,7 +17,7 @@
 #include "vmm/gdb/hex.h"
 #include "vmm/gdb/packet_writer.h"
 
-namespace {
+namespace gdb_server_test {
 
 using test::eventually;
 using test::FakeDebugTarget;
@@ -269,4 +269,4 @@ TEST(GdbServer, EndsWhileWorkIsUnderWay) {
   EXPECT_TRUE(served.is_left_alone());
 }
 
-}  // namespace
+}  // namespace gdb_server_test

@@ -9,7 +9,7 @@
 #include "tests/vmm/gdb/conversation.h"
 #include "vmm/gdb/hex.h"
 
-namespace {
+namespace session_frames_test {
 
 using test::Conversation;
 using ::testing::ElementsAre;
@@ -163,4 +163,4 @@ TEST(SessionFrames, NoSequenceBreaksTheSession) {
   }
 }
 
-}  // namespace
+}  // namespace session_frames_test

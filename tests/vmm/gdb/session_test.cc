@@ -9,7 +9,7 @@
 #include "tests/vmm/gdb/conversation.h"
 #include "vmm/gdb/hex.h"
 
-namespace {
+namespace gdb_session_test {
 
 using test::Conversation;
 using ::testing::ElementsAre;
@@ -244,4 +244,4 @@ TEST(Session, SearchesAcrossItsChunks) {
   EXPECT_EQ(with.ask("qSearch:memory:100000;300000;" + needle + "n"), "0");
 }
 
-}  // namespace
+}  // namespace gdb_session_test

@@ -8,7 +8,7 @@
 
 #include "vmm/kvm/abi.h"
 
-namespace {
+namespace exit_test {
 
 using namespace vmm::kvm;
 
@@ -123,4 +123,4 @@ TEST_F(RunPage, an_unknown_reason_keeps_its_number) {
   EXPECT_EQ(unknown.hardware_reason, 17U);
 }
 
-}  // namespace
+}  // namespace exit_test

@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <utility>
 
-namespace {
+namespace fd_test {
 
 bool is_open(int number) {
   return ::fcntl(number, F_GETFD) >= 0;
@@ -55,4 +55,4 @@ TEST(Fd, closing_leaves_errno_for_the_error_path) {
   EXPECT_EQ(errno, ENOMEM);
 }
 
-}  // namespace
+}  // namespace fd_test

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <vector>
 
-namespace {
+namespace probe_test {
 
 using namespace vmm::kvm;
 
@@ -81,4 +81,4 @@ TEST(ProbeHost, answers_on_any_host) {
   EXPECT_EQ(can_boot_linux().possible, can_boot_linux(report).possible);
 }
 
-}  // namespace
+}  // namespace probe_test

@@ -8,7 +8,7 @@
 
 #include "guest/programs/builtin_info.h"
 
-namespace {
+namespace programs_test {
 
 using namespace guest::programs;
 
@@ -40,4 +40,4 @@ TEST(Programs, a_real_mode_program_fits_below_the_loader_data_of_long_mode) {
   EXPECT_LE(program->image.size(), kSipiGpa - kRealEntry);
 }
 
-}  // namespace
+}  // namespace programs_test

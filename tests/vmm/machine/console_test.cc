@@ -18,7 +18,7 @@
 #include "vmm/machine/console_keys.h"
 
 namespace vmm {
-namespace {
+namespace machine_console_test {
 
 using devices::test::bytes;
 using test::Pty;
@@ -374,5 +374,5 @@ TEST(ConsoleJobControl, StopGivesTheTerminalBackAndContinueTakesIt) {
   EXPECT_TRUE(same_modes(pty.modes(), before));
 }
 
-}  // namespace
+}  // namespace machine_console_test
 }  // namespace vmm

@@ -5,7 +5,7 @@
 #include "vmm/machine/guest_memory.h"
 
 namespace vmm {
-namespace {
+namespace guest_memory_discard_test {
 
 constexpr std::uint64_t kPage = uvm::kPageSize;
 constexpr std::uint64_t kPages = 256;
@@ -81,5 +81,5 @@ TEST_P(GuestMemoryDiscard, AResetBringsBackWhatWasGivenBackSince) {
 INSTANTIATE_TEST_SUITE_P(Backings, GuestMemoryDiscard,
                          testing::Values(MemoryBacking::Anonymous, MemoryBacking::Shared));
 
-}  // namespace
+}  // namespace guest_memory_discard_test
 }  // namespace vmm

@@ -10,7 +10,7 @@
 #include "vmm/machine/resident_pages.h"
 
 namespace vmm {
-namespace {
+namespace memory_shares_test {
 
 constexpr std::uint64_t kPage = uvm::kPageSize;
 constexpr uvm::ObjectIdentity kRam{1, 7};
@@ -106,5 +106,5 @@ TEST(ResidentPages, ThatAreDamagedAreRefused) {
   EXPECT_FALSE(ResidentPages::decode(guest(0, {{kRam, {{1, ~std::uint64_t{0}}}}}).encode()));
 }
 
-}  // namespace
+}  // namespace memory_shares_test
 }  // namespace vmm

@@ -9,7 +9,7 @@
 #include "tests/vmm/machine/pty.h"
 
 namespace vmm {
-namespace {
+namespace terminal_test {
 
 using test::Pty;
 using test::same_modes;
@@ -90,5 +90,5 @@ INSTANTIATE_TEST_SUITE_P(Ways, RawTerminalEnd,
                          testing::Values(0, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGABRT, SIGSEGV, SIGBUS,
                                          SIGILL, SIGFPE));
 
-}  // namespace
+}  // namespace terminal_test
 }  // namespace vmm

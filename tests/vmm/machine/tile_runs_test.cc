@@ -6,7 +6,7 @@
 #include <random>
 
 namespace vmm {
-namespace {
+namespace tile_runs_test {
 
 using uvm::Gpa;
 using uvm::Tile;
@@ -99,5 +99,5 @@ TEST(TileRuns, ThatCannotBecomeFewerStayAsTheyAre) {
   EXPECT_EQ(runs.totals().mapped, 1024U);
 }
 
-}  // namespace
+}  // namespace tile_runs_test
 }  // namespace vmm

@@ -12,7 +12,7 @@
 #include "vmm/machine/guest_memory.h"
 
 namespace vmm {
-namespace {
+namespace tiles_json_test {
 
 namespace json = boost::json;
 
@@ -90,5 +90,5 @@ TEST_F(TilesJson, DevicesAreNoMemory) {
   EXPECT_EQ(all.at("runs").as_array().size(), 1U);
 }
 
-}  // namespace
+}  // namespace tiles_json_test
 }  // namespace vmm

@@ -6,12 +6,13 @@
 #include <filesystem>
 #include <string>
 
+#include "tests/support/places.h"
 #include "tests/support/process.h"
 #include "tests/vmm/pins/pin_space.h"
 #include "uvm/base/sanitizers.h"
 #include "vmm/pins/server.h"
 
-namespace {
+namespace package_test {
 
 using ::testing::HasSubstr;
 
@@ -33,12 +34,12 @@ class Package : public test::PinSpace {
 TEST_F(Package, AProjectOutsideTheTreeBuildsAgainstIt) {
   const std::string example = root_ + "/example";
   expect_success(test::run_process(
-      {"/usr/bin/env", "cmake", "--install", UVMM_BUILD_DIR, "--prefix", root_ + "/prefix"}));
+      {"/usr/bin/env", "cmake", "--install", test::build_dir(), "--prefix", root_ + "/prefix"}));
   // A copy, so that nothing of the tree can be found beside it.
-  std::filesystem::copy(std::string(UVMM_SOURCE_DIR) + "/tests/package", example);
+  std::filesystem::copy(test::source_dir() + "/tests/package", example);
   expect_success(test::run_process({"/usr/bin/env", "cmake", "-G", "Ninja", "-S", example, "-B",
                                     root_ + "/build", "-DCMAKE_PREFIX_PATH=" + root_ + "/prefix",
-                                    std::string("-DCMAKE_CXX_COMPILER=") + UVMM_CXX_COMPILER}));
+                                    std::string("-DCMAKE_CXX_COMPILER=") + test::compiler()}));
   expect_success(test::run_process({"/usr/bin/env", "cmake", "--build", root_ + "/build"}));
 
   const auto in_process = test::run_process({root_ + "/build/in_process"});
@@ -55,4 +56,4 @@ TEST_F(Package, AProjectOutsideTheTreeBuildsAgainstIt) {
   EXPECT_EQ(test::run_process({root_ + "/prefix/bin/uvmm", "--version"}).status, 0);
 }
 
-}  // namespace
+}  // namespace package_test

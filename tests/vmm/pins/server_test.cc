@@ -21,7 +21,7 @@
 #include "vmm/pin_client/message.h"
 
 namespace vmm::pins {
-namespace {
+namespace pins_server_test {
 
 using ::testing::HasSubstr;
 
@@ -215,5 +215,5 @@ TEST_F(PinServer, APathInUseIsRefusedAndADeadOneIsTaken) {
   EXPECT_EQ(vmm::pins::serve(std::string(200, 'p'), environment).error().kind(), uvm::ErrorKind::Invalid);
 }
 
-}  // namespace
+}  // namespace pins_server_test
 }  // namespace vmm::pins

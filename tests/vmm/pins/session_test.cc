@@ -14,7 +14,7 @@
 #include "tests/vmm/pins/pin_space.h"
 
 namespace vmm::pins {
-namespace {
+namespace pins_session_test {
 
 using ::testing::HasSubstr;
 
@@ -199,5 +199,5 @@ TEST_F(PinSession, OneClientHasOnlySoManyPins) {
   EXPECT_THAT(pin({range(0, 1)}).text, HasSubstr("4096 pins"));
 }
 
-}  // namespace
+}  // namespace pins_session_test
 }  // namespace vmm::pins

@@ -20,7 +20,7 @@
 #include "vmm/snapshot/section_fields.h"
 
 namespace vmm::devices {
-namespace {
+namespace device_state_test {
 
 using ::testing::HasSubstr;
 
@@ -265,5 +265,5 @@ TEST(DeviceState, AnyContentIsTakenOrRefusedAndHarmsNobody) {
   }
 }
 
-}  // namespace
+}  // namespace device_state_test
 }  // namespace vmm::devices

@@ -12,7 +12,7 @@
 #include "vmm/snapshot/section_fields.h"
 
 namespace vmm::snapshot {
-namespace {
+namespace image_layout_test {
 
 using ::testing::HasSubstr;
 
@@ -127,5 +127,5 @@ TEST(ImageLayout, RandomContentIsTakenOrRefusedAndHarmsNobody) {
   }
 }
 
-}  // namespace
+}  // namespace image_layout_test
 }  // namespace vmm::snapshot

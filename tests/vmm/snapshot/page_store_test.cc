@@ -9,7 +9,7 @@
 #include "uvm/base/units.h"
 
 namespace vmm::snapshot {
-namespace {
+namespace page_store_test {
 
 using uvm::kPageSize;
 
@@ -60,5 +60,5 @@ TEST(PageStore, NothingKeptIsNoObject) {
   EXPECT_EQ(*frozen, nullptr);
 }
 
-}  // namespace
+}  // namespace page_store_test
 }  // namespace vmm::snapshot

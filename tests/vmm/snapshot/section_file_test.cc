@@ -9,7 +9,7 @@
 #include <string>
 
 namespace vmm::snapshot {
-namespace {
+namespace section_file_test {
 
 using ::testing::HasSubstr;
 
@@ -120,5 +120,5 @@ TEST(SectionFile, RandomBytesAreRefusedAndHarmless) {
   }
 }
 
-}  // namespace
+}  // namespace section_file_test
 }  // namespace vmm::snapshot

@@ -26,7 +26,7 @@
 #include "vmm/snapshot/snapshot_files.h"
 
 namespace vmm::snapshot {
-namespace {
+namespace snapshot_chain_test {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
@@ -70,7 +70,7 @@ class SnapshotChain : public testing::Test {
     return std::move(writer).finish();
   }
   uvm::Result<WrittenBytes> write(const std::string& name, const std::string& base = {}) {
-    return write_snapshot(dir(name), state(), image_of(memory_), base.empty() ? base : dir(base));
+    return write_snapshot(dir(name), state(), image_of(memory_), {base.empty() ? base : dir(base), packing_});
   }
   /// Pages written.
   std::uint64_t written(const std::string& name, const std::string& base = {}) {
@@ -99,7 +99,76 @@ class SnapshotChain : public testing::Test {
   const test::TempFolder folder_{"chain"};
   Bytes memory_ = Bytes(kPages * kPage);
   std::mt19937_64 random_{3};
+  Packing packing_ = Packing::None;
 };
+
+/// The same compressed.
+class PackedChain : public SnapshotChain {
+ protected:
+  PackedChain() { packing_ = Packing::Zstd; }
+  /// What zstd makes little of.
+  void repeat(uvm::GpaRange range) {
+    for (std::uint64_t at = range.begin().value(); at < range.end().value(); ++at) {
+      memory_[at] = static_cast<std::byte>(at / 64 % 251);
+    }
+  }
+  [[nodiscard]] std::string memory_path(const std::string& name) const { return dir(name) + "/memory-1"; }
+};
+
+TEST_F(PackedChain, IsReadAsAWholeAndTakesLessRoom) {
+  repeat(pages(300, 600));
+  const auto one = write("one");
+  ASSERT_TRUE(one) << one.error().text();
+  EXPECT_EQ(one->memory, std::filesystem::file_size(memory_path("one")));
+  EXPECT_LT(one->memory, 310 * kPage) << "300 pages that cannot be compressed, and 300 that can";
+  EXPECT_GT(one->memory, 300 * kPage);
+  expect_is("one", memory_);
+  const Bytes before = memory_;
+  fill(pages(100, 140));
+  zero(pages(200, 201));
+  fill(pages(kPages - 1, kPages));
+  ASSERT_TRUE(write("two", "one"));
+  expect_is("two", memory_);
+  packing_ = Packing::None;
+  fill(pages(130, 150));
+  ASSERT_TRUE(write("three", "two")) << "a plain one over two that are packed";
+  expect_is("three", memory_);
+  packing_ = Packing::Zstd;
+  ASSERT_TRUE(write("same", "three")) << "with nothing of its own";
+  expect_is("same", memory_);
+  expect_is("one", before);
+}
+
+TEST_F(PackedChain, CollapsedItIsPackedStill) {
+  repeat(pages(300, 600));
+  ASSERT_TRUE(write("one"));
+  fill(pages(100, 140));
+  ASSERT_TRUE(write("two", "one"));
+  const auto collapsed = collapse_snapshot(dir("two"));
+  ASSERT_TRUE(collapsed) << collapsed.error().text();
+  EXPECT_LT(collapsed->written.memory, 310 * kPage);
+  std::filesystem::remove_all(dir("one"));
+  expect_is("two", memory_);
+}
+
+TEST_F(PackedChain, DamageAnywhereIsToldAndNotRestored) {
+  repeat(pages(300, 600));
+  ASSERT_TRUE(write("one"));
+  const std::uint64_t size = std::filesystem::file_size(memory_path("one"));
+  for (std::uint64_t at : {std::uint64_t{0}, std::uint64_t{40}, size / 3, size / 2, size - 1}) {
+    std::fstream file(memory_path("one"), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekg(static_cast<std::streamoff>(at));
+    const auto was = static_cast<char>(file.get());
+    file.seekp(static_cast<std::streamoff>(at));
+    file.put(static_cast<char>(was ^ 0x10)).flush();
+    EXPECT_THAT(refusal("one"), testing::HasSubstr("memory-1 is damaged at byte ")) << at;
+    file.seekp(static_cast<std::streamoff>(at));
+    file.put(was);
+  }
+  expect_is("one", memory_);
+  std::filesystem::resize_file(memory_path("one"), size - 1);
+  EXPECT_THAT(refusal("one"), testing::HasSubstr("bytes of " + std::to_string(size)));
+}
 
 TEST_F(SnapshotChain, HoldsWhatDiffersAndIsReadAsAWhole) {
   EXPECT_EQ(written("one"), 300U);
@@ -196,7 +265,7 @@ TEST_F(SnapshotChain, OtherMemoryIsNoBase) {
   written("one");
   MemoryImage smaller = image_of(memory_);
   smaller.regions.pop_back();
-  const auto refused = write_snapshot(dir("two"), state(), smaller, dir("one"));
+  const auto refused = write_snapshot(dir("two"), state(), smaller, {.base = dir("one")});
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().text(), HasSubstr("is of a machine with other memory"));
 }
@@ -344,7 +413,7 @@ TEST_F(Collapse, ReadersMeanwhileSeeOneFormOrTheOther) {
     bool good = true;
     for (int i = 0; i < 30 && good; ++i) {
       good = collapse_snapshot(dir("three")) &&
-             write_snapshot(dir("three"), state(), image_of(memory_), dir("two"));
+             write_snapshot(dir("three"), state(), image_of(memory_), {.base = dir("two")});
     }
     ::_exit(good ? 0 : 1);
   }
@@ -385,5 +454,5 @@ TEST_F(Collapse, AFullDiskLeavesItAsItWas) {
   ::umount2(disk.c_str(), MNT_DETACH);
 }
 
-}  // namespace
+}  // namespace snapshot_chain_test
 }  // namespace vmm::snapshot

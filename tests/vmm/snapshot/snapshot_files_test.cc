@@ -27,7 +27,7 @@
 #include "vmm/snapshot/section_file.h"
 
 namespace vmm::snapshot {
-namespace {
+namespace snapshot_files_test {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
@@ -352,5 +352,5 @@ TEST_F(SnapshotFiles, AWriterKilledAtAnyMomentLeavesOneOfThemWhole) {
   expect_nothing_is_left();
 }
 
-}  // namespace
+}  // namespace snapshot_files_test
 }  // namespace vmm::snapshot

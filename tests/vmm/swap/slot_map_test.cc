@@ -7,7 +7,7 @@
 #include <vector>
 
 namespace vmm {
-namespace {
+namespace slot_map_test {
 
 TEST(SlotMap, GivesRunsOneBehindTheOther) {
   SlotMap map(200);
@@ -82,5 +82,5 @@ TEST(SlotMap, AgreesWithAnArray) {
   }
 }
 
-}  // namespace
+}  // namespace slot_map_test
 }  // namespace vmm

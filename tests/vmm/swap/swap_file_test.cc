@@ -28,7 +28,7 @@
 #include "vmm/swap/aligned_bytes.h"
 
 namespace vmm {
-namespace {
+namespace swap_file_test {
 
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
@@ -354,5 +354,5 @@ TEST(SwapFileDeathTest, WorksWhereNoRingIsAllowedAndSaysSo) {
               "pread/pwrite; setting up io_uring: Operation not permitted; allow io_uring");
 }
 
-}  // namespace
+}  // namespace swap_file_test
 }  // namespace vmm

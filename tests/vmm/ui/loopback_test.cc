@@ -14,7 +14,7 @@
 #include "vmm/kvm/fd.h"
 
 namespace vmm::ui {
-namespace {
+namespace loopback_test {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -144,5 +144,5 @@ TEST_F(LoopbackTest, SaysThatAPortIsTaken) {
   EXPECT_THAT(second.error().text(), HasSubstr(own()));
 }
 
-}  // namespace
+}  // namespace loopback_test
 }  // namespace vmm::ui

@@ -10,7 +10,7 @@
 #include <set>
 
 namespace vmm::ui {
-namespace {
+namespace page_test {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -78,5 +78,5 @@ TEST(MemoryPage, WhatAGuestSaysEndsNoScript) {
   EXPECT_EQ(value.at("first").at("machine").as_string(), "</script><script>alert(1)</script>@START@<!--");
 }
 
-}  // namespace
+}  // namespace page_test
 }  // namespace vmm::ui

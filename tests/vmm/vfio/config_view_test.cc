@@ -14,7 +14,7 @@
 #include "vmm/vfio/msi_capability.h"
 
 namespace vmm::vfio {
-namespace {
+namespace config_view_test {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
@@ -171,5 +171,5 @@ TEST(VfioBarWindows, LeaveOutThePagesThatAreTrapped) {
   EXPECT_THAT(areas_to_show({{0, 256}}, {}), IsEmpty()) << "less than a page cannot be shown";
 }
 
-}  // namespace
+}  // namespace config_view_test
 }  // namespace vmm::vfio

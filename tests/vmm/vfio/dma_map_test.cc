@@ -10,7 +10,7 @@
 #include "tests/vmm/pins/pin_space.h"
 
 namespace vmm::vfio {
-namespace {
+namespace dma_map_test {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
@@ -95,5 +95,5 @@ TEST_F(VfioDmaMap, MovesAsOne) {
   EXPECT_EQ(pinned(), 0u);
 }
 
-}  // namespace
+}  // namespace dma_map_test
 }  // namespace vmm::vfio

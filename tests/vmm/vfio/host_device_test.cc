@@ -10,7 +10,7 @@
 #include "vmm/vfio/host_finding.h"
 
 namespace vmm::vfio {
-namespace {
+namespace host_device_test {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
@@ -100,5 +100,5 @@ TEST_F(VfioHostDevice, AreWhatTheDoctorLooksFor) {
   EXPECT_THAT(found.value, HasSubstr("1 IOMMU groups"));
 }
 
-}  // namespace
+}  // namespace host_device_test
 }  // namespace vmm::vfio

@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 namespace vmm::vfio {
-namespace {
+namespace vfio_options_test {
 
 using ::testing::HasSubstr;
 
@@ -66,5 +66,5 @@ TEST(VfioOptions, RefuseEverythingElseInOneLine) {
   EXPECT_THAT(parse_device("pci:zz").error().text(), HasSubstr("0000:3b:00.0"));
 }
 
-}  // namespace
+}  // namespace vfio_options_test
 }  // namespace vmm::vfio

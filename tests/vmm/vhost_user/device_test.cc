@@ -17,7 +17,7 @@
 #include "vmm/devices/registers.h"
 
 namespace vmm::vhost_user {
-namespace {
+namespace vhost_user_device_test {
 
 using test::eventually;
 using test::FakeBackEnd;
@@ -239,5 +239,5 @@ TEST_F(VhostUser, AsksInTheOrderOfTheProtocol) {
                                     Request::SetQueueKick, Request::SetQueueEnable));
 }
 
-}  // namespace
+}  // namespace vhost_user_device_test
 }  // namespace vmm::vhost_user

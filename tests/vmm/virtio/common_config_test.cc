@@ -10,7 +10,7 @@
 #include "vmm/virtio/device.h"
 
 namespace vmm::virtio {
-namespace {
+namespace common_config_test {
 
 using Request = CommonConfig::Request;
 
@@ -164,5 +164,5 @@ TEST_F(CommonConfigTest, AnyAccessIsHarmless) {
   }
 }
 
-}  // namespace
+}  // namespace common_config_test
 }  // namespace vmm::virtio

@@ -14,7 +14,7 @@
 #include "vmm/virtio/rng/rng.h"
 
 namespace vmm::virtio {
-namespace {
+namespace local_device_test {
 
 using test::eventually;
 using test::VirtioDriver;
@@ -219,5 +219,5 @@ TEST_F(LocalDeviceTest, ItEndsWithAChainInItsHands) {
   releasing.join();
 }
 
-}  // namespace
+}  // namespace local_device_test
 }  // namespace vmm::virtio

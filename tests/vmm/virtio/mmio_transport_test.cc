@@ -18,7 +18,7 @@
 #include "vmm/virtio/rng/rng.h"
 
 namespace vmm::virtio {
-namespace {
+namespace mmio_transport_test {
 
 using test::eventually;
 using test::FakeDevice;
@@ -63,10 +63,10 @@ class MmioTransportTest : public testing::Test {
     transport = *std::move(made);
   }
   std::uint64_t get(std::uint64_t offset, std::size_t size = 4) {
-    return virtio::get(*transport, offset, size);
+    return mmio_transport_test::get(*transport, offset, size);
   }
   void set(std::uint64_t offset, std::uint64_t value, std::size_t size = 4) {
-    virtio::set(*transport, offset, value, size);
+    mmio_transport_test::set(*transport, offset, value, size);
   }
   void hear() {
     io.restart();
@@ -223,8 +223,8 @@ TEST_F(MmioCopyTest, AnotherGoesOnWhereTheFirstWas) {
   ASSERT_TRUE(table);
   ASSERT_TRUE(snapshot::restore(*table, *second->stateful()));
   second->go_on();
-  EXPECT_EQ(virtio::get(*second, 0x70), 15U);
-  EXPECT_EQ(virtio::get(*second, 0x44), 1U);
+  EXPECT_EQ(mmio_transport_test::get(*second, 0x70), 15U);
+  EXPECT_EQ(mmio_transport_test::get(*second, 0x44), 1U);
   // A request, as the driver of the first would make it.
   const auto put = [&](std::uint64_t gpa, auto value) {
     ASSERT_TRUE(uvm::Access::write_value(*space_, uvm::Gpa(gpa), value));
@@ -243,5 +243,5 @@ TEST_F(MmioCopyTest, AnotherGoesOnWhereTheFirstWas) {
   }));
 }
 
-}  // namespace
+}  // namespace mmio_transport_test
 }  // namespace vmm::virtio

@@ -12,7 +12,7 @@
 #include "tests/vmm/devices/fakes.h"
 
 namespace vmm::virtio {
-namespace {
+namespace pci_transport_test {
 
 namespace pci = devices::pci;
 using test::FakeDevice;
@@ -311,5 +311,5 @@ TEST_F(PciTransportTest, AnyAccessIsHarmless) {
   }
 }
 
-}  // namespace
+}  // namespace pci_transport_test
 }  // namespace vmm::virtio

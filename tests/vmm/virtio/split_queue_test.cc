@@ -10,7 +10,7 @@
 #include "tests/vmm/pins/pin_space.h"
 
 namespace vmm::virtio {
-namespace {
+namespace split_queue_test {
 
 using test::VirtioDriver;
 using ::testing::ElementsAre;
@@ -209,5 +209,5 @@ TEST_F(SplitQueueTest, RandomRingsNeverLeadOutOfMemory) {
   }
 }
 
-}  // namespace
+}  // namespace split_queue_test
 }  // namespace vmm::virtio

@@ -9,7 +9,7 @@
 #include "vmm/snapshot/section_fields.h"
 
 namespace vmm::virtio::balloon {
-namespace {
+namespace balloon_test {
 
 using test::eventually;
 using test::VirtioDriver;
@@ -251,5 +251,5 @@ TEST_F(BalloonTest, AnotherGoesOnWhereTheFirstWas) {
   EXPECT_EQ(inflate_.wait_used(), (VirtioDriver::Used{1, 0}));
 }
 
-}  // namespace
+}  // namespace balloon_test
 }  // namespace vmm::virtio::balloon

@@ -14,7 +14,7 @@
 #include "tests/support/temp_folder.h"
 
 namespace vmm::virtio::blk {
-namespace {
+namespace copy_test {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
@@ -158,5 +158,5 @@ TEST_F(BlkCopy, WhatIsOnlyReadKeepsItsNameAndItsLock) {
   EXPECT_FALSE(DiskImage::open(writer)) << "the copy still reads it";
 }
 
-}  // namespace
+}  // namespace copy_test
 }  // namespace vmm::virtio::blk

@@ -19,7 +19,7 @@
 #include "vmm/virtio/blk/blk.h"
 
 namespace vmm::virtio::blk {
-namespace {
+namespace blk_device_test {
 
 namespace fs = std::filesystem;
 using test::DiskDriver;
@@ -329,5 +329,5 @@ TEST_P(BlkDevice, ACopyGoesOnWithTheFileThatChangedAndIsWarned) {
   EXPECT_EQ(driver_.read(0, kData, 512), kOk);
 }
 
-}  // namespace
+}  // namespace blk_device_test
 }  // namespace vmm::virtio::blk

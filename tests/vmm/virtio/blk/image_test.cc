@@ -13,7 +13,7 @@
 #include "tests/support/temp_folder.h"
 
 namespace vmm::virtio::blk {
-namespace {
+namespace image_test {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
@@ -99,5 +99,5 @@ TEST_F(BlkImage, OnlyAWritableDiskOffersToGiveRoomBack) {
   EXPECT_EQ((*DiskImage::open(options(path)))->geometry().discards, can);
 }
 
-}  // namespace
+}  // namespace image_test
 }  // namespace vmm::virtio::blk

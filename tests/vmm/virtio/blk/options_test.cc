@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 namespace vmm::virtio::blk {
-namespace {
+namespace blk_options_test {
 
 using ::testing::HasSubstr;
 
@@ -75,5 +75,5 @@ TEST(BlkOptions, WhatIsNotPossibleIsSaidInOneLine) {
   EXPECT_EQ(refusal("a,\n\x1b[31m").find('\n'), std::string::npos);
 }
 
-}  // namespace
+}  // namespace blk_options_test
 }  // namespace vmm::virtio::blk

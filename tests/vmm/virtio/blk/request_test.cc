@@ -9,7 +9,7 @@
 #include "vmm/devices/registers.h"
 
 namespace vmm::virtio::blk {
-namespace {
+namespace request_test {
 
 using ::testing::ElementsAre;
 
@@ -152,5 +152,5 @@ TEST(BlkRequest, NoBytesMakeARequestThatLeavesTheDisk) {
   EXPECT_GT(good, 1000);
 }
 
-}  // namespace
+}  // namespace request_test
 }  // namespace vmm::virtio::blk

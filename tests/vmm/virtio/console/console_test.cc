@@ -10,7 +10,7 @@
 #include "vmm/snapshot/section_fields.h"
 
 namespace vmm::virtio::console {
-namespace {
+namespace console_console_test {
 
 using test::eventually;
 using test::VirtioDriver;
@@ -218,5 +218,5 @@ TEST_F(VirtioConsoleTest, WrongChainsAreNothingOrBreakTheRing) {
   EXPECT_TRUE(eventually([&] { return host_.failures == 1; }));
 }
 
-}  // namespace
+}  // namespace console_console_test
 }  // namespace vmm::virtio::console

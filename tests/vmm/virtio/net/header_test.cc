@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 namespace vmm::virtio::net {
-namespace {
+namespace header_test {
 
 constexpr std::uint64_t kAll = feature::kCsum | feature::kHostTso4 | feature::kHostTso6 | feature::kHostEcn;
 
@@ -64,5 +64,5 @@ TEST(NetHeader, FlagsThatNobodyKnowsAreIgnored) {
   EXPECT_TRUE(is_sound(header, 60, 0));
 }
 
-}  // namespace
+}  // namespace header_test
 }  // namespace vmm::virtio::net

@@ -15,7 +15,7 @@
 #include "vmm/virtio/net/tap.h"
 
 namespace vmm::virtio::net {
-namespace {
+namespace interface_test {
 
 using test::eventually;
 using test::FakeLink;
@@ -391,5 +391,5 @@ TEST(MadeAddresses, AreForOneStationAndDiffer) {
   EXPECT_NE(one, make_mac("uvmm/net0/tap1"));
 }
 
-}  // namespace
+}  // namespace interface_test
 }  // namespace vmm::virtio::net

@@ -18,7 +18,7 @@
 #include "tests/support/socket_path.h"
 
 namespace vmm::virtio::net {
-namespace {
+namespace passt_test {
 
 using test::eventually;
 using ::testing::HasSubstr;
@@ -241,5 +241,5 @@ TEST(PasstProgram, AnswersAndEndsWithItsLink) {
   EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1) << "it has ended, and was waited for";
 }
 
-}  // namespace
+}  // namespace passt_test
 }  // namespace vmm::virtio::net

@@ -17,7 +17,7 @@
 #include "tests/support/eventually.h"
 
 namespace vmm::virtio::net {
-namespace {
+namespace tap_test {
 
 using test::eventually;
 using ::testing::HasSubstr;
@@ -142,5 +142,5 @@ TEST(TapName, MustBeAnInterfaces) {
   }
 }
 
-}  // namespace
+}  // namespace tap_test
 }  // namespace vmm::virtio::net

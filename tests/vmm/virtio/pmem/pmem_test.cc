@@ -14,7 +14,7 @@
 #include "vmm/machine/guest_memory.h"
 
 namespace vmm::virtio::pmem {
-namespace {
+namespace pmem_test {
 
 using test::VirtioDriver;
 using Part = VirtioDriver::Part;
@@ -200,5 +200,5 @@ TEST_F(PmemDeviceTest, WhatItDoesNotKnowFails) {
   EXPECT_EQ(host_.failures, 0);
 }
 
-}  // namespace
+}  // namespace pmem_test
 }  // namespace vmm::virtio::pmem

@@ -16,7 +16,7 @@
 #include "tests/support/temp_folder.h"
 
 namespace vmm::virtio::vsock {
-namespace {
+namespace host_test {
 
 using ::testing::StartsWith;
 
@@ -573,5 +573,5 @@ TEST(VsockListener, TakesThePlaceOfADeadSocketOnly) {
   EXPECT_EQ(Listener::open(std::string(108, 'x')).error().kind(), uvm::ErrorKind::Invalid);
 }
 
-}  // namespace
+}  // namespace host_test
 }  // namespace vmm::virtio::vsock

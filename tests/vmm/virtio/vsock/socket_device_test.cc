@@ -17,7 +17,7 @@
 #include "vmm/snapshot/section_fields.h"
 
 namespace vmm::virtio::vsock {
-namespace {
+namespace socket_device_test {
 
 using test::eventually;
 using test::VirtioDriver;
@@ -249,5 +249,5 @@ TEST_F(SocketDeviceTest, AResetByTheDriverEndsAllConnections) {
   EXPECT_TRUE(eventually([&] { return host_.failures == 0; }));
 }
 
-}  // namespace
+}  // namespace socket_device_test
 }  // namespace vmm::virtio::vsock
