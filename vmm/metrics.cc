@@ -23,6 +23,13 @@ void MetricWriter::add(std::string_view name, std::string_view help, std::string
   family->samples += " " + value + "\n";
 }
 
+void MetricWriter::counters(std::string_view name, std::string_view help, std::string_view labels,
+                            std::initializer_list<std::pair<std::string_view, std::uint64_t>> kinds) {
+  for (const auto& [kind, value] : kinds) {
+    counter(name, help, value, std::string(labels) + "," + label("kind", kind));
+  }
+}
+
 void MetricWriter::seconds(std::string_view name, std::string_view help, std::chrono::nanoseconds value,
                            std::string_view labels) {
   constexpr std::int64_t kNanoseconds = 1'000'000'000;

@@ -8,8 +8,10 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "uvm/base/lock.h"
@@ -28,6 +30,9 @@ class MetricWriter {
              std::string_view labels = {}) {
     add(name, help, "gauge", std::to_string(value), labels);
   }
+  /// A counter for each kind of one thing; `labels` say which thing.
+  void counters(std::string_view name, std::string_view help, std::string_view labels,
+                std::initializer_list<std::pair<std::string_view, std::uint64_t>> kinds);
   /// A counter of seconds.
   void seconds(std::string_view name, std::string_view help, std::chrono::nanoseconds value,
                std::string_view labels = {});

@@ -203,6 +203,11 @@ TEST_F(ForkCommand, ACompressedSnapshotIsRestoredAndBuiltUpon) {
   }
   const std::string info = uvmm({"snapshot", "--info", file("two")}).out;
   EXPECT_THAT(info, ::testing::ContainsRegex("two\n[^\n]*one\n"));
+  for (const char* memory : {"one/memory-1", "two/memory-1"}) {
+    std::string line;
+    std::getline(std::ifstream(file(memory)), line);
+    EXPECT_EQ(line, "uvmm memory, in frames of zstd") << memory;
+  }
   const ProcessResult both = uvmm({"snapshot", "--collapse", file("two"), "--compress"});
   EXPECT_EQ(both.status, 2);
 }

@@ -19,10 +19,6 @@ namespace {
 namespace fs = std::filesystem;
 constexpr std::chrono::minutes kPatience{5};
 
-std::string asset(const std::string& name) {
-  return test::source_dir() + "/build/guest/" + name;
-}
-
 bool needs_rig() {
   return std::getenv("UVMM_FORCE_RIG") != nullptr || !vmm::kvm::can_boot_linux().possible;
 }

@@ -14,9 +14,7 @@
 
 namespace drop_translations_test {
 
-std::string asset(const std::string& name) {
-  return test::build_dir() + "/../guest/" + name;
-}
+using test::asset;
 
 class LinuxDropTranslations : public testing::TestWithParam<vmm::MemoryBacking> {};
 

@@ -49,11 +49,10 @@ class LinuxFork : public testing::Test {
     return std::make_unique<BackgroundProcess>(all, file(name + ".log"));
   }
   [[nodiscard]] std::unique_ptr<BackgroundProcess> boot(const std::string& name, const std::string& vcpus) {
-    const std::string assets = test::build_dir() + "/../guest/";
-    return start(name,
-                 {"run", "-k", assets + "vmlinuz", "-i", assets + "initramfs.cpio.gz", "-c", vcpus, "-p",
-                  "console=ttyS0 panic=-1 quiet uvmm.exec=yes,uvmm|head,-c,6000000,>/data;"
-                  "while,true;do,md5sum,</data;sleep,0.2;done"});
+    return start(
+        name, {"run", "-k", test::asset("vmlinuz"), "-i", test::asset("initramfs.cpio.gz"), "-c", vcpus, "-p",
+               "console=ttyS0 panic=-1 quiet uvmm.exec=yes,uvmm|head,-c,6000000,>/data;"
+               "while,true;do,md5sum,</data;sleep,0.2;done"});
   }
 
   /// More sums, all of them right.

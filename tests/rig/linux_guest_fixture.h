@@ -14,11 +14,6 @@
 
 namespace test {
 
-/// Where `./dev assets` puts a file of the default guest.
-inline std::string asset(const std::string& name) {
-  return test::build_dir() + "/../guest/" + name;
-}
-
 /// A guest and what became of it.
 class LinuxGuest : public testing::Test {
  protected:

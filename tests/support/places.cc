@@ -14,6 +14,10 @@ std::string uvmm_path() {
   return build_dir() + "/uvmm";
 }
 
+std::string asset(const std::string& name) {
+  return source_dir() + "/build/guest/" + name;
+}
+
 std::string compiler() {
   return UVMM_CXX_COMPILER;
 }

@@ -12,6 +12,8 @@ namespace test {
 [[nodiscard]] std::string build_dir();
 /// `build_dir()/uvmm`.
 [[nodiscard]] std::string uvmm_path();
+/// A file of the default guest, where `./dev assets` puts it.
+[[nodiscard]] std::string asset(const std::string& name);
 /// What the running program was compiled with.
 [[nodiscard]] std::string compiler();
 

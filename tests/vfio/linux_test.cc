@@ -32,6 +32,10 @@ std::optional<vmm::vfio::DeviceOptions> bound_nvme() {
   return test::bound_device("0x1b36", "0x0010");
 }
 
+/// Until the guest's driver has found it; $d.
+const std::string kWaitForNvme =
+    "d=/dev/nvme0n1; n=0\nwhile [ ! -b $d ] && [ $n -lt 600 ]; do sleep 0.1; n=$((n + 1)); done\n";
+
 std::string base64(const std::string& text) {
   test::ProcessOptions options;
   options.input = {{"", text}};
@@ -45,13 +49,17 @@ class VfioLinux : public testing::Test {
     fs::create_directories(folder_);
     // The shared file system of the rig is slow; what every test reads is copied once.
     for (const char* name : {"vmlinuz", "initramfs.cpio.gz"}) {
-      fs::copy_file(test::build_dir() + "/../guest/" + name, folder_ / name,
-                    fs::copy_options::overwrite_existing);
+      fs::copy_file(test::asset(name), folder_ / name, fs::copy_options::overwrite_existing);
     }
   }
   static void TearDownTestSuite() { fs::remove_all(folder_); }
+  void SetUp() override {
+    const auto verdict = vmm::kvm::can_boot_linux();
+    if (!verdict.possible) GTEST_SKIP() << verdict.reason;
+  }
 
-  /// A guest with the device that runs a script. `words` are more of its command line, `options` of uvmm's.
+  /// A guest with the device that runs a script. `words_of_kernel` are more of its command line, `more` of
+  /// uvmm's.
   static test::ProcessResult run(const vmm::vfio::DeviceOptions& device, const std::string& script,
                                  const std::string& words_of_kernel = "",
                                  const std::vector<std::string>& more = {}) {
@@ -85,13 +93,9 @@ class VfioLinux : public testing::Test {
 TEST_F(VfioLinux, KeepsAFileOnAnNvmeDiskOverAReboot) {
   const auto disk = bound_nvme();
   if (!disk) GTEST_SKIP() << "no NVMe disk of QEMU's is bound to vfio-pci here (./dev test -L vfio)";
-  const auto verdict = vmm::kvm::can_boot_linux();
-  if (!verdict.possible) GTEST_SKIP() << verdict.reason;
-  const std::string wait =
-      "d=/dev/nvme0n1; n=0\nwhile [ ! -b $d ] && [ $n -lt 600 ]; do sleep 0.1; n=$((n + 1)); done\n";
   const auto first = run(
       *disk,
-      wait +
+      kWaitForNvme +
           "set -e\nmke2fs $d >/dev/null\nmkdir /disk\nmount $d /disk\n"
           "i=0; while [ $i -lt 40 ]; do cat /bin/busybox; i=$((i + 1)); done | head -c 67108864 >/disk/data\n"
           "echo sum $(md5sum </disk/data)\numount /disk\n"
@@ -102,7 +106,8 @@ TEST_F(VfioLinux, KeepsAFileOnAnNvmeDiskOverAReboot) {
   EXPECT_THAT(first.out, HasSubstr("nvme0q1"));
   EXPECT_THAT(first.out, HasSubstr("MSI"));
   EXPECT_THAT(first.out, HasSubstr("vfio0")) << "the memory map tells who has pinned the guest";
-  const auto second = run(*disk, wait + "mkdir /disk && mount $d /disk && echo sum $(md5sum </disk/data)\n");
+  const auto second =
+      run(*disk, kWaitForNvme + "mkdir /disk && mount $d /disk && echo sum $(md5sum </disk/data)\n");
   expect_good(second);
   EXPECT_THAT(second.out, HasSubstr(first.out.substr(sum, 36)));
 }
@@ -119,15 +124,13 @@ unsigned long times(const std::string& output, const std::string& name) {
 TEST_F(VfioLinux, AnNvmeDiskWithoutMessagesHasItsLine) {
   const auto disk = bound_nvme();
   if (!disk) GTEST_SKIP() << "no NVMe disk of QEMU's is bound to vfio-pci here (./dev test -L vfio)";
-  const auto verdict = vmm::kvm::can_boot_linux();
-  if (!verdict.possible) GTEST_SKIP() << verdict.reason;
   const auto result =
       run(*disk,
-          "d=/dev/nvme0n1; n=0\nwhile [ ! -b $d ] && [ $n -lt 600 ]; do sleep 0.1; n=$((n + 1)); "
-          "done\nset -e\nhead -c 4194304 /dev/urandom >/data\n"
-          "dd if=/data of=$d bs=64k oflag=direct 2>/dev/null\n"
-          "dd if=$d bs=64k count=64 iflag=direct 2>/dev/null | cmp - /data && echo all is there\n"
-          "cat /proc/interrupts\n",
+          kWaitForNvme +
+              "set -e\nhead -c 4194304 /dev/urandom >/data\n"
+              "dd if=/data of=$d bs=64k oflag=direct 2>/dev/null\n"
+              "dd if=$d bs=64k count=64 iflag=direct 2>/dev/null | cmp - /data && echo all is there\n"
+              "cat /proc/interrupts\n",
           "pci=nomsi");
   expect_good(result);
   EXPECT_THAT(result.out, HasSubstr("all is there"));
@@ -147,8 +150,6 @@ TEST_F(VfioLinux, ASerialPortHasItsPortsAndItsLine) {
   if (!serial || file == nullptr) {
     GTEST_SKIP() << "no serial port of QEMU's is bound to vfio-pci here (./dev test -L vfio)";
   }
-  const auto verdict = vmm::kvm::can_boot_linux();
-  if (!verdict.possible) GTEST_SKIP() << verdict.reason;
   const auto before = fs::file_size(file);
   const auto result =
       run(*serial,
@@ -193,8 +194,6 @@ constexpr const char* kDriveEdu =
 TEST_F(VfioLinux, ItsDeviceAndADebuggerWriteToOnePage) {
   const auto edu = test::bound_edu();
   if (!edu) GTEST_SKIP() << "no edu device of QEMU's is bound to vfio-pci here (./dev test -L vfio)";
-  const auto verdict = vmm::kvm::can_boot_linux();
-  if (!verdict.possible) GTEST_SKIP() << verdict.reason;
   vmm::MachineConfig config;
   config.boot.kernel = (folder_ / "vmlinuz").string();
   config.boot.initrd = (folder_ / "initramfs.cpio.gz").string();

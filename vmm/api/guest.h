@@ -51,4 +51,10 @@ class Guest {
   [[nodiscard]] virtual Events& events() = 0;
 };
 
+/// For whoever asks for what only a balloon can tell or do.
+[[nodiscard]] inline uvm::Error no_balloon() {
+  return {uvm::ErrorKind::NotFound, "the machine has no balloon",
+          "make one with PUT /balloon before it starts"};
+}
+
 }  // namespace vmm::api

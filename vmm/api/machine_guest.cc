@@ -12,11 +12,6 @@ namespace {
 using uvm::Error;
 using uvm::ErrorKind;
 
-Error no_balloon() {
-  return Error(ErrorKind::NotFound, "the machine has no balloon",
-               "make one with PUT /balloon before it starts");
-}
-
 }  // namespace
 
 bool MachineGuest::paused() const {

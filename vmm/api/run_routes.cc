@@ -81,8 +81,7 @@ uvm::Status override_devices(const BodyReader& body, MachineConfig& config) {
 /// The configuration, which has a balloon.
 Result<MachineConfig> with_balloon(const Call& call) {
   if (call.controller.config().balloon) return call.controller.config();
-  return Error(ErrorKind::NotFound, "the machine has no balloon",
-               "make one with PUT /balloon before it starts");
+  return no_balloon();
 }
 
 }  // namespace

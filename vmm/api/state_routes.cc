@@ -57,7 +57,7 @@ Result<Answer> get_machine_config(const Call& call) {
 Result<Answer> get_balloon(const Call& call) {
   const json::object all = config_of(call.controller.config());
   if (const auto* const balloon = all.if_contains("balloon")) return content(json::serialize(*balloon));
-  return uvm::Error(uvm::ErrorKind::NotFound, "the machine has no balloon", "make one with PUT /balloon");
+  return no_balloon();
 }
 
 Result<Answer> get_balloon_statistics(const Call& call) {

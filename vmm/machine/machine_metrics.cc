@@ -90,23 +90,20 @@ void add_exits(const ExitCounts& exits, MetricWriter& writer) {
   }
 }
 
+void add_disk(const virtio::blk::Counters& counters, const std::string& label, MetricWriter& writer) {
+  writer.counters("uvmm_disk_requests_total", "Requests that were answered.", label,
+                  {{"read", counters.reads},
+                   {"write", counters.writes},
+                   {"flush", counters.flushes},
+                   {"discard", counters.discards},
+                   {"failed", counters.errors}});
+  writer.counters("uvmm_disk_bytes_total", "Bytes that were read and written.", label,
+                  {{"read", counters.read_bytes}, {"write", counters.written_bytes}});
+}
+
 void add_disks(const Machine::Parts& parts, MetricWriter& writer) {
-  constexpr const char* kRequests = "uvmm_disk_requests_total";
-  constexpr const char* kBytes = "uvmm_disk_bytes_total";
-  const auto add = [&writer](const char* name, const char* help, const std::string& labels,
-                             const std::atomic<std::uint64_t>& value) {
-    writer.counter(name, help, value.load(std::memory_order_relaxed), labels);
-  };
   for (std::size_t i = 0; i < parts.disks.size(); ++i) {
-    const virtio::blk::Counters& counters = *parts.disks[i].counters;
-    const std::string device = MetricWriter::label("device", "blk" + std::to_string(i));
-    add(kRequests, "Requests that were answered.", device + ",kind=\"read\"", counters.reads);
-    add(kRequests, "", device + ",kind=\"write\"", counters.writes);
-    add(kRequests, "", device + ",kind=\"flush\"", counters.flushes);
-    add(kRequests, "", device + ",kind=\"discard\"", counters.discards);
-    add(kRequests, "", device + ",kind=\"failed\"", counters.errors);
-    add(kBytes, "Bytes that were read and written.", device + ",kind=\"read\"", counters.read_bytes);
-    add(kBytes, "", device + ",kind=\"write\"", counters.written_bytes);
+    add_disk(*parts.disks[i].counters, MetricWriter::label("device", "blk" + std::to_string(i)), writer);
   }
 }
 
@@ -119,27 +116,22 @@ void add_timing(const TimedCounter& timed, const std::string& what, MetricWriter
 }  // namespace
 
 void add_network(const virtio::net::Counters& counters, const std::string& label, MetricWriter& writer) {
-  constexpr const char* kFrames = "uvmm_net_frames_total";
-  constexpr const char* kBytes = "uvmm_net_bytes_total";
-  writer.counter(kFrames, "Frames, as the guest sees them.", counters.received_frames,
-                 label + ",kind=\"received\"");
-  writer.counter(kFrames, "", counters.received_drops, label + ",kind=\"received_dropped\"");
-  writer.counter(kFrames, "", counters.sent_frames, label + ",kind=\"sent\"");
-  writer.counter(kFrames, "", counters.sent_drops, label + ",kind=\"sent_dropped\"");
-  writer.counter(kBytes, "Bytes of these frames.", counters.received_bytes, label + ",kind=\"received\"");
-  writer.counter(kBytes, "", counters.sent_bytes, label + ",kind=\"sent\"");
+  writer.counters("uvmm_net_frames_total", "Frames, as the guest sees them.", label,
+                  {{"received", counters.received_frames},
+                   {"received_dropped", counters.received_drops},
+                   {"sent", counters.sent_frames},
+                   {"sent_dropped", counters.sent_drops}});
+  writer.counters("uvmm_net_bytes_total", "Bytes of these frames.", label,
+                  {{"received", counters.received_bytes}, {"sent", counters.sent_bytes}});
 }
 
 void add_sockets(const virtio::vsock::Counters& counters, const std::string& label, MetricWriter& writer) {
-  constexpr const char* kPackets = "uvmm_vsock_packets_total";
-  constexpr const char* kBytes = "uvmm_vsock_bytes_total";
-  writer.counter(kPackets, "Packets, as the guest sees them.", counters.received_packets,
-                 label + ",kind=\"received\"");
-  writer.counter(kPackets, "", counters.sent_packets, label + ",kind=\"sent\"");
-  writer.counter(kPackets, "", counters.sent_drops, label + ",kind=\"sent_dropped\"");
-  writer.counter(kBytes, "Bytes that these packets carried.", counters.received_bytes,
-                 label + ",kind=\"received\"");
-  writer.counter(kBytes, "", counters.sent_bytes, label + ",kind=\"sent\"");
+  writer.counters("uvmm_vsock_packets_total", "Packets, as the guest sees them.", label,
+                  {{"received", counters.received_packets},
+                   {"sent", counters.sent_packets},
+                   {"sent_dropped", counters.sent_drops}});
+  writer.counters("uvmm_vsock_bytes_total", "Bytes that these packets carried.", label,
+                  {{"received", counters.received_bytes}, {"sent", counters.sent_bytes}});
 }
 
 void add_machine_metrics(Machine::Parts& parts) {

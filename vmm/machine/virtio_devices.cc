@@ -64,10 +64,9 @@ class VirtioBuilder {
 
   static void add_troubles(const virtio::PciTransport::Troubles& troubles, const std::string& device,
                            MetricWriter& writer) {
-    constexpr const char* kName = "uvmm_device_troubles_total";
-    constexpr const char* kHelp = "Interrupts that were not delivered, doorbells that could not be had.";
-    writer.counter(kName, kHelp, troubles.interrupts, device + ",kind=\"interrupt\"");
-    writer.counter(kName, kHelp, troubles.doorbells, device + ",kind=\"doorbell\"");
+    writer.counters("uvmm_device_troubles_total",
+                    "Interrupts that were not delivered, doorbells that could not be had.", device,
+                    {{"interrupt", troubles.interrupts}, {"doorbell", troubles.doorbells}});
   }
 
   [[nodiscard]] uvm::Status add_mmio(const std::string& name, std::unique_ptr<virtio::Device> device) {

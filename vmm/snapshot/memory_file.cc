@@ -113,11 +113,12 @@ Result<MemoryFile::Written> MemoryFile::write(const std::string& path, const Ima
       keep_own(chunk, there, at, written.own);
     }
     sums_.push_back(chunk_sum(chunk));
+    const bool is_zeros = sums_.back() == 0;
     if (packing_ == Packing::Zstd) {
-      UVMM_CHECK(packed.add(chunk));
+      UVMM_CHECK(packed.add(chunk.first(is_zeros ? 0 : chunk.size())));
       continue;
     }
-    if (sums_.back() == 0) continue;
+    if (is_zeros) continue;
     UVMM_TRY(const std::uint64_t bytes, write_chunk(fd, path, chunk, at));
     written.bytes += bytes;
   }

@@ -59,10 +59,10 @@ Status on_threads(std::size_t jobs, const std::function<Status(ClusterCodec&, st
   return outcome;
 }
 
-/// The frame of a chunk; empty for zeros.
+/// The frame of a chunk; none for zeros, which came as an empty one.
 uvm::Result<std::vector<std::byte>> pack(ClusterCodec& codec, std::span<const std::byte> chunk) {
   std::vector<std::byte> frame;
-  if (all_zeros(chunk)) return frame;
+  if (chunk.empty()) return frame;
   // What cannot be compressed grows by a little.
   frame.resize(chunk.size() + chunk.size() / 64 + 1024);
   const auto size = codec.compress(chunk, frame);

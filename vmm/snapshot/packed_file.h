@@ -29,7 +29,8 @@ class PackedWriter {
   /// `fd` and `path` outlive it.
   PackedWriter(const Fd& fd, const std::string& path);
 
-  /// The next chunk, of whole pages. Errors: System (of this one or of one before), NoMemory.
+  /// The next chunk, of whole pages; empty: one of zeros. Errors: System (of this one or of one before),
+  /// NoMemory.
   [[nodiscard]] uvm::Status add(std::span<const std::byte> chunk);
   /// Behind the last one.
   [[nodiscard]] uvm::Result<FrameSizes> finish() &&;

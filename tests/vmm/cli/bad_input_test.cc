@@ -158,7 +158,7 @@ TEST_F(BadInput, AsAKernelOfACertainFormat) {
 
 TEST_F(BadInput, AsAnInitrdOrAMachineTooSmall) {
   NEEDS_KVM();
-  const std::string kernel = test::source_dir() + "/build/guest/vmlinuz";
+  const std::string kernel = test::asset("vmlinuz");
   if (::access(kernel.c_str(), R_OK) != 0) GTEST_SKIP() << kernel << " is not there: ./dev build makes it";
   expect_one_line(run({"run", "-k", kernel, "-i", "nowhere"}), 2, "nowhere: No such file", "initrd");
   expect_one_line(run({"run", "-k", kernel, "-i", "."}), 2, "not a regular file", "initrd");
