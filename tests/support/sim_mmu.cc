@@ -55,6 +55,7 @@ SimMmu::SimMmu(std::uint64_t bytes, SimArena* arena)
 
 SimMmu::~SimMmu() {
   EXPECT_EQ(private_pages(), 0U) << "private pages that were never discarded or released";
+  uvm::forget_lock(&cpus_lock_);
 }
 
 SimMmu::Segments::const_iterator SimMmu::at(std::uint64_t page) const {

@@ -7,9 +7,13 @@
 // that orders them by address.
 #pragma once
 
+#include <sanitizer/tsan_interface.h>
+
 #include <functional>
 #include <mutex>
 #include <shared_mutex>
+
+#include "uvm/base/sanitizers.h"
 
 #if defined(__clang__)
 #define UVMM_ATTRIBUTE(x) __attribute__((x))
@@ -63,9 +67,16 @@ inline constexpr bool kCheckLockOrder = true;
 inline constexpr bool kCheckLockOrder = false;
 #endif
 
+/// Of a lock that ends. The standard's locks end without a call that ThreadSanitizer would see, which then takes
+/// the next lock at this address for the same one and reports orders that nobody used.
+inline void forget_lock(void* native) {
+  if constexpr (kThreadSanitized) __tsan_mutex_destroy(native, 0);
+}
+
 class CAPABILITY("mutex") Mutex {
  public:
   explicit Mutex(LockRank rank) : rank_(rank) {}
+  ~Mutex() { forget_lock(&mutex_); }
   Mutex(const Mutex&) = delete;
   Mutex& operator=(const Mutex&) = delete;
 
@@ -88,6 +99,7 @@ class CAPABILITY("mutex") Mutex {
 class CAPABILITY("mutex") SharedMutex {
  public:
   explicit SharedMutex(LockRank rank) : rank_(rank) {}
+  ~SharedMutex() { forget_lock(&mutex_); }
   SharedMutex(const SharedMutex&) = delete;
   SharedMutex& operator=(const SharedMutex&) = delete;
 
