@@ -19,6 +19,7 @@
 //   an event            userfaultfd and a thread   uvm::Space::fault             40-90 us
 //   remove              watch in place, then move or drop the pages              20-45 ms for 1 GiB of 4K
 //   pages harvest             PAGEMAP_SCAN               for 1 GiB: 0.7 ms on huge pages, 9 ms on small ones
+//   ..., pinned before        the window remembers       no call; each call that takes a page forgets it
 //
 // PRIVATE PAGES ARE DATA, NOT TRANSLATIONS (property P0). drop_all() forgets all tables, turns shared
 // mappings into events, has stage 2 zapped, and loses nothing: what the host copied or zero-filled stays in

@@ -445,7 +445,7 @@ void Loader::wake(uvm::GpaRange range) const {
 
 std::uint64_t Loader::bytes() const {
   constexpr std::uint64_t kNode = 48 + sizeof(Run);  // a red-black node and its payload
-  return (runs_.room() + stash_.room() + steady_.room()) * kNode;
+  return (runs_.room() + stash_.room() + steady_.room()) * kNode + window_->metadata_bytes();
 }
 
 }  // namespace ept

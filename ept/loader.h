@@ -156,6 +156,8 @@ class Loader {
   [[nodiscard]] Shown shown_at(uvm::Gpa page) const;
   /// Runs of private pages, in view or not, ascending, maximal.
   [[nodiscard]] std::vector<uvm::GpaRange> private_runs(uvm::GpaRange range) const;
+  /// Those of some ranges, ascending and apart: with what lies between them, or without.
+  [[nodiscard]] std::vector<uvm::GpaRange> private_runs(std::span<const uvm::GpaRange> ranges) const;
   [[nodiscard]] bool is_private(uvm::Gpa page) const;
   /// Whole pages from `page` on. Errors: NoMapping.
   [[nodiscard]] uvm::Status read_private(uvm::Gpa page, std::span<std::byte> to) const;
@@ -215,6 +217,8 @@ class Loader {
   /// Of a piece all of whose pages are private and in view, which they stay.
   [[nodiscard]] uvm::Status settle_in_view(const Run& piece);
   [[nodiscard]] std::vector<uvm::GpaRange> private_in_view(uvm::GpaRange range) const;
+  /// Of a run that is private and in view: what devices pin is looked at again and again.
+  void note_steady(uvm::GpaRange run) const;
   [[nodiscard]] std::vector<uvm::GpaRange> stashed(uvm::GpaRange range) const;
   [[nodiscard]] bool any_private_in_view(uvm::GpaRange range) const;
   [[nodiscard]] bool any_stashed(uvm::GpaRange range) const;

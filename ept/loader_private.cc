@@ -97,7 +97,9 @@ std::vector<uvm::GpaRange> Loader::stashed(uvm::GpaRange range) const {
 }
 
 std::vector<uvm::GpaRange> Loader::private_runs(uvm::GpaRange range) const {
+  if (window_->knows_private(range)) return {range};
   auto all = private_in_view(range);
+  for (const uvm::GpaRange run : all) note_steady(run);
   const auto hidden = stashed(range);
   if (hidden.empty()) return all;
   all.insert(all.end(), hidden.begin(), hidden.end());
@@ -107,8 +109,31 @@ std::vector<uvm::GpaRange> Loader::private_runs(uvm::GpaRange range) const {
   return runs;
 }
 
+std::vector<uvm::GpaRange> Loader::private_runs(std::span<const uvm::GpaRange> ranges) const {
+  std::vector<uvm::GpaRange> runs;
+  runs.reserve(ranges.size());
+  for (const uvm::GpaRange range : ranges) {
+    if (!window_->knows_private(range)) {
+      // One look at all is cheaper than one at each.
+      return private_runs(*uvm::GpaRange::from_bounds(ranges.front().begin(), ranges.back().end()));
+    }
+    append_run(runs, range);
+  }
+  return runs;
+}
+
+void Loader::note_steady(uvm::GpaRange run) const {
+  for (const RunMap<Steady>::Run& steady : steady_.in(run)) {
+    // What a file shows goes with the end of the file, and nobody says so.
+    for (const Run& piece : runs_.in(steady.range)) {
+      if (piece.value.show == Show::Zero) window_->note_private(piece.range);
+    }
+  }
+}
+
 bool Loader::is_private(uvm::Gpa page) const {
   const uvm::GpaRange range = uvm::GpaRange::page_of(page);
+  if (window_->knows_private(range)) return true;
   return any_private_in_view(range) || any_stashed(range);
 }
 

@@ -507,25 +507,6 @@ void Pmap::release(uvm::Frame frame) noexcept {
   loader_.free_private(page);
 }
 
-void Pmap::harvest(uvm::GpaRange range, const std::function<void(uvm::GpaRange, uvm::Frame)>& found) {
-  const uvm::GpaRange mine = range.intersection(config_.covered);
-  if (mine.empty()) return;
-  std::vector<uvm::GpaRange> runs;
-  {
-    uvm::MutexLock lock(mutex_);
-    runs = loader_.private_runs(mine);
-  }
-  for (const uvm::GpaRange run : runs) found(run, private_frame(run.begin()));
-}
-
-std::optional<uvm::Frame> Pmap::harvest_page(uvm::Gpa page) {
-  const uvm::GpaRange range = uvm::GpaRange::page_of(page);
-  if (!check(range)) return std::nullopt;
-  uvm::MutexLock lock(mutex_);
-  if (!loader_.is_private(page.page_down())) return std::nullopt;
-  return private_frame(page);
-}
-
 // ---- looking --------------------------------------------------------------------------------------------
 
 std::optional<uvm::Translation> Pmap::extract(uvm::Gpa address) const {

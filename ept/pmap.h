@@ -71,6 +71,8 @@ class Pmap final : public uvm::Pmap {
   [[nodiscard]] uvm::Result<uvm::Frame> promote(const uvm::Promotion& promotion) noexcept override;
   void release(uvm::Frame frame) noexcept override;
   void harvest(uvm::GpaRange range, const std::function<void(uvm::GpaRange, uvm::Frame)>& found) override;
+  void harvest_each(std::span<const uvm::GpaRange> ranges,
+                    const std::function<void(uvm::GpaRange, uvm::Frame)>& found) override;
   [[nodiscard]] std::optional<uvm::Frame> harvest_page(uvm::Gpa page) override;
   [[nodiscard]] std::optional<uvm::Translation> extract(uvm::Gpa address) const override;
   [[nodiscard]] uvm::GpaRange unserved(uvm::Gpa page, uvm::GpaRange run,

@@ -118,6 +118,13 @@ class Pmap {
   /// Calls `found` for every run of private in-place frames in the range, ascending; includes those promote()
   /// made.
   virtual void harvest(GpaRange range, const std::function<void(GpaRange, Frame)>& found) = 0;
+  /// The same for several ranges that are near each other, ascending and apart: runs that hold all such
+  /// frames of them, and may hold others that lie between. A pmap that remembers what it saw may look at
+  /// less.
+  virtual void harvest_each(std::span<const GpaRange> ranges,
+                            const std::function<void(GpaRange, Frame)>& found) {
+    harvest(*GpaRange::from_bounds(ranges.front().begin(), ranges.back().end()), found);
+  }
   /// The same for one page, at the price of one look.
   [[nodiscard]] virtual std::optional<Frame> harvest_page(Gpa page) = 0;
 

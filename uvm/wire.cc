@@ -126,9 +126,8 @@ void Wiring::look_at(const FaultContext& context, const Entry& entry, std::span<
   if (entry.needs_copy) return;
   const LockedAmap amap(entry);
   if (amap.is_shared(entry)) return;
-  const GpaRange all = *GpaRange::from_bounds(ranges.front().begin(), ranges.back().end());
   auto range = ranges.begin();
-  context.pmap.harvest(all, [&](GpaRange run, Frame first) {
+  context.pmap.harvest_each(ranges, [&](GpaRange run, Frame first) {
     for (; range != ranges.end() && range->begin() < run.end(); ++range) {
       const GpaRange both = run.intersection(*range);
       if (!both.empty() && !amap.first_used(entry.slots_of(both))) {

@@ -36,17 +36,6 @@ uvm::Error failed(const char* what, uvm::GpaRange range) {
                                 error == ENOMEM ? "raise vm.max_map_count, or give the host memory" : "");
 }
 
-uvm::Status map(void* at, uvm::GpaRange range, int prot, int flags, int fd, std::uint64_t first_page) {
-  const auto offset = static_cast<off_t>(first_page * uvm::kPageSize);
-  if (::mmap(at, range.size(), prot, flags | MAP_FIXED | MAP_NORESERVE, fd, offset) == MAP_FAILED) {
-    return failed("mapping", range);
-  }
-  // A core of a monitor with its guest's memory is too large to be of use, and the guest's secrets are not
-  // the business of whoever reads cores. Cannot fail on a mapping that was just made.
-  (void)::madvise(at, range.size(), MADV_DONTDUMP);
-  return uvm::ok();
-}
-
 }  // namespace
 
 uvm::Result<Window> Window::reserve(uvm::GpaRange covered) {
@@ -68,7 +57,9 @@ uvm::Result<Window> Window::reserve(uvm::GpaRange covered) {
 }
 
 Window::Window(Window&& other) noexcept
-    : base_(other.base_), covered_(std::exchange(other.covered_, uvm::GpaRange())) {}
+    : base_(other.base_),
+      covered_(std::exchange(other.covered_, uvm::GpaRange())),
+      private_(std::move(other.private_)) {}
 
 Window::~Window() {
   if (!covered_.empty()) (void)::munmap(pointer(covered_.begin()), covered_.size());
@@ -87,8 +78,21 @@ std::span<std::byte> Window::bytes(uvm::GpaRange range) const {
   return {static_cast<std::byte*>(pointer(range.begin())), range.size()};
 }
 
+uvm::Status Window::map(uvm::GpaRange range, int prot, int flags, int fd, std::uint64_t first_page) {
+  private_.clear(range);
+  void* const at = pointer(range.begin());
+  const auto offset = static_cast<off_t>(first_page * uvm::kPageSize);
+  if (::mmap(at, range.size(), prot, flags | MAP_FIXED | MAP_NORESERVE, fd, offset) == MAP_FAILED) {
+    return failed("mapping", range);
+  }
+  // A core of a monitor with its guest's memory is too large to be of use, and the guest's secrets are not
+  // the business of whoever reads cores. Cannot fail on a mapping that was just made.
+  (void)::madvise(at, range.size(), MADV_DONTDUMP);
+  return uvm::ok();
+}
+
 uvm::Status Window::map_zero(uvm::GpaRange range, Access access, HugePages huge) {
-  UVMM_CHECK(map(pointer(range.begin()), range, protection(access), MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  UVMM_CHECK(map(range, protection(access), MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   // EINVAL on kernels without huge pages: small ones then, which are as right.
   const int advice = huge == HugePages::Want ? MADV_HUGEPAGE : MADV_NOHUGEPAGE;
   (void)::madvise(pointer(range.begin()), range.size(), advice);
@@ -97,16 +101,16 @@ uvm::Status Window::map_zero(uvm::GpaRange range, Access access, HugePages huge)
 
 uvm::Status Window::map_private(uvm::GpaRange range, const Backing& file, std::uint64_t first_page,
                                 Access access) {
-  return map(pointer(range.begin()), range, protection(access), MAP_PRIVATE, file.fd(), first_page);
+  return map(range, protection(access), MAP_PRIVATE, file.fd(), first_page);
 }
 
 uvm::Status Window::map_shared(uvm::GpaRange range, const Backing& file, std::uint64_t first_page,
                                Access access) {
-  return map(pointer(range.begin()), range, protection(access), MAP_SHARED, file.fd(), first_page);
+  return map(range, protection(access), MAP_SHARED, file.fd(), first_page);
 }
 
 uvm::Status Window::unmap(uvm::GpaRange range) {
-  return map(pointer(range.begin()), range, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return map(range, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
 
 uvm::Status Window::set_access(uvm::GpaRange range, Access access) {
@@ -117,6 +121,7 @@ uvm::Status Window::set_access(uvm::GpaRange range, Access access) {
 }
 
 uvm::Status Window::drop_pages(uvm::GpaRange range) {
+  private_.clear(range);
   if (::madvise(pointer(range.begin()), range.size(), MADV_DONTNEED) != 0) {
     return failed("dropping pages of", range);
   }
@@ -144,6 +149,8 @@ uvm::Status Window::populate_write(uvm::GpaRange range) {
 }
 
 uvm::Status Window::move_pages_to(Window& target, uvm::GpaRange range) {
+  private_.clear(range);
+  target.private_.clear(range);
   // Leaving the mapping behind also keeps its addresses ours: no other mmap() of the process can slip in.
   constexpr int kFlags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
   if (::mremap(pointer(range.begin()), range.size(), range.size(), kFlags, target.pointer(range.begin())) !=

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "ept/host/backing.h"
+#include "ept/host/page_marks.h"
 #include "uvm/base/error.h"
 #include "uvm/base/range.h"
 
@@ -61,12 +62,22 @@ class Window {
   /// of the kernel's. Private mappings only. Errors: NoMemory, Unsupported.
   [[nodiscard]] uvm::Status move_pages_to(Window& target, uvm::GpaRange range);
 
+  /// The caller has seen that every page of the range is there, private and anonymous. Such a page leaves by
+  /// the calls above and in no other way (the host's swap is still the page), so the kernel need not be asked
+  /// again: a look costs a microsecond.
+  void note_private(uvm::GpaRange range) noexcept { private_.set(range); }
+  /// Whether all of it was noted, and nothing of it has left since. `range` is not empty.
+  [[nodiscard]] bool knows_private(uvm::GpaRange range) const noexcept { return private_.cover(range); }
+  [[nodiscard]] std::uint64_t metadata_bytes() const { return private_.bytes(); }
+
  private:
   Window(uvm::Hva base, uvm::GpaRange covered) : base_(base), covered_(covered) {}
   [[nodiscard]] void* pointer(uvm::Gpa address) const;
+  [[nodiscard]] uvm::Status map(uvm::GpaRange range, int prot, int flags, int fd, std::uint64_t first_page);
 
   uvm::Hva base_;
   uvm::GpaRange covered_;
+  PageMarks private_;
 };
 
 }  // namespace ept::host

@@ -227,7 +227,8 @@ class PmapOutOfMemoryTest : public testing::TestWithParam<Change> {
     Status status;
     fails_at(1, how, GetParam(), status);  // what a thread allocates once and keeps
     std::uint64_t failures = 0;
-    for (std::uint64_t n = 1; fails_at(n, how, GetParam(), status) && !HasFailure(); ++n) {
+    for (std::uint64_t n = 1; fails_at(n, how, GetParam(), status) && !HasFailure();
+         n += ::test::kAllocStride) {
       failures += status ? 0U : 1U;
     }
     return failures;

@@ -221,6 +221,48 @@ TEST_F(PinsOnHost, AForkLeavesPinnedFramesToTheirOwner) {
   EXPECT_EQ(host_frames(*pmap_, pages(2, 4)), frames);
 }
 
+TEST_F(PinsOnHost, WhatIsRememberedOfPinnedPagesEndsWithThePages) {
+  const auto buffers = pages(2, 4);
+  const auto private_pages = [&] {
+    std::uint64_t count = 0;
+    pmap_->harvest(buffers, [&](uvm::GpaRange run, uvm::Frame) { count += run.pages(); });
+    return count;
+  };
+  const auto pin_twice = [&] {
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(pin(buffers).runs().size(), 1U);
+    EXPECT_EQ(private_pages(), 4U);
+  };
+  ASSERT_OK(space_->map(request(pages(0, kPages), nullptr)));
+  for (std::uint64_t i = 0; i < kPages; ++i) write(i, std::byte{0x11});
+  pin_twice();
+  ASSERT_OK(space_->discard(pages(3, 1)));
+  EXPECT_EQ(private_pages(), 3U);
+  EXPECT_EQ(read(3), std::byte{0});
+  pin_twice();
+  ASSERT_OK(space_->protect(buffers, uvm::Protection::None));
+  ASSERT_OK(space_->protect(buffers, uvm::Protection::All));
+  pin_twice();
+  {
+    auto child_pmap = make_pmap(pages(0, 8 * kPages));
+    auto child = space_->fork("child", *child_pmap);
+    ASSERT_OK(child);
+    EXPECT_EQ(private_pages(), 0U) << "two spaces have them";
+    write(4, std::byte{0x44});
+    EXPECT_EQ(read(**child, 4), std::byte{0x11});
+    for (int i = 0; i < 3; ++i) (void)pin(buffers);
+    write(5, std::byte{0x55});
+    EXPECT_EQ(load(*pmap_, 5), std::byte{0x55});
+    EXPECT_EQ(read(**child, 5), std::byte{0x11});
+  }
+  EXPECT_EQ(read(4), std::byte{0x44});
+  ASSERT_OK(space_->unmap(pages(0, kPages)));
+  EXPECT_EQ(private_pages(), 0U);
+  ASSERT_OK(space_->map(request(pages(0, kPages), nullptr)));
+  EXPECT_EQ(private_pages(), 0U);
+  pin_twice();
+  for (std::uint64_t i = 0; i < kPages; ++i) EXPECT_EQ(read(i), std::byte{0}) << i;
+}
+
 TEST_F(PinsOnHost, SettledPagesGoOnAsPrivatePagesWhenThePinHasEnded) {
   ASSERT_OK(space_->map(request(pages(0, kPages), file_object())));
   write(4, std::byte{0x44});

@@ -67,6 +67,36 @@ TEST(Window, PagesMoveAcrossBordersOfKernelMappings) {
   }
 }
 
+TEST(Window, WhatIsKnownToBePrivateIsForgottenByEveryCallThatTakesPages) {
+  Window window = reserve(pages(0, 16));
+  Window other = reserve(pages(0, 16));
+  const auto object = test::make_object(16);
+  const auto remaining = [&](const char* call, const auto& take) {
+    EXPECT_TRUE(window.map_zero(pages(0, 16), Access::ReadWrite, HugePages::Never));
+    EXPECT_TRUE(other.map_zero(pages(0, 16), Access::ReadWrite, HugePages::Never));
+    window.note_private(pages(0, 16));
+    other.note_private(pages(0, 16));
+    EXPECT_TRUE(take()) << call;
+    EXPECT_FALSE(window.knows_private(pages(5, 1))) << call;
+    EXPECT_FALSE(window.knows_private(pages(0, 16))) << call;
+    EXPECT_TRUE(window.knows_private(pages(0, 4))) << call;
+    EXPECT_TRUE(window.knows_private(pages(6, 10))) << call;
+  };
+  const auto part = pages(4, 2);
+  remaining("map_zero", [&] { return window.map_zero(part, Access::ReadWrite, HugePages::Never); });
+  remaining("map_private", [&] { return window.map_private(part, *object, 4, Access::ReadWrite); });
+  remaining("map_shared", [&] { return window.map_shared(part, *object, 4, Access::ReadWrite); });
+  remaining("unmap", [&] { return window.unmap(part); });
+  remaining("drop_pages", [&] { return window.drop_pages(part); });
+  remaining("move_pages_to", [&] { return window.move_pages_to(other, part); });
+  EXPECT_FALSE(other.knows_private(part)) << "others came there";
+  remaining("moved here", [&] { return other.move_pages_to(window, part); });
+
+  window.note_private(pages(0, 16));
+  ASSERT_OK(window.set_access(part, Access::Read));
+  EXPECT_TRUE(window.knows_private(pages(0, 16))) << "no page goes";
+}
+
 TEST(Window, AReadOnlyFileCannotBeMappedForWriting) {
   auto object = FileObject::open("/proc/self/exe");
   ASSERT_TRUE(object) << object.error().text();

@@ -6,7 +6,13 @@
 
 #include <cstdint>
 
+#include "uvm/base/sanitizers.h"
+
 namespace test {
+
+/// From one allocation that fails to the next that does. One thread is all there is here: ThreadSanitizer
+/// takes ten times as long and has nothing to find, so it gets a sample.
+inline constexpr std::uint64_t kAllocStride = uvm::kThreadSanitized ? 13 : 1;
 
 struct AllocState {
   std::uint64_t until_failure = 0;  // 1: the next allocation fails; 0: none does

@@ -166,7 +166,7 @@ class LimitedOutOfMemoryTest : public ::testing::TestWithParam<Step> {
 
   static void exhaust(Exhaustion how) {
     fails_at(1, how);  // what a thread allocates once and keeps
-    for (std::uint64_t n = 1;; ++n) {
+    for (std::uint64_t n = 1;; n += kAllocStride) {
       const std::int64_t live = live_allocations();
       const bool goes_on = fails_at(n, how);
       EXPECT_EQ(live_allocations(), live) << "leaked when allocation " << n << " failed";

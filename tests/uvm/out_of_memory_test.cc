@@ -349,7 +349,7 @@ class OutOfMemoryTest : public ::testing::TestWithParam<Operation> {
   /// Returns how many allocations there were.
   static std::uint64_t exhaust(Exhaustion how) {
     fails_at(1, how);  // what a thread allocates once and keeps
-    for (std::uint64_t n = 1;; ++n) {
+    for (std::uint64_t n = 1;; n += kAllocStride) {
       const std::int64_t live = live_allocations();
       const bool goes_on = fails_at(n, how);
       EXPECT_EQ(live_allocations(), live) << "leaked when allocation " << n << " failed";

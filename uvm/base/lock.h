@@ -67,8 +67,8 @@ inline constexpr bool kCheckLockOrder = true;
 inline constexpr bool kCheckLockOrder = false;
 #endif
 
-/// Of a lock that ends. The standard's locks end without a call that ThreadSanitizer would see, which then takes
-/// the next lock at this address for the same one and reports orders that nobody used.
+/// Of a lock that ends. The standard's locks end without a call that ThreadSanitizer would see, which then
+/// takes the next lock at this address for the same one and reports orders that nobody used.
 inline void forget_lock(void* native) {
   if constexpr (kThreadSanitized) __tsan_mutex_destroy(native, 0);
 }
