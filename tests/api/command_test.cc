@@ -8,6 +8,7 @@
 #include <boost/json/value.hpp>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <thread>
@@ -22,6 +23,7 @@ using test::ApiProcess;
 using test::run_process;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 class ApiCommand : public testing::Test {
@@ -78,6 +80,44 @@ TEST_F(ApiCommand, SnapshotsGoOnInANewProcess) {
                             folder_.file("memory") + "\"}, \"resume_vm\": true}"),
             "");
   EXPECT_TRUE(running.goes_on());
+}
+
+TEST_F(ApiCommand, ADriveGetsAnotherImageWhileTheGuestRuns) {
+  const auto image = [&](const std::string& name, std::uint64_t bytes) {
+    std::ofstream(folder_.file(name)).close();
+    std::filesystem::resize_file(folder_.file(name), bytes);
+    return folder_.file(name);
+  };
+  const auto body = [](const std::string& path) {
+    return R"({"drive_id": "data", "path_on_host": ")" + path + "\"";
+  };
+  const std::string first = image("first", 1 << 20);
+  const std::string second = image("second", 2 << 20);
+  const auto configure = [&](const ApiProcess& machine, const std::string& path) {
+    EXPECT_EQ(machine.put("/boot-source", "{\"kernel_image_path\": \"" + kernel_ + "\"}"), "");
+    EXPECT_EQ(machine.put("/drives/data", body(path) + ", \"is_root_device\": false}"), "");
+    return machine.put("/actions", R"({"action_type": "InstanceStart"})");
+  };
+  const ApiProcess machine(folder_, "one");
+  ASSERT_EQ(configure(machine, first), "");
+  EXPECT_EQ(machine.patch("/drives/data", body(second) + "}"), "");
+  EXPECT_TRUE(machine.goes_on());
+  EXPECT_THAT(machine.get("/vm/config"), AllOf(HasSubstr(second), Not(HasSubstr(first))));
+  const ApiProcess other(folder_, "other");
+  EXPECT_EQ(configure(other, first), "") << "nobody has it";
+  EXPECT_THAT(other.patch("/drives/data", body(second) + "}"), HasSubstr("is in use by another machine"));
+  EXPECT_THAT(other.patch("/drives/data", body(folder_.file("none")) + "}"), HasSubstr("No such file"));
+  EXPECT_THAT(other.patch("/drives/root", R"({"drive_id": "root", "path_on_host": "/x"})"),
+              HasSubstr("the machine has no disk root"));
+  std::filesystem::resize_file(first, 4 << 20);
+  EXPECT_EQ(other.patch("/drives/data", body(first) + "}"), "") << "its own, which has grown";
+  EXPECT_TRUE(other.goes_on());
+
+  EXPECT_EQ(machine.patch("/vm", R"({"state": "Paused"})"), "");
+  EXPECT_EQ(machine.put("/snapshot/create", snapshot_body() + "}"), "");
+  std::ifstream state(folder_.file("state"), std::ios::binary);
+  const std::string saved{std::istreambuf_iterator<char>(state), {}};
+  EXPECT_THAT(saved, AllOf(HasSubstr(second), Not(HasSubstr(first))));
 }
 
 TEST_F(ApiCommand, ADamagedSnapshotIsRefusedAndAnotherTaken) {

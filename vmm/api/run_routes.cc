@@ -122,6 +122,11 @@ Result<Answer> patch_drive(const Call& call) {
   if (!body.has("path_on_host")) return no_content();
   UVMM_TRY(const std::string path, body.text("path_on_host"));
   UVMM_CHECK(call.guest().change_drive(id, path));
+  MachineConfig config = call.controller.config();
+  const auto drive = std::ranges::find(config.drives, id, &virtio::blk::Options::id);
+  if (drive == config.drives.end()) return no_content();
+  drive->path = path;
+  UVMM_CHECK(call.controller.accept(std::move(config)));
   return no_content();
 }
 

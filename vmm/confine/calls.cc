@@ -113,10 +113,12 @@ constexpr std::array kDumps = {only(SYS_openat, 2, 0, 0), always(SYS_mkdir), alw
 /// Snapshots, metrics and disks that a client names, copies of disks among them. Not to be joined with a list
 /// that has openat in some ways only: these would be all of its ways.
 constexpr std::array kAnyFiles = {
-    always(SYS_openat),           always(SYS_mkdir),          always(SYS_mkdirat), always(SYS_rename),
-    always(SYS_renameat),         always(SYS_renameat2),      always(SYS_access),  always(SYS_faccessat),
-    always(SYS_faccessat2),       always(SYS_linkat),         always(SYS_chmod),   always(SYS_fchmod),
-    only(SYS_ioctl, 1, kReflink), always(SYS_copy_file_range)};
+    always(SYS_openat),           always(SYS_mkdir),           always(SYS_mkdirat),
+    always(SYS_rename),           always(SYS_renameat),        always(SYS_renameat2),
+    always(SYS_access),           always(SYS_faccessat),       always(SYS_faccessat2),
+    always(SYS_linkat),           always(SYS_chmod),           always(SYS_fchmod),
+    only(SYS_ioctl, 1, kReflink), always(SYS_copy_file_range), only(SYS_ioctl, 1, kBlockDevice, kWhose),
+    always(SYS_utimensat)};
 
 /// A try of what KVM can do for a debugger, with a watchdog.
 constexpr std::array kTrial = {always(SYS_timer_create), always(SYS_timer_settime), always(SYS_timer_delete)};

@@ -289,27 +289,27 @@ uvm::Status build_doors(Machine::Parts& parts) {
   }
   std::function<uvm::Result<control::Child>()> start_copy;
   if (parts.children) start_copy = [&children = *parts.children] { return children.start(); };
-  parts.doors = std::make_unique<const control::Environment>(
-      control::Environment{parts.config.name,
-                           *parts.checkpoints,
-                           std::move(family),
-                           [&parts] { return take_snapshot(parts); },
-                           [&parts](std::uint32_t copies) { return fork(parts, copies); },
-                           [&parts] { return resident_pages(parts); },
-                           [&parts] { return status_of(parts.config); },
-                           [&parts] { return counters_json(parts); },
-                           std::move(start_copy),
-                           [&parts] { parts.platform->acpi_pm().press_power_button(); },
-                           {},
-                           balloon_doors(parts).resize,
-                           balloon_doors(parts).set_interval,
-                           balloon_doors(parts).json,
-                           [&parts] { return tiles_of(parts); },
-                           [&parts] { parts.ending.end(ExitStatus::Ok); },
-                           *parts.pauses,
-                           parts.memory->space(),
-                           parts.events,
-                           parts.metrics});
+  parts.doors = std::make_unique<const control::Environment>(control::Environment{
+      parts.config.name,
+      *parts.checkpoints,
+      std::move(family),
+      [&parts] { return take_snapshot(parts); },
+      [&parts](std::uint32_t copies) { return fork(parts, copies); },
+      [&parts] { return resident_pages(parts); },
+      [&parts] { return status_of(parts.config); },
+      [&parts] { return counters_json(parts); },
+      std::move(start_copy),
+      [&parts] { parts.platform->acpi_pm().press_power_button(); },
+      [&parts](const std::string& id, const std::string& path) { return change_disk(parts, id, path); },
+      balloon_doors(parts).resize,
+      balloon_doors(parts).set_interval,
+      balloon_doors(parts).json,
+      [&parts] { return tiles_of(parts); },
+      [&parts] { parts.ending.end(ExitStatus::Ok); },
+      *parts.pauses,
+      parts.memory->space(),
+      parts.events,
+      parts.metrics});
   return uvm::ok();
 }
 

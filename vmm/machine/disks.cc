@@ -43,24 +43,45 @@ uvm::Status check(const blk::DiskImage& image, DisksFor purpose) {
 }  // namespace
 
 uvm::Status check_disks(const Machine::Parts& parts, DisksFor purpose) {
-  for (const Disk& disk : parts.disks) UVMM_CHECK(check(*disk.image, purpose));
+  for (const Disk& disk : parts.disks) UVMM_CHECK(check(*disk.image(), purpose));
   return uvm::ok();
 }
 
 uvm::Result<std::vector<DiskFile>> copy_disks(const Machine::Parts& parts) {
   std::vector<DiskFile> files;
   for (const Disk& disk : parts.disks) {
-    const blk::DiskImage& image = *disk.image;
-    if (is_written(image)) {
-      UVMM_TRY(Fd copy, blk::copy_disk(image));
-      files.push_back({image.options().id, std::make_shared<const Fd>(std::move(copy))});
+    const auto image = disk.image();
+    const std::string& id = image->options().id;
+    if (is_written(*image)) {
+      UVMM_TRY(Fd copy, blk::copy_disk(*image));
+      files.push_back({id, std::make_shared<const Fd>(std::move(copy))});
     } else {
-      Fd same(::fcntl(image.fd().get(), F_DUPFD_CLOEXEC, 0));
-      if (!same) return uvm::Error::from_errno(errno, "disk " + image.options().id + ": dup");
-      files.push_back({image.options().id, std::make_shared<const Fd>(std::move(same))});
+      Fd same(::fcntl(image->fd().get(), F_DUPFD_CLOEXEC, 0));
+      if (!same) return uvm::Error::from_errno(errno, "disk " + id + ": dup");
+      files.push_back({id, std::make_shared<const Fd>(std::move(same))});
     }
   }
   return files;
+}
+
+uvm::Status change_disk(const Machine::Parts& parts, const std::string& id, const std::string& path) {
+  const auto named = [&](const Disk& disk) { return disk.image()->options().id == id; };
+  const auto found = std::ranges::find_if(parts.disks, named);
+  if (found == parts.disks.end()) {
+    return uvm::Error(uvm::ErrorKind::NotFound, "the machine has no disk " + id);
+  }
+  const auto old = found->image();
+  blk::Options options = old->options();
+  options.path = path;
+  // Its own file cannot be had a second time, and is named again when it has grown.
+  UVMM_TRY(auto image, old->is_at(path) ? old->again() : blk::DiskImage::open(options));
+  return found->device->work_at_rest([&] { found->disk->change_image(std::move(image)); });
+}
+
+std::vector<blk::Options> disks_now(const Machine::Parts& parts) {
+  std::vector<blk::Options> all;
+  for (const Disk& disk : parts.disks) all.push_back(disk.image()->options());
+  return all;
 }
 
 uvm::Result<std::shared_ptr<const blk::DiskImage>> open_disk(const blk::Options& options,

@@ -103,7 +103,8 @@ void add_disk(const virtio::blk::Counters& counters, const std::string& label, M
 
 void add_disks(const Machine::Parts& parts, MetricWriter& writer) {
   for (std::size_t i = 0; i < parts.disks.size(); ++i) {
-    add_disk(*parts.disks[i].counters, MetricWriter::label("device", "blk" + std::to_string(i)), writer);
+    add_disk(*parts.disks[i].disk->counters(), MetricWriter::label("device", "blk" + std::to_string(i)),
+             writer);
   }
 }
 

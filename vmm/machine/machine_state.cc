@@ -89,7 +89,13 @@ std::vector<std::string> titles_of(Machine::Parts& parts, std::span<devices::Sta
 }  // namespace
 
 MachineShape shape_of(Machine::Parts& parts) {
-  return {parts.config, parts.interrupts->kind(), debug_exit_style(parts.config)};
+  const auto shape = [&](const MachineConfig& config) {
+    return MachineShape(config, parts.interrupts->kind(), debug_exit_style(config));
+  };
+  if (parts.disks.empty()) return shape(parts.config);
+  MachineConfig now = parts.config;
+  now.drives = disks_now(parts);
+  return shape(now);
 }
 
 uvm::Result<std::vector<std::byte>> save_state(Machine::Parts& parts) {

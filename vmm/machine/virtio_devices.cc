@@ -85,20 +85,22 @@ class VirtioBuilder {
   }
 
   [[nodiscard]] uvm::Status add_local(const std::string& name, std::unique_ptr<virtio::Service> service) {
-    return add_local(name, uvm::PinOwner::create(name), std::move(service));
+    UVMM_CHECK(add_local(name, uvm::PinOwner::create(name), std::move(service)));
+    return uvm::ok();
   }
   /// Of a service that pins, too.
-  [[nodiscard]] uvm::Status add_local(const std::string& name, std::shared_ptr<uvm::PinOwner> owner,
-                                      std::unique_ptr<virtio::Service> service) {
+  [[nodiscard]] uvm::Result<virtio::LocalDevice*> add_local(const std::string& name,
+                                                            std::shared_ptr<uvm::PinOwner> owner,
+                                                            std::unique_ptr<virtio::Service> service) {
     virtio::LocalDevice::Surroundings around{space(), std::move(owner), is_ram()};
     auto device = std::make_unique<virtio::LocalDevice>(name, std::move(around), std::move(service));
-    const virtio::LocalDevice& counted = *device;
+    virtio::LocalDevice* const made = device.get();
     UVMM_CHECK(add(name, std::move(device)));
-    parts_.metrics.add([&counted, label = MetricWriter::label("device", name)](MetricWriter& writer) {
+    parts_.metrics.add([&counted = *made, label = MetricWriter::label("device", name)](MetricWriter& writer) {
       writer.counter("uvmm_device_queue_serves_total", "Times that a queue was looked at for work.",
                      counted.served(), label);
     });
-    return uvm::ok();
+    return made;
   }
 
   [[nodiscard]] uvm::Status add_disk(const virtio::blk::Options& options) {
@@ -106,10 +108,13 @@ class VirtioBuilder {
     const std::string name = "blk" + std::to_string(parts_.disks.size());
     const auto owner = uvm::PinOwner::create(name);
     const std::uint32_t queues = options.queues != 0 ? options.queues : parts_.config.vcpus;
-    auto disk = std::make_unique<virtio::blk::Blk>(virtio::blk::Blk::Parts{
-        space(), owner, image, static_cast<std::uint16_t>(std::min(queues, virtio::blk::kMostQueues))});
-    parts_.disks.push_back({std::move(image), disk->counters()});
-    return add_local(name, owner, std::move(disk));
+    auto disk = std::make_unique<virtio::blk::Blk>(
+        virtio::blk::Blk::Parts{space(), owner, std::move(image),
+                                static_cast<std::uint16_t>(std::min(queues, virtio::blk::kMostQueues))});
+    virtio::blk::Blk* const made = disk.get();
+    UVMM_TRY(virtio::LocalDevice* const device, add_local(name, owner, std::move(disk)));
+    parts_.disks.push_back({made, device});
+    return uvm::ok();
   }
 
   [[nodiscard]] uvm::Status add_vhost_user() {

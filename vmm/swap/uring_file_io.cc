@@ -20,8 +20,9 @@ namespace {
 namespace asio = boost::asio;
 using Code = boost::system::error_code;
 
-/// Bytes of one request. Smaller ones cost more than they gain by being under way together.
-constexpr std::size_t kPiece = std::size_t{256} << 10;
+/// Bytes of one request: a cluster of uvm's is one. Pieces of it that are under way together gain less than
+/// they cost, since a file that grows is written by one at a time.
+constexpr std::size_t kPiece = std::size_t{1} << 20;
 /// Asio sends the requests of one file object one after the other; so many objects, so many requests at once.
 constexpr std::size_t kTracks = 4;
 

@@ -107,6 +107,20 @@ void LocalDevice::go_on() {
   });
 }
 
+uvm::Status LocalDevice::work_at_rest(const std::function<void()>& work) {
+  rest();
+  std::promise<bool> done;
+  post([this, &work, &done] {
+    const bool is_alone = rests_ == 1;
+    if (is_alone) work();
+    done.set_value(is_alone);
+  });
+  const bool was_alone = done.get_future().get();
+  go_on();
+  if (was_alone) return uvm::ok();
+  return uvm::Error(uvm::ErrorKind::Busy, name_ + ": the machine is being copied", "try again");
+}
+
 void LocalDevice::place(std::optional<Activation> activation) {
   activation_ = std::move(activation);
   positions_.assign(activation_ ? activation_->queues.size() : 0, {});

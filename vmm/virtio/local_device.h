@@ -122,6 +122,9 @@ class LocalDevice final : public Device, public Resting {
   /// How often a queue was looked at for work. Any thread.
   [[nodiscard]] std::uint64_t served() const { return served_.load(std::memory_order_relaxed); }
 
+  /// Runs `work` on the device's thread while it is at rest, and goes on. Any thread but that one. Errors:
+  /// Busy (somebody else has brought it to rest, and copies it).
+  [[nodiscard]] uvm::Status work_at_rest(const std::function<void()>& work);
   /// Runs `work` on the device's thread, at some time.
   void post(std::function<void()> work);
 

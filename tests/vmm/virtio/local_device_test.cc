@@ -144,6 +144,27 @@ TEST_F(LocalDeviceTest, AtRestItHoldsNothingAndGoesOnWhereItWas) {
   EXPECT_EQ(driver_.wait_used(), (VirtioDriver::Used{1, 8}));
 }
 
+TEST_F(LocalDeviceTest, WorkAtRestIsDoneAloneOrNotAtAll) {
+  const auto rng = device(std::make_unique<rng::Rng>(*space_));
+  rng->start(activation());
+  driver_.offer({{5 * kPage, 8, kWriting}});
+  driver_.notify();
+  ASSERT_TRUE(driver_.wait_used());
+  std::uint64_t held = 1;
+  ASSERT_TRUE(rng->work_at_rest([&] { held = pinned(); }));
+  EXPECT_EQ(held, 0U);
+  driver_.offer({{5 * kPage, 8, kWriting}});
+  driver_.notify();
+  EXPECT_TRUE(driver_.wait_used()) << "it goes on";
+  rng->rest();
+  bool worked = false;
+  const auto refused = rng->work_at_rest([&] { worked = true; });
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind(), uvm::ErrorKind::Busy);
+  EXPECT_FALSE(worked);
+  rng->go_on();
+}
+
 TEST_F(LocalDeviceTest, AnotherGoesOnWhereTheFirstWas) {
   auto rng = device(std::make_unique<rng::Rng>(*space_));
   rng->start(activation());

@@ -64,16 +64,40 @@ Blk::Blk(Parts parts)
     : space_(parts.space),
       image_(std::move(parts.image)),
       geometry_(with_queues(image_->geometry(), parts.queues)),
-      registers_(registers_of(geometry_)),
       limits_(limits_of(geometry_)),
+      shown_(image_),
+      registers_(registers_of(geometry_)),
       choice_(parts.engine),
       data_(space_, std::move(parts.owner)) {}
 
 void Blk::read_config(std::uint64_t offset, std::span<std::byte> data) const {
+  const uvm::MutexLock lock(shown_lock_);
   devices::read_block(registers_, offset, data);
 }
 
+std::shared_ptr<const DiskImage> Blk::image() const {
+  const uvm::MutexLock lock(shown_lock_);
+  return shown_;
+}
+
+void Blk::change_image(std::shared_ptr<const DiskImage> image) {
+  Geometry geometry = geometry_;
+  geometry.bytes = image->geometry().bytes;
+  engine_->use(image->fd().get());
+  limits_ = limits_of(geometry);
+  image_ = std::move(image);
+  {
+    const uvm::MutexLock lock(shown_lock_);
+    shown_ = image_;
+    registers_ = registers_of(geometry);
+  }
+  log::event(log::Level::Info, "disk changed",
+             {{"disk", image_->options().id}, {"path", image_->options().path}, {"bytes", geometry.bytes}});
+  config_changed_();
+}
+
 uvm::Status Blk::attach(const Thread& thread) {
+  config_changed_ = thread.config_changed;
   const int fd = image_->fd().get();
   std::string reason;
   if (choice_ == EngineChoice::Best) {

@@ -22,6 +22,12 @@
 //   goes on, with one line in the log for many failures. The size that the guest was told stays as it was
 //   when the machine began, whatever becomes of the file.
 //
+// Another image
+//   The operator may put another file behind a disk while the guest runs (change_image), as a disc is
+//   changed: what was asked for is done on the old one, the size is the new one's, and the driver is told to
+//   look. The rest of what the guest was told stays, so a request that the new file cannot do is answered as
+//   such.
+//
 // Copies of the machine
 //   A copy never writes the image of its parent. A disk that is only read is the same for both: the copy has
 //   the parent's open file, whatever is at that path by then. Of a disk that is written a fork gets its own,
@@ -34,7 +40,7 @@
 // What it leaves out
 //   Secure erase, zoned devices, lifetime, changing the cache mode (CONFIG_WCE), image formats but raw.
 //
-// Locks: none. One thread does everything; counters are atomic.
+// Locks: one thread does everything; what others see of the image is behind a leaf lock, counters are atomic.
 #pragma once
 
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -45,6 +51,7 @@
 #include <string>
 #include <vector>
 
+#include "uvm/base/lock.h"
 #include "vmm/virtio/blk/counters.h"
 #include "vmm/virtio/blk/disk_image.h"
 #include "vmm/virtio/blk/engine.h"
@@ -73,12 +80,17 @@ class Blk final : public Service {
   [[nodiscard]] std::uint64_t features() const override { return features_of(geometry_); }
   [[nodiscard]] unsigned queues() const override { return geometry_.queues; }
   [[nodiscard]] std::uint16_t queue_limit() const override { return kQueueSize; }
-  void read_config(std::uint64_t offset, std::span<std::byte> data) const override;
+  void read_config(std::uint64_t offset, std::span<std::byte> data) const override EXCLUDES(shown_lock_);
   [[nodiscard]] uvm::Status attach(const Thread& thread) override;
   void started(QueueSet& queues) override;
   [[nodiscard]] uvm::Status serve(SplitQueue& queue) override;
   void drain(std::function<void()> done) override;
   void state(devices::StateFields& fields) override;
+
+  /// On the device's thread, while it is at rest.
+  void change_image(std::shared_ptr<const DiskImage> image) EXCLUDES(shown_lock_);
+  /// What is behind the disk now. Any thread.
+  [[nodiscard]] std::shared_ptr<const DiskImage> image() const EXCLUDES(shown_lock_);
 
   /// Outlives the device if somebody holds it.
   [[nodiscard]] std::shared_ptr<const Counters> counters() const { return counters_; }
@@ -102,15 +114,18 @@ class Blk final : public Service {
   void check_stamp(const FileStamp& saved);
 
   uvm::Space& space_;
-  const std::shared_ptr<const DiskImage> image_;
-  const Geometry geometry_;
-  const Registers registers_;
-  const Limits limits_;
+  std::shared_ptr<const DiskImage> image_;
+  const Geometry geometry_;  // as the guest was told at first
+  Limits limits_;
+  mutable uvm::Mutex shown_lock_{uvm::LockRank::Leaf};
+  std::shared_ptr<const DiskImage> shown_ GUARDED_BY(shown_lock_);  // image_
+  Registers registers_ GUARDED_BY(shown_lock_);
   const EngineChoice choice_;
   const std::shared_ptr<Counters> counters_ = std::make_shared<Counters>();
   GuestData data_;
   std::unique_ptr<Engine> engine_;
   std::optional<boost::asio::posix::stream_descriptor> finished_;  // of the engine; not by the plain one
+  std::function<void()> config_changed_;
 
   QueueSet* queues_ = nullptr;   // since it was started
   bool flushes_itself_ = false;  // the driver cannot ask for it

@@ -111,6 +111,23 @@ uvm::Result<std::shared_ptr<const DiskImage>> DiskImage::adopt(const Options& op
   return std::shared_ptr<const DiskImage>(std::move(image));
 }
 
+uvm::Result<std::shared_ptr<const DiskImage>> DiskImage::again() const {
+  Fd same(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0));  // with the lock, which is the open file's
+  if (!same) return uvm::Error::from_errno(errno, "disk " + options_.id + ": dup");
+  std::shared_ptr<DiskImage> image(new DiskImage(options_, std::move(same)));
+  UVMM_CHECK(image->look());
+  image->look_at_discards();
+  image->has_name_ = has_name_;
+  return std::shared_ptr<const DiskImage>(std::move(image));
+}
+
+bool DiskImage::is_at(const std::string& path) const {
+  struct stat mine {};
+  struct stat there {};
+  return ::fstat(fd_.get(), &mine) == 0 && ::stat(path.c_str(), &there) == 0 && mine.st_dev == there.st_dev &&
+         mine.st_ino == there.st_ino;
+}
+
 uvm::Error DiskImage::refused(uvm::ErrorKind kind, const std::string& why, const std::string& way_out) const {
   return {kind, "disk " + options_.id + ": " + one_line(options_.path) + " " + why, way_out};
 }

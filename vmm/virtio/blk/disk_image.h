@@ -35,6 +35,11 @@ class DiskImage {
   /// Errors: Invalid.
   [[nodiscard]] static uvm::Result<std::shared_ptr<const DiskImage>> adopt(const Options& options, Fd fd);
 
+  /// The same open file as it is by now; it may have grown. Errors: Invalid, System.
+  [[nodiscard]] uvm::Result<std::shared_ptr<const DiskImage>> again() const;
+  /// Whether the file at `path` is this one.
+  [[nodiscard]] bool is_at(const std::string& path) const;
+
   [[nodiscard]] const Fd& fd() const { return fd_; }
   [[nodiscard]] const Options& options() const { return options_; }
   /// Of the moment it was opened; one queue.

@@ -52,6 +52,8 @@ class Engine {
   virtual void submit() = 0;
   /// The next job that is done; null: none now.
   [[nodiscard]] virtual Job* reap() = 0;
+  /// Jobs from now on are for another file, which must outlive the engine as well. None is under way.
+  virtual void use(int fd) = 0;
   /// Becomes readable when a job is done after reap() has had none; -1: that does not happen.
   [[nodiscard]] virtual int event_fd() const = 0;
   /// For logs: "io_uring", "preadv/pwritev".

@@ -37,11 +37,12 @@ class PlainEngine final : public Engine {
     done_.pop_front();
     return job;
   }
+  void use(int fd) override { fd_ = fd; }
   [[nodiscard]] int event_fd() const override { return -1; }
   [[nodiscard]] std::string_view name() const override { return "preadv/pwritev"; }
 
  private:
-  const int fd_;
+  int fd_;
   std::deque<Job*> done_;
 };
 

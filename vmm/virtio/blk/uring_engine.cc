@@ -104,6 +104,10 @@ class UringEngine final : public Engine {
       start(job);
     }
   }
+  void use(int fd) override {
+    fd_ = fd;
+    writes_here_from_ = {};
+  }
   [[nodiscard]] int event_fd() const override { return event_.get(); }
   [[nodiscard]] std::string_view name() const override { return "io_uring"; }
 
@@ -178,7 +182,7 @@ class UringEngine final : public Engine {
     return true;
   }
 
-  const int fd_;
+  int fd_;
   io_uring ring_{};
   bool has_ring_ = false;
   Fd event_;

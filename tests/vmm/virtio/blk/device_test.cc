@@ -53,6 +53,7 @@ class BlkDevice : public test::VirtioSpace, public testing::WithParamInterface<E
     const auto owner = uvm::PinOwner::create("blk0");
     auto service = std::make_unique<Blk>(Blk::Parts{*space_, owner, std::move(image), 2, GetParam()});
     counters_ = service->counters();
+    blk_ = service.get();
     device_ = attached("blk0", owner, std::move(service));
   }
   std::string file_bytes(std::uint64_t offset, std::size_t count) {
@@ -77,6 +78,7 @@ class BlkDevice : public test::VirtioSpace, public testing::WithParamInterface<E
   Options options_;
   DiskDriver driver_{*space_, kPage, 4 * kPage};
   std::shared_ptr<const Counters> counters_;
+  Blk* blk_ = nullptr;                   // device_'s
   std::unique_ptr<LocalDevice> device_;  // last: ends first
 };
 
@@ -124,6 +126,44 @@ TEST_P(BlkDevice, WhatWasAskedBeforeRestIsDoneThen) {
   EXPECT_EQ(file_bytes(7 * 512, 3), "www");
   EXPECT_TRUE(driver_.ring().used());
   device_->go_on();
+}
+
+TEST_P(BlkDevice, AnotherImageTakesItsPlaceWhileTheGuestRuns) {
+  start();
+  ASSERT_EQ(driver_.read(0, kData, 512), kOk);
+  Options other = options_;
+  other.path = folder_.file("other");
+  std::ofstream(other.path) << std::string(512 * 4, 'n');
+  fs::resize_file(other.path, 2 * kSectors * kSectorBytes);
+  driver_.ring().put_bytes(kData, std::string(512, 'w'));
+  driver_.offer(Type::Out, 7, {{kData, 512}});  // without a notification: asked for before
+  auto image = DiskImage::open(other);
+  ASSERT_TRUE(image) << image.error().text();
+  ASSERT_TRUE(device_->work_at_rest([&] { blk_->change_image(*image); }));
+  EXPECT_EQ(host_.changes, 1) << "the driver is to look";
+  EXPECT_EQ(register_at(0, 8), 2 * kSectors);
+  EXPECT_EQ(blk_->image()->options().path, other.path);
+  EXPECT_EQ(file_bytes(7 * 512, 3), "www") << "on the disk that it was meant for";
+  ASSERT_TRUE(driver_.ring().wait_used());
+  EXPECT_TRUE(DiskImage::open(options_)) << "nobody has the old one";
+
+  EXPECT_EQ(driver_.read(3, kData + kPage, 512), kOk);
+  EXPECT_EQ(driver_.ring().get_bytes(kData + kPage, 3), "nnn");
+  EXPECT_EQ(driver_.write(2 * kSectors - 1, kData, 512), kOk);
+  EXPECT_EQ(file_bytes(0, 3), std::string(3, '\0'));
+  options_ = other;
+  EXPECT_EQ(file_bytes((2 * kSectors - 1) * 512, 3), "www");
+
+  // The same again, which is smaller by now.
+  fs::resize_file(other.path, kSectors * kSectorBytes);
+  EXPECT_TRUE(blk_->image()->is_at(other.path));
+  ASSERT_FALSE(DiskImage::open(other)) << "it is locked";
+  auto again = blk_->image()->again();
+  ASSERT_TRUE(again) << again.error().text();
+  ASSERT_TRUE(device_->work_at_rest([&] { blk_->change_image(*again); }));
+  EXPECT_EQ(register_at(0, 8), kSectors);
+  EXPECT_EQ(driver_.read(kSectors, kData, 512), kIoError);
+  EXPECT_EQ(driver_.read(kSectors - 1, kData, 512), kOk);
 }
 
 TEST_P(BlkDevice, ManyAtOnceComeBackEachWithItsOwn) {
