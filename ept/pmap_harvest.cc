@@ -21,10 +21,13 @@ void Pmap::harvest_each(std::span<const uvm::GpaRange> ranges,
   const auto all = *uvm::GpaRange::from_bounds(ranges.front().begin(), ranges.back().end());
   if (!config_.covered.contains(all)) return harvest(all, found);
   std::vector<uvm::GpaRange> runs;
+  bool is_known = false;
   {
     uvm::MutexLock lock(mutex_);
-    runs = loader_.private_runs(ranges);
+    is_known = ranges.size() == 1 && loader_.window().knows_private(all);
+    if (!is_known) runs = loader_.private_runs(ranges);
   }
+  if (is_known) return found(all, private_frame(all.begin()));
   for (const uvm::GpaRange run : runs) found(run, private_frame(run.begin()));
 }
 

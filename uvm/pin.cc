@@ -43,7 +43,9 @@ Result<Pin> Pin::create(Space& space, GpaRange range, const PinRequest& request)
 Result<Pin> Pin::create(Space& space, std::span<const GpaRange> list, const PinRequest& request) try {
   if (list.empty()) return Error(ErrorKind::Invalid, "space " + space.name() + ": pin of an empty list");
   for (const GpaRange& range : list) UVMM_CHECK(space.check_range(range, "pin"));
-  const std::vector<GpaRange> ranges = each_once(list);
+  std::vector<GpaRange> apart;  // stays empty for one range, the usual request
+  if (list.size() > 1) apart = each_once(list);
+  const std::span<const GpaRange> ranges = apart.empty() ? list : apart;
   const GpaRange all = *GpaRange::from_bounds(ranges.front().begin(), ranges.back().end());
   PinOwner& owner = *request.owner;
   const std::uint64_t bytes = bytes_of(ranges);

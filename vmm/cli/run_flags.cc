@@ -247,9 +247,9 @@ constexpr std::array kFlags = {
     RunFlag{"-d,--disk,--drive", "--disk", kVirtio, "FILE",
             "a disk: a raw image or a block device; may be repeated. With\n,ro: only read; ,id=NAME; "
             ",serial=TEXT; "
-            ",queues=N;\n,flush=ignored: nobody will miss it; ,fork=copy: a fork gets\na copy where it can't "
-            "have a "
-            "reflink",
+            ",queues=N;\n,flush=ignored: nobody will miss it; ,fork=copy: a fork or\ncheckpoint gets a copy "
+            "where "
+            "it can't have a reflink",
             add_disk, Repeat::All},
     RunFlag{"--rng", "--rng", kVirtio, "", "a source of random numbers for the guest",
             set_constant<&Config::entropy, Entropy::Device>},

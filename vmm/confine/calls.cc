@@ -94,10 +94,12 @@ constexpr Call kReadFiles = only(SYS_openat, 2, 0, O_ACCMODE | O_CREAT | O_TRUNC
 /// /proc/sys/vm/overcommit_memory.
 constexpr Call kReadNoFiles = {kReadFiles.number, kReadFiles.only, Verdict::Refuse};
 
-/// A fork gets a disk of its own: a file without a name beside the image, as a reflink or a copy.
+/// A fork gets a disk of its own, a checkpoint a copy: a file without a name beside the image, as a reflink
+/// or a copy.
 constexpr std::uint64_t kReflink = 0x40049409;  // linux/fs.h: FICLONE
 constexpr std::array kDiskCopies = {only(SYS_openat, 2, kTemporaryFile, O_CREAT | O_TRUNC | kTemporaryFile),
-                                    only(SYS_ioctl, 1, kReflink), always(SYS_copy_file_range)};
+                                    only(SYS_ioctl, 1, kReflink), always(SYS_copy_file_range),
+                                    always(SYS_utimensat)};
 
 constexpr std::array kDevices = {only(SYS_ioctl, 1, kBlockDevice, kWhose),
                                  only(SYS_ioctl, 1, kTunSetOffload),

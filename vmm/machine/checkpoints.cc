@@ -39,9 +39,15 @@ uvm::Status Checkpoints::take(const std::string& name) {
   const uvm::MutexLock lock(mutex_);
   UVMM_CHECK(check_disks(parts_, DisksFor::Checkpoint));
   const auto begin = std::chrono::steady_clock::now();
-  UVMM_TRY(auto image, take_image(parts_));
+  std::vector<DiskMoment> disks;
+  const auto remember = [&]() -> uvm::Status {
+    UVMM_TRY(disks, remember_disks(parts_));
+    return uvm::ok();
+  };
+  UVMM_TRY(auto image, take_image(parts_, remember));
   UVMM_TRY(auto view, snapshot::ImageView::create(image.memory));
-  checkpoints_.insert_or_assign(name, Checkpoint{std::move(image.state), std::move(view), 0});
+  checkpoints_.insert_or_assign(name,
+                                Checkpoint{std::move(image.state), std::move(view), std::move(disks), 0});
   parts_.timings.checkpoints.add(std::chrono::steady_clock::now() - begin);
   parts_.events.tell("checkpoint", name_member(name));
   return uvm::ok();
@@ -51,10 +57,13 @@ uvm::Status Checkpoints::reset(const std::string& name) {
   const uvm::MutexLock lock(mutex_);
   const auto found = checkpoints_.find(name);
   if (found == checkpoints_.end()) return unknown(name);
+  UVMM_CHECK(check_moments(parts_, found->second.disks));
   const auto begin = std::chrono::steady_clock::now();
   const VcpuPause pause(*parts_.vcpus);
   const DevicesAtRest devices(parts_);
   UVMM_TRY(const auto no_traps, parts_.inferior->suspend_traps());
+  // Before the devices, which look whether the disks are as they were.
+  UVMM_CHECK(put_back_disks(found->second.disks));
   UVMM_CHECK(restore_state(parts_, found->second.state, ClockPolicy::Continue));
   // Behind the vCPUs: KVM writes the guest's clock pages while their MSRs are set.
   UVMM_CHECK(parts_.memory->reset_to(found->second.memory));

@@ -8,6 +8,7 @@
 
 #include "uvm/base/error.h"
 #include "uvm/base/lock.h"
+#include "vmm/machine/disk_moments.h"
 #include "vmm/machine/machine.h"
 #include "vmm/machine/machine_image.h"
 
@@ -25,7 +26,7 @@ struct CheckpointInfo {
 
 /// Each by its name; they do not depend on each other. Taking one copies the pages that are private by then
 /// (none the first time, where RAM can be frozen); a reset copies back the pages written since, where they
-/// are. Thread: any but a vCPU's; they pause the machine themselves.
+/// are; so it is with disks. Thread: any but a vCPU's; they pause the machine themselves.
 class Checkpoints {
  public:
   /// `parts` outlive it.
@@ -33,8 +34,9 @@ class Checkpoints {
 
   /// Now becomes the checkpoint of that name. Errors: as take_image(); the one before stays.
   [[nodiscard]] uvm::Status take(const std::string& name) EXCLUDES(mutex_);
-  /// Memory and devices are what they were; output that has left the machine stays out. Errors: NotFound;
-  /// those of GuestMemory::reset_to() and restore_state(), after which the machine is of no use.
+  /// Memory, devices and disks are what they were; output that has left the machine stays out. Errors:
+  /// NotFound, those of check_moments(); those of put_back_disks(), GuestMemory::reset_to() and
+  /// restore_state(), after which the machine is of no use.
   [[nodiscard]] uvm::Status reset(const std::string& name) EXCLUDES(mutex_);
   /// Errors: NotFound.
   [[nodiscard]] uvm::Status drop(const std::string& name) EXCLUDES(mutex_);
@@ -44,6 +46,7 @@ class Checkpoints {
   struct Checkpoint {
     std::vector<std::byte> state;
     snapshot::ImageView memory;
+    std::vector<DiskMoment> disks;
     std::uint64_t resets = 0;
   };
   [[nodiscard]] static uvm::Error unknown(const std::string& name);

@@ -28,10 +28,8 @@ uvm::Status check(const blk::DiskImage& image, DisksFor purpose) {
   if (!is_written(image)) return uvm::ok();
   switch (purpose) {
     case DisksFor::Fork:
-      return blk::check_copy(image);
     case DisksFor::Checkpoint:
-      return refused(image, "is written by the guest, and a reset could not bring it back",
-                     "let the guest only read it (,ro)");
+      return blk::check_copy(image);
     case DisksFor::Snapshot:
       if (image.has_name()) return uvm::ok();
       return refused(image, "is this fork's own and has no name that a snapshot could tell",

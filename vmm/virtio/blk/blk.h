@@ -35,7 +35,7 @@
 //   takes no time; otherwise the fork is refused before anything stands still, unless the disk says
 //   fork=copy, which copies what is not a hole while the machine stands still. A snapshot names the image by
 //   its path and remembers its size and time; who restores it is warned when they are others. A checkpoint
-//   can't bring a written disk back, so it is refused.
+//   keeps a copy of a disk that is written, made as a fork's is, and a reset writes that back into the image.
 //
 // What it leaves out
 //   Secure erase, zoned devices, lifetime, changing the cache mode (CONFIG_WCE), image formats but raw.

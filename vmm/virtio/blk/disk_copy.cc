@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <string>
@@ -38,21 +39,40 @@ std::string folder_of(const DiskImage& image) {
 /// In the folder of the image, whose file system may share blocks with it.
 uvm::Result<Fd> nameless_file(const DiskImage& image) {
   Fd fd(::open(folder_of(image).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
-  if (!fd) return failed(image, "a file for the fork's own, in the same folder");
+  if (!fd) return failed(image, "a file for a copy of it, in the same folder");
   return fd;
 }
 
+/// What is in the other file where there is a hole in this one.
+enum class Holes : std::uint8_t { AreThere, ToBeMade };
+
+uvm::Status make_hole(const DiskImage& image, int in, off_t begin, off_t end) {
+  if (begin == end || ::fallocate(in, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, begin, end - begin) == 0) {
+    return uvm::ok();
+  }
+  if (errno != EOPNOTSUPP && errno != ENOSYS) return failed(image, "making a hole");
+  constexpr std::array<char, 64 * 1024> kEmpty{};
+  while (begin < end) {
+    const auto size = static_cast<std::size_t>(std::min<off_t>(end - begin, kEmpty.size()));
+    const ssize_t put = ::pwrite(in, kEmpty.data(), size, begin);
+    if (put < 0 && errno != EINTR) return failed(image, "writing zeros");
+    begin += std::max<ssize_t>(put, 0);
+  }
+  return uvm::ok();
+}
+
 /// Runs of data, one by one; between them are holes.
-uvm::Status copy_bytes(const DiskImage& image, int to) {
-  const int from = image.fd().get();
+uvm::Status copy_bytes(const DiskImage& image, int from, int to, Holes holes) {
   struct stat status {};
   if (::fstat(from, &status) != 0) return failed(image, "fstat");
-  if (::ftruncate(to, status.st_size) != 0) return failed(image, "the size of the fork's own");
+  if (::ftruncate(to, status.st_size) != 0) return failed(image, "the size of a copy");
   off_t at = 0;
   while (at < status.st_size) {
-    const off_t begin = ::lseek(from, at, SEEK_DATA);
-    if (begin < 0 && errno == ENXIO) break;
-    if (begin < 0) return failed(image, "looking for data");
+    const off_t data = ::lseek(from, at, SEEK_DATA);
+    if (data < 0 && errno != ENXIO) return failed(image, "looking for data");
+    const off_t begin = data < 0 ? status.st_size : data;
+    if (holes == Holes::ToBeMade) UVMM_CHECK(make_hole(image, to, at, begin));
+    if (data < 0) break;
     const off_t end = ::lseek(from, begin, SEEK_HOLE);
     if (end < 0) return failed(image, "looking for a hole");
     off_t source = begin;
@@ -60,7 +80,7 @@ uvm::Status copy_bytes(const DiskImage& image, int to) {
     while (source < end) {
       const ssize_t moved =
           ::copy_file_range(from, &source, to, &target, static_cast<std::size_t>(end - source), 0);
-      if (moved < 0) return failed(image, "copying for the fork");
+      if (moved < 0) return failed(image, "copying");
       if (moved == 0)
         return uvm::Error(uvm::ErrorKind::System, name_of(image) + ": was cut while it was copied");
     }
@@ -71,7 +91,7 @@ uvm::Status copy_bytes(const DiskImage& image, int to) {
 
 uvm::Error no_reflinks(const DiskImage& image) {
   return {uvm::ErrorKind::Unsupported,
-          name_of(image) + " is written by the guest, and its file system has no reflinks for a fork's own",
+          name_of(image) + " is written by the guest, and its file system has no reflinks for a copy of it",
           "let the guest only read it (,ro), or say ,fork=copy"};
 }
 
@@ -81,7 +101,7 @@ uvm::Status check_copy(const DiskImage& image) {
   if (image.is_block_device()) {
     return uvm::Error(
         uvm::ErrorKind::Unsupported,
-        name_of(image) + " is a block device that the guest writes, of which a fork can't get its own",
+        name_of(image) + " is a block device that the guest writes, of which there can be no copy",
         "let the guest only read it (,ro)");
   }
   UVMM_TRY(const Fd fd, nameless_file(image));
@@ -96,8 +116,22 @@ uvm::Result<Fd> copy_disk(const DiskImage& image) {
   UVMM_TRY(Fd fd, nameless_file(image));
   if (::ioctl(fd.get(), FICLONE, image.fd().get()) == 0) return fd;
   if (image.options().fork != ForkCopy::Bytes) return no_reflinks(image);
-  UVMM_CHECK(copy_bytes(image, fd.get()));
+  UVMM_CHECK(copy_bytes(image, image.fd().get(), fd.get(), Holes::AreThere));
   return fd;
+}
+
+uvm::Status put_back(const DiskImage& image, const Fd& copy, const FileStamp& then) {
+  constexpr std::int64_t kSecondNs = 1'000'000'000;
+  const int to = image.fd().get();
+  if (::ioctl(to, FICLONE, copy.get()) == 0) {
+    // It is as long as it was, if it was longer.
+    if (::ftruncate(to, static_cast<off_t>(then.bytes)) != 0) return failed(image, "its size");
+  } else {
+    UVMM_CHECK(copy_bytes(image, copy.get(), to, Holes::ToBeMade));
+  }
+  const std::array times{timespec{0, UTIME_OMIT},
+                         timespec{then.modified_ns / kSecondNs, then.modified_ns % kSecondNs}};
+  return ::futimens(to, times.data()) == 0 ? uvm::ok() : uvm::Status(failed(image, "its time"));
 }
 
 }  // namespace vmm::virtio::blk

@@ -1,4 +1,5 @@
-// A disk of one's own, as another is at this moment: for forks.
+// A disk of one's own, as another is at this moment, for forks; and one that becomes what it was, for
+// checkpoints.
 #pragma once
 
 #include "uvm/base/error.h"
@@ -15,5 +16,10 @@ namespace vmm::virtio::blk {
 /// ForkCopy::Bytes, a copy of what is not a hole. Nobody writes the image meanwhile. Errors: Unsupported (no
 /// reflinks, or a block device), System, NoMemory (the disk is full).
 [[nodiscard]] uvm::Result<Fd> copy_disk(const DiskImage& image);
+
+/// The image holds what `copy` holds, which copy_disk() made of it, has its size, and the time `then`: nobody
+/// sees that it has been something else meanwhile. By a reflink, or by writing all that is no hole. Nobody
+/// else writes the image. Errors: System, NoMemory (the disk is full); a part may have been put back.
+[[nodiscard]] uvm::Status put_back(const DiskImage& image, const Fd& copy, const FileStamp& then);
 
 }  // namespace vmm::virtio::blk

@@ -32,6 +32,7 @@ class BlkCopy : public testing::Test {
 
   /// Mostly a hole.
   static Options make(const std::string& folder) {
+    fs::create_directory(folder);
     Options options;
     options.id = "vda";
     options.path = folder + "/disk";
@@ -76,6 +77,43 @@ TEST_F(BlkCopy, ACopyOfBytesLeavesHolesOut) {
   ASSERT_EQ(::fstat(copy->get(), &status), 0);
   EXPECT_LT(status.st_blocks * 512, 1 << 20);
   expect_own(*image, *copy);
+}
+
+/// What is written after a copy is gone when that is put back, holes and the file's time included.
+void expect_put_back(const DiskImage& image) {
+  const auto copy = copy_disk(image);
+  ASSERT_TRUE(copy) << copy.error().text();
+  const auto then = image.stamp();
+  ASSERT_TRUE(then);
+  struct stat before {};
+  ASSERT_EQ(::fstat(image.fd().get(), &before), 0);
+  const std::string other(1 << 20, 'x');
+  const int fd = image.fd().get();
+  ASSERT_EQ(::pwrite(fd, other.data(), other.size(), 0), static_cast<ssize_t>(other.size()));
+  ASSERT_EQ(::pwrite(fd, other.data(), other.size(), 16 << 20), static_cast<ssize_t>(other.size()));
+  ASSERT_EQ(::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, before.st_size - 8192, 4096), 0);
+  ASSERT_EQ(::ftruncate(fd, before.st_size + 12288), 0);
+  ASSERT_NE(image.stamp().value(), *then);
+  for (int i = 0; i < 2; ++i) {
+    const auto done = put_back(image, *copy, *then);
+    ASSERT_TRUE(done) << done.error().text();
+    EXPECT_EQ(bytes_at(image.fd(), 0, 8), std::string("begin") + std::string(3, '\0'));
+    EXPECT_EQ(bytes_at(image.fd(), 16 << 20, 3), std::string(3, '\0'));
+    EXPECT_EQ(bytes_at(image.fd(), static_cast<std::uint64_t>(before.st_size) - 8192, 3), "far");
+    EXPECT_EQ(image.stamp().value(), *then) << "nobody sees that it was another";
+    struct stat after {};
+    ASSERT_EQ(::fstat(fd, &after), 0);
+    EXPECT_LE(after.st_blocks, before.st_blocks + 64) << "holes are holes again";
+    ASSERT_EQ(::pwrite(fd, "BEGIN", 5, 0), 5) << "the copy is good for many";
+  }
+}
+
+TEST_F(BlkCopy, WhatWasWrittenSinceIsGoneWhenACopyIsPutBack) {
+  Options options = make(folder_.path());
+  options.fork = ForkCopy::Bytes;
+  const auto image = open(options);
+  ASSERT_TRUE(image);
+  expect_put_back(*image);
 }
 
 TEST_F(BlkCopy, WithoutReflinksItIsRefusedWithTheWayOut) {
@@ -134,6 +172,9 @@ TEST_F(BlkCopy, AReflinkIsOnesOwnToo) {
   auto copy = copy_disk(*image);
   ASSERT_TRUE(copy) << copy.error().text();
   expect_own(*image, *copy);
+  const auto other = open(make(fs::path(reflinks.path()) / "other"));
+  ASSERT_TRUE(other);
+  expect_put_back(*other);
   // One whose name is gone can be copied on, as a fork of a fork does.
   const auto adopted = DiskImage::adopt(image->options(), *std::move(copy));
   ASSERT_TRUE(adopted);
