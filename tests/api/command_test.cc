@@ -120,6 +120,26 @@ TEST_F(ApiCommand, ADriveGetsAnotherImageWhileTheGuestRuns) {
   EXPECT_THAT(saved, AllOf(HasSubstr(second), Not(HasSubstr(first))));
 }
 
+TEST_F(ApiCommand, AResetIsRefusedWhenADriveHasGotAnotherImage) {
+  const auto drive = [&](const std::string& name, const std::string& more) {
+    std::ofstream(folder_.file(name)) << std::string(4096, 'x');
+    return R"({"drive_id": "data", "path_on_host": ")" + folder_.file(name) + "\"" + more + "}";
+  };
+  const ApiProcess machine(folder_, "one");
+  EXPECT_EQ(machine.put("/boot-source", "{\"kernel_image_path\": \"" + kernel_ + "\"}"), "");
+  EXPECT_EQ(machine.put("/drives/data", drive("a", R"(, "is_root_device": false, "is_read_only": true)")),
+            "");
+  EXPECT_EQ(machine.put("/actions", R"({"action_type": "InstanceStart"})"), "");
+  EXPECT_EQ(machine.put("/vm/checkpoint", ""), "");
+  EXPECT_EQ(machine.put("/vm/reset", ""), "");
+  EXPECT_EQ(machine.patch("/drives/data", drive("b", "")), "");
+  EXPECT_THAT(machine.put("/vm/reset", ""), HasSubstr("disk data got another image after the checkpoint"));
+  EXPECT_TRUE(machine.goes_on());
+  EXPECT_EQ(machine.put("/vm/checkpoint", ""), "");
+  EXPECT_EQ(machine.put("/vm/reset", ""), "");
+  EXPECT_TRUE(machine.goes_on());
+}
+
 TEST_F(ApiCommand, ADamagedSnapshotIsRefusedAndAnotherTaken) {
   const auto machine = started("one");
   EXPECT_EQ(machine->patch("/vm", R"({"state": "Paused"})"), "");
