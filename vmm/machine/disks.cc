@@ -54,8 +54,7 @@ uvm::Result<std::vector<DiskFile>> copy_disks(const Machine::Parts& parts) {
       UVMM_TRY(Fd copy, blk::copy_disk(*image));
       files.push_back({id, std::make_shared<const Fd>(std::move(copy))});
     } else {
-      Fd same(::fcntl(image->fd().get(), F_DUPFD_CLOEXEC, 0));
-      if (!same) return uvm::Error::from_errno(errno, "disk " + id + ": dup");
+      UVMM_TRY(Fd same, image->same_file());
       files.push_back({id, std::make_shared<const Fd>(std::move(same))});
     }
   }

@@ -65,19 +65,18 @@ Blk::Blk(Parts parts)
       image_(std::move(parts.image)),
       geometry_(with_queues(image_->geometry(), parts.queues)),
       limits_(limits_of(geometry_)),
-      shown_(image_),
       registers_(registers_of(geometry_)),
       choice_(parts.engine),
       data_(space_, std::move(parts.owner)) {}
 
 void Blk::read_config(std::uint64_t offset, std::span<std::byte> data) const {
-  const uvm::MutexLock lock(shown_lock_);
+  const uvm::MutexLock lock(image_lock_);
   devices::read_block(registers_, offset, data);
 }
 
 std::shared_ptr<const DiskImage> Blk::image() const {
-  const uvm::MutexLock lock(shown_lock_);
-  return shown_;
+  const uvm::MutexLock lock(image_lock_);
+  return image_;
 }
 
 void Blk::change_image(std::shared_ptr<const DiskImage> image) {
@@ -85,20 +84,20 @@ void Blk::change_image(std::shared_ptr<const DiskImage> image) {
   geometry.bytes = image->geometry().bytes;
   engine_->use(image->fd().get());
   limits_ = limits_of(geometry);
-  image_ = std::move(image);
+  log::event(log::Level::Info, "disk changed",
+             {{"disk", image->options().id}, {"path", image->options().path}, {"bytes", geometry.bytes}});
   {
-    const uvm::MutexLock lock(shown_lock_);
-    shown_ = image_;
+    const uvm::MutexLock lock(image_lock_);
+    image_.swap(image);  // the old file is closed behind the lock
     registers_ = registers_of(geometry);
   }
-  log::event(log::Level::Info, "disk changed",
-             {{"disk", image_->options().id}, {"path", image_->options().path}, {"bytes", geometry.bytes}});
   config_changed_();
 }
 
 uvm::Status Blk::attach(const Thread& thread) {
+  const auto image = this->image();
   config_changed_ = thread.config_changed;
-  const int fd = image_->fd().get();
+  const int fd = image->fd().get();
   std::string reason;
   if (choice_ == EngineChoice::Best) {
     if (auto ring = uring_engine(fd)) {
@@ -109,8 +108,8 @@ uvm::Status Blk::attach(const Thread& thread) {
   }
   if (engine_ == nullptr) engine_ = plain_engine(fd);
   log::event(log::Level::Info, "disk",
-             {{"disk", image_->options().id},
-              {"path", image_->options().path},
+             {{"disk", image->options().id},
+              {"path", image->options().path},
               {"bytes", geometry_.bytes},
               {"engine", engine_->name()},
               {"why", reason}});
@@ -205,7 +204,7 @@ void Blk::understand(Task& task) {
       break;
     case RequestType::GetId: {
       std::array<std::byte, kIdBytes> id{};
-      const Options& options = image_->options();
+      const Options options = image()->options();
       const std::string& text = options.serial.empty() ? options.id : options.serial;
       std::memcpy(id.data(), text.data(), std::min(text.size(), id.size()));
       const bool written = write_segments(space_, task.frame.data_in, id).has_value();
@@ -254,7 +253,7 @@ void Blk::start(Task& task) {
     task.offset = range.offset;
     task.bytes = range.bytes;
     task.kind = range.unmap == Unmap::Yes ? JobKind::Punch : JobKind::Zero;
-    if (task.request.type == RequestType::Discard && image_->is_block_device()) task.kind = JobKind::Forget;
+    if (task.request.type == RequestType::Discard && image()->is_block_device()) task.kind = JobKind::Forget;
   }
   engine_->start(task);
 }
@@ -355,14 +354,15 @@ void Blk::count(const Task& task, RequestStatus status) {
 }
 
 void Blk::tell(const Task& task) {
+  const auto image = this->image();
   const Time now = std::chrono::steady_clock::now();
   if (task.error == told_error_ && now - told_at_ < kQuiet) return;
   told_error_ = task.error;
   told_at_ = now;
   const bool is_cut = task.error == ENODATA;
   log::event(log::Level::Warning, "a disk's image fails, and the guest is told",
-             {{"disk", image_->options().id},
-              {"path", image_->options().path},
+             {{"disk", image->options().id},
+              {"path", image->options().path},
               {"request", name_of(task.request.type)},
               {"offset", task.offset},
               {"bytes", task.bytes},
@@ -383,7 +383,7 @@ void Blk::drain(std::function<void()> done) {
 
 void Blk::state(devices::StateFields& fields) {
   FileStamp stamp;
-  if (const auto now = image_->stamp(); now && !fields.restoring()) stamp = *now;
+  if (const auto now = image()->stamp(); now && !fields.restoring()) stamp = *now;
   fields.field(stamp.bytes);
   fields.field(stamp.modified_ns);
   if (fields.restoring()) check_stamp(stamp);
@@ -391,13 +391,14 @@ void Blk::state(devices::StateFields& fields) {
 
 /// Whoever goes on from a state has in memory what was on the disk.
 void Blk::check_stamp(const FileStamp& saved) {
-  const auto now = image_->stamp();
-  if (!image_->has_name() || !now || *now == saved) return;
+  const auto image = this->image();
+  const auto now = image->stamp();
+  if (!image->has_name() || !now || *now == saved) return;
   log::event(
       log::Level::Warning,
       "a disk's image has changed since the machine was saved: what the guest remembers of it is wrong",
-      {{"disk", image_->options().id},
-       {"path", image_->options().path},
+      {{"disk", image->options().id},
+       {"path", image->options().path},
        {"bytes_then", saved.bytes},
        {"bytes_now", now->bytes}});
 }

@@ -40,7 +40,8 @@
 // What it leaves out
 //   Secure erase, zoned devices, lifetime, changing the cache mode (CONFIG_WCE), image formats but raw.
 //
-// Locks: one thread does everything; what others see of the image is behind a leaf lock, counters are atomic.
+// Locks: one thread does everything; the image and what the guest is told of it are behind a leaf lock,
+// counters are atomic.
 #pragma once
 
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -80,7 +81,7 @@ class Blk final : public Service {
   [[nodiscard]] std::uint64_t features() const override { return features_of(geometry_); }
   [[nodiscard]] unsigned queues() const override { return geometry_.queues; }
   [[nodiscard]] std::uint16_t queue_limit() const override { return kQueueSize; }
-  void read_config(std::uint64_t offset, std::span<std::byte> data) const override EXCLUDES(shown_lock_);
+  void read_config(std::uint64_t offset, std::span<std::byte> data) const override EXCLUDES(image_lock_);
   [[nodiscard]] uvm::Status attach(const Thread& thread) override;
   void started(QueueSet& queues) override;
   [[nodiscard]] uvm::Status serve(SplitQueue& queue) override;
@@ -88,9 +89,9 @@ class Blk final : public Service {
   void state(devices::StateFields& fields) override;
 
   /// On the device's thread, while it is at rest.
-  void change_image(std::shared_ptr<const DiskImage> image) EXCLUDES(shown_lock_);
+  void change_image(std::shared_ptr<const DiskImage> image) EXCLUDES(image_lock_);
   /// What is behind the disk now. Any thread.
-  [[nodiscard]] std::shared_ptr<const DiskImage> image() const EXCLUDES(shown_lock_);
+  [[nodiscard]] std::shared_ptr<const DiskImage> image() const EXCLUDES(image_lock_);
 
   /// Outlives the device if somebody holds it.
   [[nodiscard]] std::shared_ptr<const Counters> counters() const { return counters_; }
@@ -114,12 +115,11 @@ class Blk final : public Service {
   void check_stamp(const FileStamp& saved);
 
   uvm::Space& space_;
-  std::shared_ptr<const DiskImage> image_;
+  mutable uvm::Mutex image_lock_{uvm::LockRank::Leaf};
+  std::shared_ptr<const DiskImage> image_ GUARDED_BY(image_lock_);
   const Geometry geometry_;  // as the guest was told at first
   Limits limits_;
-  mutable uvm::Mutex shown_lock_{uvm::LockRank::Leaf};
-  std::shared_ptr<const DiskImage> shown_ GUARDED_BY(shown_lock_);  // image_
-  Registers registers_ GUARDED_BY(shown_lock_);
+  Registers registers_ GUARDED_BY(image_lock_);
   const EngineChoice choice_;
   const std::shared_ptr<Counters> counters_ = std::make_shared<Counters>();
   GuestData data_;

@@ -111,9 +111,14 @@ uvm::Result<std::shared_ptr<const DiskImage>> DiskImage::adopt(const Options& op
   return std::shared_ptr<const DiskImage>(std::move(image));
 }
 
-uvm::Result<std::shared_ptr<const DiskImage>> DiskImage::again() const {
-  Fd same(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0));  // with the lock, which is the open file's
+uvm::Result<Fd> DiskImage::same_file() const {
+  Fd same(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0));
   if (!same) return uvm::Error::from_errno(errno, "disk " + options_.id + ": dup");
+  return same;
+}
+
+uvm::Result<std::shared_ptr<const DiskImage>> DiskImage::again() const {
+  UVMM_TRY(Fd same, same_file());
   std::shared_ptr<DiskImage> image(new DiskImage(options_, std::move(same)));
   UVMM_CHECK(image->look());
   image->look_at_discards();

@@ -35,6 +35,8 @@ class DiskImage {
   /// Errors: Invalid.
   [[nodiscard]] static uvm::Result<std::shared_ptr<const DiskImage>> adopt(const Options& options, Fd fd);
 
+  /// Another descriptor of the same open file, which has its lock. Errors: System.
+  [[nodiscard]] uvm::Result<Fd> same_file() const;
   /// The same open file as it is by now; it may have grown. Errors: Invalid, System.
   [[nodiscard]] uvm::Result<std::shared_ptr<const DiskImage>> again() const;
   /// Whether the file at `path` is this one.
