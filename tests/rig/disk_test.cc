@@ -60,7 +60,7 @@ std::string sum_in(const std::string& text, const std::string& name) {
   return at == std::string::npos || at < 32 ? "none" : text.substr(at - 32, 32);
 }
 
-/// The rounds of a guest that says "wrote 7 of 7.": which one, and how many files it found on its disk.
+/// The rounds of a guest that says "wrote 7 of 7.": which one, and how many marks it found on its disk.
 std::vector<int> rounds_in(const std::string& text) {
   static const std::regex line("wrote ([0-9]+) of ([0-9]+)\\.");
   std::vector<int> rounds;
@@ -125,18 +125,23 @@ TEST_F(LinuxDisk, WhatWasSyncedIsThereAfterAKill) {
   }
 }
 
-// Each round leaves a file and counts, from the disk, those that are there.
+// Each round marks a block of the third disk and counts, from the disk, those that are marked: what a kernel
+// still has in memory it would write over a disk of another moment.
 TEST_F(LinuxDisk, AForkReadsTheSameDiskAndNeverWritesItsParentsAndAResetBringsItBack) {
   const std::string image = file_system("disk");
   const std::string shared = file_system("shared");
+  const std::string marks = file("marks");
+  std::ofstream(marks, std::ios::binary).close();
+  fs::resize_file(marks, 1 << 20);
   const std::string loop = script(
       "mount -t ext4 /dev/vda /root && mount -t ext4 -o ro /dev/vdb /tmp && i=0; while true; do "
-      "i=$((i+1)); cat /proc/sys/kernel/random/uuid >/root/f$i; sync; "
-      "echo 3 >/proc/sys/vm/drop_caches; ls /tmp >/dev/null && "
-      "echo \"wro\"\"te $i of $(cat /root/f* | wc -l).\"; done");
-  test::BackgroundProcess parent(
-      machine(loop, {"-d", image + ",fork=copy", "-d", shared + ",ro", "--control", file("parent.sock")}),
-      file("parent.log"));
+      "i=$((i+1)); cat /proc/sys/kernel/random/uuid >/root/who; echo >/mark; "
+      "dd if=/mark of=/dev/vdc bs=4096 seek=$i 2>/dev/null; sync; "
+      "echo 3 >/proc/sys/vm/drop_caches; ls /tmp >/dev/null && cat /root/who && "
+      "echo \"wro\"\"te $i of $(wc -l </dev/vdc).\"; done");
+  test::BackgroundProcess parent(machine(loop, {"-d", image + ",fork=copy", "-d", shared + ",ro", "-d",
+                                                marks + ",fork=copy", "--control", file("parent.sock")}),
+                                 file("parent.log"));
   ASSERT_TRUE(parent.prints("wrote 2 of", 0, kLimit)) << parent.output();
   test::BackgroundProcess child(
       {test::uvmm_path(), "fork", file("parent.sock"), "--control", file("child.sock")}, file("child.log"));
