@@ -90,7 +90,7 @@ class Pmap final : public uvm::Pmap {
   /// Never a signal, whatever became of the page. They also sleep on events.
   [[nodiscard]] uvm::Status copy_out(uvm::GpaRange from, std::span<std::byte> to) override;
   [[nodiscard]] uvm::Status copy_in(uvm::GpaRange to, std::span<const std::byte> from) override;
-  [[nodiscard]] uvm::Status settle(uvm::GpaRange range) override;
+  [[nodiscard]] uvm::Status settle(std::span<const uvm::GpaRange> ranges) override;
   [[nodiscard]] uvm::Status fill(uvm::GpaRange range, std::span<const std::byte> bytes) override;
   [[nodiscard]] uvm::Status read(uvm::Frame first, std::span<std::byte> to) const override;
   [[nodiscard]] uvm::Residency residency(uvm::GpaRange range) const override;

@@ -51,15 +51,18 @@ uvm::Error Pmap::untouchable_locked(uvm::Gpa page) const {
                                             "file was cut and grew again");
 }
 
-uvm::Status Pmap::settle(uvm::GpaRange range) try {
-  const uvm::GpaRange mine = range.intersection(config_.covered);
-  if (mine.empty()) return uvm::ok();
+uvm::Status Pmap::settle(std::span<const uvm::GpaRange> ranges) try {
   uvm::MutexLock lock(mutex_);
-  return loader_.settle(mine);
+  for (const uvm::GpaRange& range : ranges) {
+    const uvm::GpaRange mine = range.intersection(config_.covered);
+    if (!mine.empty()) UVMM_CHECK(loader_.settle(mine));
+  }
+  return uvm::ok();
 } catch (const std::bad_alloc&) {
   return uvm::out_of_memory([&] {
-    return uvm::Error(uvm::ErrorKind::NoMemory,
-                      "guest range " + uvm::to_string(range) + ": no memory to settle it");
+    return uvm::Error(
+        uvm::ErrorKind::NoMemory,
+        "guest memory from " + uvm::to_string(ranges.front().begin()) + ": no memory to settle it");
   });
 }
 

@@ -76,11 +76,18 @@ void CountedRanges::remove_blocks(std::uint64_t begin, std::uint64_t end) {
 }
 
 CountedRanges::Block& CountedRanges::block_at(std::uint64_t number) {
-  auto at = blocks_.lower_bound(number);
-  if (at == blocks_.end() || at->first != number) {
-    at = blocks_.emplace_hint(at, number, std::make_unique<Block>());
+  if (Block* const known = find_block(number)) return *known;
+  last_ = &*blocks_.emplace(number, std::make_unique<Block>()).first;
+  return *last_->second;
+}
+
+CountedRanges::Block* CountedRanges::find_block(std::uint64_t number) {
+  if (last_ == nullptr || last_->first != number) {
+    const auto at = blocks_.find(number);
+    if (at == blocks_.end()) return nullptr;
+    last_ = &*at;
   }
-  return *at->second;
+  return last_->second.get();
 }
 
 std::uint64_t CountedRanges::add_pages(std::uint64_t begin, std::uint64_t end) {
@@ -101,20 +108,23 @@ std::uint64_t CountedRanges::add_pages(std::uint64_t begin, std::uint64_t end) {
 
 void CountedRanges::remove_pages(std::uint64_t begin, std::uint64_t end) {
   if (begin == end) return;
-  const auto at = blocks_.find(begin / kBlockPages);
-  if (at == blocks_.end()) return;
-  Block& block = *at->second;
-  const bool covered = count_of_block(at->first) != 0;
+  const std::uint64_t number = begin / kBlockPages;
+  Block* const block = find_block(number);
+  if (block == nullptr) return;
+  const bool covered = count_of_block(number) != 0;
   for (std::uint64_t page = begin; page < end; ++page) {
-    if (--block.counts[page % kBlockPages] != 0) continue;
-    block.used &= ~(std::uint64_t{1} << (page % kBlockPages));
+    if (--block->counts[page % kBlockPages] != 0) continue;
+    block->used &= ~(std::uint64_t{1} << (page % kBlockPages));
     covered_pages_ -= covered ? 0 : 1;
   }
-  drop_if_unused(at);
+  drop_if_unused(number);
 }
 
-void CountedRanges::drop_if_unused(Blocks::iterator block) {
-  if (block != blocks_.end() && block->second->used == 0) blocks_.erase(block);
+void CountedRanges::drop_if_unused(std::uint64_t number) {
+  const Block* const block = find_block(number);
+  if (block == nullptr || block->used != 0) return;
+  last_ = nullptr;
+  blocks_.erase(number);
 }
 
 std::uint64_t CountedRanges::add(GpaRange range) {
@@ -128,8 +138,8 @@ std::uint64_t CountedRanges::add(GpaRange range) {
     if (part.tail != part.end) block_at(part.tail / kBlockPages);
     blocks = add_blocks(part.head / kBlockPages, part.tail / kBlockPages);
   } catch (const std::bad_alloc&) {
-    drop_if_unused(blocks_.find(part.first / kBlockPages));
-    drop_if_unused(blocks_.find(part.tail / kBlockPages));
+    drop_if_unused(part.first / kBlockPages);
+    drop_if_unused(part.tail / kBlockPages);
     throw;
   }
   return std::max({blocks, add_pages(part.first, part.head), add_pages(part.tail, part.end)});

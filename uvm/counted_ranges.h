@@ -64,8 +64,9 @@ class CountedRanges {
   std::uint64_t add_pages(std::uint64_t begin, std::uint64_t end);
   void remove_blocks(std::uint64_t begin, std::uint64_t end);
   Block& block_at(std::uint64_t number);
+  [[nodiscard]] Block* find_block(std::uint64_t number);
   void remove_pages(std::uint64_t begin, std::uint64_t end);
-  void drop_if_unused(Blocks::iterator block);
+  void drop_if_unused(std::uint64_t number);
   /// How often whole blocks cover this one.
   [[nodiscard]] std::uint64_t count_of_block(std::uint64_t number) const;
   /// Pages of blocks [begin, end) that are held by parts of blocks.
@@ -75,9 +76,10 @@ class CountedRanges {
   template <class F>
   void each(GpaRange range, F&& visit) const;
 
-  Edges edges_;                      // before the first, blocks are held 0 times
-  Blocks blocks_;                    // those with a page in use
-  std::uint64_t covered_pages_ = 0;  // held at least once
+  Edges edges_;                         // before the first, blocks are held 0 times
+  Blocks blocks_;                       // those with a page in use
+  Blocks::value_type* last_ = nullptr;  // of the blocks, the one asked for last: a list comes page by page
+  std::uint64_t covered_pages_ = 0;     // held at least once
 };
 
 }  // namespace uvm

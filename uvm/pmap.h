@@ -146,10 +146,10 @@ class Pmap {
   [[nodiscard]] virtual Status copy_out(GpaRange from, std::span<std::byte> to) = 0;
   [[nodiscard]] virtual Status copy_in(GpaRange to, std::span<const std::byte> from) = 0;
 
-  /// Private in-place frames of the range that others could take away, because they lie in a mapping of what
-  /// can be cut, come to lie where nobody can, and stay there. For pins, before they are handed out. Errors:
-  /// NoMemory, PagerIo (one is gone already).
-  [[nodiscard]] virtual Status settle(GpaRange range) = 0;
+  /// Private in-place frames of the ranges that others could take away, because they lie in a mapping of what
+  /// can be cut, come to lie where nobody can, and stay there. For pins, before they are handed out; in one
+  /// call for a list, whose ranges are many and small. Errors: NoMemory, PagerIo (one is gone already).
+  [[nodiscard]] virtual Status settle(std::span<const GpaRange> ranges) = 0;
 
   /// Makes private pages in place with these bytes (as many as the range has; empty: zeros). None is private
   /// yet. Where the range is entered as Present they are usable at once, each as a whole; elsewhere they have

@@ -1,6 +1,7 @@
 #include "uvm/wire.h"
 
 #include <algorithm>
+#include <functional>
 #include <new>
 
 #include "uvm/locked_amap.h"
@@ -47,6 +48,13 @@ bool make_zeros_in(const FaultContext& context, GpaRange range) {
 /// Ranges so close that one look at the host for all is cheaper than one for each.
 constexpr std::uint64_t kNear = 16 * kPageSize;
 
+template <class Ranges, class RangeOf>
+std::uint64_t bytes_of(const Ranges& list, RangeOf range_of) {
+  std::uint64_t bytes = 0;
+  for (const auto& each : list) bytes += std::invoke(range_of, each).size();
+  return bytes;
+}
+
 Error changing(const FaultContext& context, Gpa page) {
   return {ErrorKind::Busy,
           "space " + context.space + ": page at " + to_string(page) + ": its object keeps changing",
@@ -66,20 +74,25 @@ Result<Wiring> Wiring::create(const FaultContext& context, std::span<const GpaRa
                               AccessKind access) {
   Wiring wiring;
   auto found = look(context, ranges, access);
-  bool made = false;
-  const auto make_zeros = [&](GpaRange absent) {
-    made |= make_zeros_in(context, absent);
-    return ok();
-  };
-  UVMM_CHECK(each_part(ranges, found, make_zeros, [](const Found&) { return ok(); }));
-  if (made) found = look(context, ranges, access);
+  if (bytes_of(found, &Found::range) != bytes_of(ranges, std::identity())) {
+    bool made = false;
+    const auto make_zeros = [&](GpaRange absent) {
+      made |= make_zeros_in(context, absent);
+      return ok();
+    };
+    UVMM_CHECK(each_part(ranges, found, make_zeros, [](const Found&) { return ok(); }));
+    if (made) found = look(context, ranges, access);
+  }
   wiring.runs_.reserve(found.size());
   UVMM_CHECK(each_part(
       ranges, found, [&](GpaRange absent) { return wiring.wire_pages(context, absent, access); },
       [&](const Found& part) { return wiring.take(context, part); }));
+  std::vector<GpaRange> in_place;
+  in_place.reserve(wiring.runs_.size());
   for (const WiredRun& run : wiring.runs_) {
-    if (!run.object) UVMM_CHECK(context.pmap.settle(run.range));
+    if (!run.object) in_place.push_back(run.range);
   }
+  if (!in_place.empty()) UVMM_CHECK(context.pmap.settle(in_place));
   return wiring;
 }
 
@@ -144,11 +157,11 @@ Status Wiring::each_part(std::span<const GpaRange> ranges, const std::vector<Fou
   auto next = found.begin();
   for (GpaRange range : ranges) {
     for (; next != found.end() && next->range.begin() < range.end(); ++next) {
-      UVMM_CHECK(absent(range.before(next->range.begin())));
+      if (next->range.begin() != range.begin()) UVMM_CHECK(absent(range.before(next->range.begin())));
       UVMM_CHECK(there(*next));
       range = range.from(next->range.end());
     }
-    UVMM_CHECK(absent(range));
+    if (!range.empty()) UVMM_CHECK(absent(range));
   }
   return ok();
 }

@@ -70,7 +70,7 @@ class FlagPmap : public uvm::Pmap {
   [[nodiscard]] uvm::Status copy_in(uvm::GpaRange /*to*/, std::span<const std::byte> /*from*/) override {
     return uvm::Error(uvm::ErrorKind::Unsupported, "no bytes here");
   }
-  [[nodiscard]] uvm::Status settle(uvm::GpaRange /*range*/) override { return uvm::ok(); }
+  [[nodiscard]] uvm::Status settle(std::span<const uvm::GpaRange> /*ranges*/) override { return uvm::ok(); }
   [[nodiscard]] uvm::Status fill(uvm::GpaRange /*range*/, std::span<const std::byte> /*bytes*/) override {
     return uvm::Error(uvm::ErrorKind::Unsupported, "no bytes here");
   }

@@ -159,7 +159,7 @@ const std::vector<Change> kFallible = {
      }},
     {"fill_out_of_view", [](W& w) { return w.pmap->fill(pages(W::kEmpty + 5, 4), {}); }},
     {"fill_present", [](W& w) { return w.pmap->fill(pages(W::kPresent + 20, 4), {}); }},
-    {"settle", [](W& w) { return w.pmap->settle(pages(0, W::kAll)); }},
+    {"settle", [](W& w) { return w.pmap->settle(std::array{pages(0, W::kAll)}); }},
 };
 
 /// What may not.

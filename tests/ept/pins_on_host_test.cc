@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <random>
 #include <thread>
@@ -354,7 +355,7 @@ TEST_F(PinsOnHost, AReleasedSettledPageShowsTheFileAgain) {
   ASSERT_OK(object);
   ASSERT_OK(pmap_->enter(copy_on_write(pages(0, kPages), {object->get(), 0})));
   store(*pmap_, 20, std::byte{0x20});
-  ASSERT_OK(pmap_->settle(pages(16, 16)));
+  ASSERT_OK(pmap_->settle(std::array{pages(16, 16)}));
   EXPECT_EQ(load(*pmap_, 20), std::byte{0x20});
   pmap_->release(*pmap_->harvest_page(page(20)));
   EXPECT_FALSE(pmap_->harvest_page(page(20)));

@@ -52,7 +52,7 @@ class SimMmu : public uvm::Pmap {
   [[nodiscard]] uvm::Status copy_out(uvm::GpaRange from, std::span<std::byte> to) override;
   [[nodiscard]] uvm::Status copy_in(uvm::GpaRange to, std::span<const std::byte> from) override;
   /// Nobody takes a private page away here.
-  [[nodiscard]] uvm::Status settle(uvm::GpaRange /*range*/) override { return uvm::ok(); }
+  [[nodiscard]] uvm::Status settle(std::span<const uvm::GpaRange> /*ranges*/) override { return uvm::ok(); }
   [[nodiscard]] uvm::Status fill(uvm::GpaRange range, std::span<const std::byte> bytes) override;
   [[nodiscard]] uvm::Status read(uvm::Frame first, std::span<std::byte> to) const override;
   [[nodiscard]] uvm::Status read_frame(uvm::Frame frame, std::uint64_t offset,
