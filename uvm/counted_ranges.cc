@@ -78,6 +78,7 @@ void CountedRanges::remove_blocks(std::uint64_t begin, std::uint64_t end) {
 CountedRanges::Block& CountedRanges::block_at(std::uint64_t number) {
   if (Block* const known = find_block(number)) return *known;
   last_ = &*blocks_.emplace(number, std::make_unique<Block>()).first;
+  ++unused_;
   return *last_->second;
 }
 
@@ -94,6 +95,7 @@ std::uint64_t CountedRanges::add_pages(std::uint64_t begin, std::uint64_t end) {
   if (begin == end) return 0;
   const std::uint64_t number = begin / kBlockPages;
   Block& block = block_at(number);
+  if (block.used == 0) --unused_;
   const std::uint64_t covered = count_of_block(number);
   std::uint64_t highest = 0;
   for (std::uint64_t page = begin; page < end; ++page) {
@@ -117,14 +119,17 @@ void CountedRanges::remove_pages(std::uint64_t begin, std::uint64_t end) {
     block->used &= ~(std::uint64_t{1} << (page % kBlockPages));
     covered_pages_ -= covered ? 0 : 1;
   }
-  drop_if_unused(number);
+  if (block->used != 0) return;
+  ++unused_;
+  trim(number);
 }
 
-void CountedRanges::drop_if_unused(std::uint64_t number) {
+void CountedRanges::trim(std::uint64_t number) {
   const Block* const block = find_block(number);
-  if (block == nullptr || block->used != 0) return;
+  if (block == nullptr || block->used != 0 || unused_ <= kKept) return;
   last_ = nullptr;
   blocks_.erase(number);
+  --unused_;
 }
 
 std::uint64_t CountedRanges::add(GpaRange range) {
@@ -138,8 +143,8 @@ std::uint64_t CountedRanges::add(GpaRange range) {
     if (part.tail != part.end) block_at(part.tail / kBlockPages);
     blocks = add_blocks(part.head / kBlockPages, part.tail / kBlockPages);
   } catch (const std::bad_alloc&) {
-    drop_if_unused(part.first / kBlockPages);
-    drop_if_unused(part.tail / kBlockPages);
+    trim(part.first / kBlockPages);
+    trim(part.tail / kBlockPages);
     throw;
   }
   return std::max({blocks, add_pages(part.first, part.head), add_pages(part.tail, part.end)});

@@ -37,6 +37,7 @@ class CountedRanges {
 
  private:
   static constexpr std::uint64_t kBlockPages = 64;
+  static constexpr std::uint64_t kKept = 64;  // blocks without a page in use: 20 KiB
   struct Edge {
     std::uint64_t count = 0;  // of every block from here to the next edge
     std::uint64_t ends = 0;   // ranges that begin or end here: the edge goes with the last of them
@@ -66,7 +67,7 @@ class CountedRanges {
   Block& block_at(std::uint64_t number);
   [[nodiscard]] Block* find_block(std::uint64_t number);
   void remove_pages(std::uint64_t begin, std::uint64_t end);
-  void drop_if_unused(std::uint64_t number);
+  void trim(std::uint64_t number);
   /// How often whole blocks cover this one.
   [[nodiscard]] std::uint64_t count_of_block(std::uint64_t number) const;
   /// Pages of blocks [begin, end) that are held by parts of blocks.
@@ -76,10 +77,12 @@ class CountedRanges {
   template <class F>
   void each(GpaRange range, F&& visit) const;
 
-  Edges edges_;                         // before the first, blocks are held 0 times
-  Blocks blocks_;                       // those with a page in use
-  Blocks::value_type* last_ = nullptr;  // of the blocks, the one asked for last: a list comes page by page
-  std::uint64_t covered_pages_ = 0;     // held at least once
+  Edges edges_;               // before the first, blocks are held 0 times
+  Blocks blocks_;             // those with a page in use, and kKept others at most
+  std::uint64_t unused_ = 0;  // of the blocks: who pins these pages again wants them again
+  // Of the blocks, the one asked for last: a list comes page by page.
+  Blocks::value_type* last_ = nullptr;
+  std::uint64_t covered_pages_ = 0;  // held at least once
 };
 
 }  // namespace uvm

@@ -25,7 +25,25 @@ TEST(CountedRangesTest, CountsNest) {
   counts.remove(pages(2, 4));
   EXPECT_EQ(counts.parts(pages(0, 100)), std::vector{pages(4, 4)});
   counts.remove(pages(4, 4));
+  EXPECT_TRUE(counts.parts(pages(0, 100)).empty());
+}
+
+TEST(CountedRangesTest, LeavesNoEdgeAndAFewBlocksBehind) {
+  uvm::CountedRanges counts;
+  counts.add(pages(64, 640));
+  counts.remove(pages(64, 640));
   EXPECT_EQ(counts.metadata_bytes(), 0U) << "no edge is left";
+  counts.add(pages(3, 1));
+  const std::uint64_t block = counts.metadata_bytes();
+  counts.remove(pages(3, 1));
+  EXPECT_EQ(counts.metadata_bytes(), block) << "it is wanted again, as a rule";
+  for (std::uint64_t i = 0; i < 1000; ++i) counts.add(pages(i * 64, 1));
+  EXPECT_EQ(counts.metadata_bytes(), 1000 * block);
+  for (std::uint64_t i = 0; i < 1000; ++i) counts.remove(pages(i * 64, 1));
+  EXPECT_EQ(counts.metadata_bytes(), 64 * block);
+  EXPECT_EQ(counts.covered(), 0U);
+  for (std::uint64_t i = 0; i < 1000; ++i) counts.add(pages(i * 64 + 7, 1));
+  EXPECT_EQ(counts.metadata_bytes(), 1000 * block);
 }
 
 // Ranges of every kind: inside a block of 64 pages, over its edges, of whole blocks.
