@@ -2,11 +2,14 @@
 // in the same run.
 #include <benchmark/benchmark.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstring>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "ept/host/ram_object.h"
@@ -93,6 +96,28 @@ void BM_ScatterListOf128PagesOfRam(benchmark::State& state) {
 }
 BENCHMARK(BM_ScatterListOf128PagesOfRam)->Unit(benchmark::kMicrosecond);
 
+/// What the host takes for a message to another thread and its answer, with nothing done in between.
+void BM_BareRoundTrip(benchmark::State& state) {
+  std::array<int, 2> ends{};
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends.data()) != 0) return state.SkipWithError("socketpair");
+  std::thread echo([end = ends[1]] {
+    std::array<char, 64> bytes{};
+    while (::recv(end, bytes.data(), bytes.size(), 0) > 0) {
+      if (::send(end, bytes.data(), bytes.size(), 0) < 0) break;
+    }
+  });
+  std::array<char, 64> bytes{};
+  for ([[maybe_unused]] auto _ : state) {
+    if (::send(ends[0], bytes.data(), bytes.size(), 0) < 0) state.SkipWithError("send");
+    if (::recv(ends[0], bytes.data(), bytes.size(), 0) <= 0) state.SkipWithError("recv");
+  }
+  ::close(ends[0]);
+  echo.join();
+  ::close(ends[1]);
+}
+BENCHMARK(BM_BareRoundTrip)->Unit(benchmark::kMicrosecond)->UseRealTime();
+
+/// Two round trips, a descriptor that is passed, and a mapping that comes and goes.
 void BM_OutOfProcess(benchmark::State& state) {
   const Guest guest(uvm::Sharing::Shared);
   guest.touch(0, 64);

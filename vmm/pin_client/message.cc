@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cerrno>
+#include <memory>
 
 namespace vmm::pins {
 namespace {
@@ -79,8 +80,9 @@ uvm::Status send(int socket, const Message& message) {
 }
 
 uvm::Result<Message> receive(int socket) {
-  std::vector<std::byte> bytes(kMostBytes);
-  iovec part{bytes.data(), bytes.size()};
+  // Room for the largest one, of which the usual one touches the first page.
+  const auto room = std::make_unique_for_overwrite<std::byte[]>(kMostBytes);
+  iovec part{room.get(), kMostBytes};
   Control control;
   msghdr header{};
   header.msg_iov = &part;
@@ -101,8 +103,7 @@ uvm::Result<Message> receive(int socket) {
                                                    std::to_string(kMostBytes) + " bytes or " +
                                                    std::to_string(kMostFds) + " descriptors");
   }
-  bytes.resize(static_cast<std::size_t>(got));
-  Message message(std::move(bytes));
+  Message message(std::vector<std::byte>(room.get(), room.get() + got));
   message.fds = std::move(fds);
   return message;
 }
