@@ -79,7 +79,7 @@ TEST_F(VhostUserLinux, ADiskKeepsAFileSystemOverAReboot) {
   EXPECT_EQ(sum_in(second.out, "/root/data"), sum) << second.out;
 }
 
-TEST_F(VhostUserLinux, AKilledDaemonLeavesTheGuestADeviceThatNeedsAReset) {
+TEST_F(VhostUserLinux, AKilledDaemonLeavesTheGuestIoErrors) {
   UVMM_REQUIRE_PROGRAM(kStorageDaemon);
   make_image(file("disk"));
   std::vector<std::string> words{"/bin/sh", "-c", "\"$0\" \"$@\" & echo pid=$!; wait"};
@@ -88,11 +88,15 @@ TEST_F(VhostUserLinux, AKilledDaemonLeavesTheGuestADeviceThatNeedsAReset) {
   ASSERT_TRUE(listens()) << back_end.output();
   ASSERT_TRUE(back_end.prints("\n", 0, kLimit));
   const pid_t daemon = std::stoi(back_end.output().substr(back_end.output().find("pid=") + 4));
-  // It reads for ever, until the device's status says what has happened.
+  // Two read for ever, until they are told that it failed; then one who comes anew is told so, too. The
+  // device's status says what has happened.
   const std::string words_of_guest = script(
-      "(while dd if=/dev/vda of=/dev/null bs=64k count=16 iflag=direct 2>/dev/null; do :; done) & "
+      "for skip in 0 100; do (while dd if=/dev/vda of=/dev/null bs=64k skip=$skip count=16 iflag=direct "
+      "2>/err$skip; do :; done) & done; "
       "cd /sys/bus/virtio/devices/virtio0; echo rea\"\"dy; until grep -q 4f status; do sleep 1; done; "
-      "echo needs-re\"\"set; grep virtio0-config /proc/interrupts");
+      "echo needs-re\"\"set; grep virtio0-config /proc/interrupts; wait; cat /err*; "
+      "dd if=/dev/vda of=/dev/null bs=64k count=1 2>&1; dd if=/dev/zero of=/dev/vda bs=64k count=1 "
+      "oflag=direct 2>&1");
   test::BackgroundProcess machine(
       {test::uvmm_path(), "run", "-k", file("vmlinuz"), "-i", file("initramfs.cpio.gz"), "-p",
        "console=ttyS0 panic=-1 " + words_of_guest, "--vhost-user-blk", socket()},
@@ -104,6 +108,11 @@ TEST_F(VhostUserLinux, AKilledDaemonLeavesTheGuestADeviceThatNeedsAReset) {
   EXPECT_THAT(machine.output(), ContainsRegex(" 1  *PCI-MSI [^\n]*virtio0-config"))
       << "one interrupt told it";
   EXPECT_THAT(machine.output(), HasSubstr("vhost-user device has failed device=vhost-user-blk0"));
+  const std::string output = machine.output();
+  const std::string error = "Input/output error";
+  std::size_t errors = 0;
+  for (std::size_t at = 0; (at = output.find(error, at)) != std::string::npos; at += error.size()) ++errors;
+  EXPECT_EQ(errors, 4U) << output;
 }
 
 TEST_F(VhostUserLinux, AFileSystemOfTheHostsIsMounted) {

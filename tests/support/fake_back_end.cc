@@ -244,6 +244,8 @@ std::byte* FakeBackEnd::find(std::uint64_t user, std::uint64_t bytes) const {
 }
 
 void FakeBackEnd::work(Queue& queue) {
+  if (fault_ == Fault::Swallows) return;
+  if (fault_ == Fault::Speaks) return answer({}, 0);
   const std::lock_guard lock(mutex_);
   const std::byte* descriptors = find(queue.addresses.descriptors, queue.size * sizeof(Descriptor));
   std::byte* available = find(queue.addresses.driver_area, 6 + 2 * queue.size);

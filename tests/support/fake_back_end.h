@@ -34,6 +34,8 @@ class FakeBackEnd {
     RefusesMemory,  // answers SetMemoryTable with an error
     DiesAtMemory,   // hangs up at SetMemoryTable
     HangsUpAtOnce,  // accepts and closes
+    Swallows,       // takes the driver's requests and does nothing
+    Speaks,         // says something when the driver asks, which nobody has asked for, and serves nothing
   };
   explicit FakeBackEnd(Fault fault = Fault::None);
   ~FakeBackEnd();

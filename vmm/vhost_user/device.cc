@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
@@ -137,16 +138,19 @@ void Device::finish() {
 void Device::loop() {
   confine::enter(confine::ThreadKind::DeviceWorker);
   while (!finishing_) {
-    std::array<pollfd, 2> waiting{pollfd{wake_.get(), POLLIN, 0},
-                                  pollfd{back_end_ ? back_end_->fd() : -1, POLLIN, 0}};
+    std::vector<pollfd> waiting{{wake_.get(), POLLIN, 0}, {back_end_ ? back_end_->fd() : -1, POLLIN, 0}};
+    for (std::size_t i = 0; failed_ && i < failed_->size(); ++i) {
+      waiting.push_back({failed_->kick(i).get(), POLLIN, 0});
+    }
     if (::poll(waiting.data(), waiting.size(), -1) < 0) continue;  // a signal
     eventfd_t woken = 0;
     ::eventfd_read(wake_.get(), &woken);
-    if (back_end_ && waiting[1].revents != 0) {
-      // Nobody has asked anything: what there is to read is the end.
-      lose({uvm::ErrorKind::EndOfObject,
-            "vhost-user socket " + back_end_->path() + ": the back end has gone"});
+    for (std::size_t i = 2; i < waiting.size(); ++i) {
+      if (waiting[i].revents == 0) continue;
+      ::eventfd_read(waiting[i].fd, &woken);
+      serve_failed(i - 2);
     }
+    if (back_end_ && waiting[1].revents != 0) lose(why_awake());
     while (const auto next = next_order()) carry_out(*next);
   }
 }
@@ -154,12 +158,18 @@ void Device::loop() {
 void Device::carry_out(const Order& order) {
   if (order.verb == Order::Verb::Start) return start_now(order.activation);
   finishing_ = order.verb == Order::Verb::Finish;
+  activation_.reset();
+  failed_.reset();
   if (const auto done = take_back(); !done) lose(done.error());
   if (!finishing_) host_->stopped();
 }
 
 void Device::start_now(const virtio::Activation& activation) {
-  if (!back_end_) return host_->failed();
+  activation_ = activation;
+  if (!back_end_) {
+    if (hung_up_) answer_with_errors(activation);
+    return host_->failed();
+  }
   auto memory = MemoryTable::create(environment_.space, environment_.ram, owner_);
   if (!memory) {
     // Not the back end's fault: a driver that tries again may have more luck.
@@ -197,7 +207,40 @@ void Device::lose(const uvm::Error& error) {
   back_end_.reset();
   memory_.reset();
   started_.clear();
+  hung_up_ = error.kind() == uvm::ErrorKind::EndOfObject;
+  if (hung_up_ && activation_) answer_with_errors(*activation_);
   if (!finishing_) host_->failed();
+}
+
+uvm::Error Device::why_awake() const {
+  std::byte any{};
+  const std::string where = "vhost-user socket " + back_end_->path() + ": ";
+  if (::recv(back_end_->fd(), &any, sizeof any, MSG_PEEK | MSG_DONTWAIT) > 0) {
+    return {uvm::ErrorKind::Invalid, where + "the back end speaks without being asked"};
+  }
+  return {uvm::ErrorKind::EndOfObject, where + "the back end has gone"};
+}
+
+// ---- without a back end
+
+void Device::answer_with_errors(const virtio::Activation& activation) {
+  const auto is_ram = [this](std::uint64_t gpa, std::uint64_t bytes) {
+    const auto range = uvm::GpaRange::from_size(uvm::Gpa(gpa), bytes);
+    return range &&
+           std::ranges::any_of(environment_.ram, [&](uvm::GpaRange ram) { return ram.contains(*range); });
+  };
+  failed_.emplace(FailedQueues::Surroundings{environment_.space, owner_, is_ram}, options_.kind, activation);
+  for (std::size_t i = 0; i < failed_->size(); ++i) serve_failed(i);
+  if (failed_->unanswered() == 0) return;
+  log::event(log::Level::Warning, "requests of a vhost-user device wait until it is certain which they are",
+             {{"device", owner_->name()}, {"requests", std::to_string(failed_->unanswered())}});
+}
+
+void Device::serve_failed(std::size_t queue) {
+  if (const auto served = failed_->serve(queue); !served) {
+    log::event(log::Level::Warning, "a queue of a vhost-user device is not served",
+               {{"device", owner_->name()}, {"error", served.error().text()}});
+  }
 }
 
 }  // namespace vmm::vhost_user

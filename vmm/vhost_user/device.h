@@ -13,6 +13,7 @@
 #include "uvm/base/lock.h"
 #include "uvm/pin_owner.h"
 #include "vmm/vhost_user/back_end.h"
+#include "vmm/vhost_user/failed_queues.h"
 #include "vmm/vhost_user/options.h"
 #include "vmm/virtio/device.h"
 
@@ -68,8 +69,13 @@ class Device final : public virtio::Device {
   /// Memory is pinned already.
   [[nodiscard]] uvm::Status hand_over(const virtio::Activation& activation);
   [[nodiscard]] uvm::Status take_back();
-  /// The back end is of no more use, and holds nothing any more.
+  /// The back end is of no more use. Where it has hung up it touches nothing any more, and its requests get
+  /// their errors from here on.
   void lose(const uvm::Error& error);
+  /// What there is to say of a back end that speaks unasked, or not any more.
+  [[nodiscard]] uvm::Error why_awake() const;
+  void answer_with_errors(const virtio::Activation& activation);
+  void serve_failed(std::size_t queue);
 
   const Options options_;
   const Environment environment_;
@@ -84,9 +90,12 @@ class Device final : public virtio::Device {
   std::deque<Order> orders_ GUARDED_BY(mutex_);
 
   // The thread's, once it runs.
-  std::optional<BackEnd> back_end_;    // none: it has gone
-  std::optional<MemoryTable> memory_;  // while the queues are the back end's
-  std::vector<unsigned> started_;      // queues
+  std::optional<BackEnd> back_end_;               // none: it has gone
+  std::optional<MemoryTable> memory_;             // while the queues are the back end's
+  std::optional<virtio::Activation> activation_;  // the driver has started it, and not stopped it yet
+  std::vector<unsigned> started_;                 // queues
+  bool hung_up_ = false;                          // the back end that has gone
+  std::optional<FailedQueues> failed_;            // since then
   bool finishing_ = false;
   std::thread thread_;
 };

@@ -4,7 +4,7 @@
 //
 // Read in this order: options.h (what can be asked for), device.h (one device and its thread), back_end.h
 // (the requests), memory_table.h (the guest's memory as the back end gets it), channel.h and protocol.h
-// (messages).
+// (messages), failed_queues.h (a device whose back end has gone).
 //
 // How a request of the guest goes
 //   The driver writes descriptors into its ring and notifies; that write is an ioeventfd, which wakes the
@@ -28,8 +28,10 @@
 //   No back end at the start: the machine is not built. A back end that dies, lies, or does not answer within
 //   ten seconds: one line in the log, its pins are released, and the driver finds DEVICE_NEEDS_RESET with an
 //   interrupt of the configuration's vector. It is not tried again: a new back end may be another disk.
-//   Requests that it had taken stay unanswered; Linux' virtio drivers have no time limit of their own for
-//   them.
+//   Linux' drivers do nothing about NEEDS_RESET, and have no time limit of their own. So when the back end
+//   has hung up, and with that touches no ring any more, requests that come are answered with an I/O error
+//   (failed_queues.h), and so are those that it had taken, once the rings tell which these are
+//   (unfinished.h). One that lies or is silent may still write: its requests stay unanswered.
 //
 // Threads: one a device. It alone talks to the back end once the guest runs; vCPUs leave it orders and go on.
 // Locks: a leaf for the orders. The transport is called back without it.

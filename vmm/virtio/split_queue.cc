@@ -121,10 +121,7 @@ uvm::Result<bool> SplitQueue::pop(Chain& chain) {
   const std::uint64_t place = position_.taken % queue_.size;
   const std::uint16_t head =
       word(available_ + kEntries + kAvailableEntryBytes * place).load(std::memory_order_relaxed);
-  if (auto walked = walk(head, chain); !walked) {
-    broken_ = true;
-    return std::move(walked).error();
-  }
+  UVMM_CHECK(look_at(head, chain));
   ++position_.taken;
   return true;
 }
@@ -208,6 +205,26 @@ bool SplitQueue::wants_interrupt(std::uint16_t before) const {
   // Virtio 1.2, 2.7.10: whether the index went past the one that was named.
   return static_cast<std::uint16_t>(published_ - wanted - 1) <
          static_cast<std::uint16_t>(published_ - before);
+}
+
+// ---- what another device has left
+
+RingContents SplitQueue::contents() const {
+  RingContents found;
+  found.available = word(available_ + kIndex).load(std::memory_order_acquire);
+  found.used = word(used_ + kIndex).load(std::memory_order_acquire);
+  for (std::uint64_t i = 0; i < queue_.size; ++i) {
+    found.available_heads.push_back(
+        word(available_ + kEntries + kAvailableEntryBytes * i).load(std::memory_order_relaxed));
+    found.used_heads.push_back(word(used_ + kEntries + kUsedEntryBytes * i).load(std::memory_order_relaxed));
+  }
+  return found;
+}
+
+uvm::Status SplitQueue::look_at(std::uint16_t head, Chain& chain) {
+  auto walked = walk(head, chain);
+  broken_ |= !walked;
+  return walked;
 }
 
 // ---- notifications

@@ -31,6 +31,14 @@ struct QueuePosition {
   friend bool operator==(const QueuePosition&, const QueuePosition&) = default;
 };
 
+/// Both rings as they lie in memory, each entry at its position modulo the size.
+struct RingContents {
+  std::uint16_t available = 0;                 // the driver's index: chains made available ever, modulo 2^16
+  std::uint16_t used = 0;                      // the device's index
+  std::vector<std::uint16_t> available_heads;  // as many as the ring has entries
+  std::vector<std::uint16_t> used_heads;       // as many
+};
+
 /// Holds the pages of its three rings pinned as long as it lives. Not thread-safe: the device's thread.
 class SplitQueue {
  public:
@@ -55,6 +63,12 @@ class SplitQueue {
   void push(std::uint16_t head, std::uint32_t written);
   /// Shows the driver what was pushed, and interrupts it if it wants that. Costs nothing when nothing was.
   void publish();
+
+  // For who takes a queue over from a device that is gone.
+  /// What driver and that device have written.
+  [[nodiscard]] RingContents contents() const;
+  /// A chain that the other one has popped. Errors: as pop()'s.
+  [[nodiscard]] uvm::Status look_at(std::uint16_t head, Chain& chain);
 
   /// Asks the driver for no notifications while the device is looking anyway.
   void hush();

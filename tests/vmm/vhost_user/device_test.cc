@@ -7,9 +7,13 @@
 #include <sys/eventfd.h>
 
 #include <atomic>
+#include <cerrno>
+#include <chrono>
 #include <filesystem>
 #include <iterator>
 #include <string>
+#include <thread>
+#include <utility>
 
 #include "tests/support/fake_back_end.h"
 #include "tests/support/virtio_host.h"
@@ -24,6 +28,9 @@ using test::FakeBackEnd;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using Fault = FakeBackEnd::Fault;
+
+/// What must not come would have come by then.
+constexpr std::chrono::milliseconds kAWhile{50};
 
 class VhostUser : public test::PinSpace {
  protected:
@@ -63,16 +70,28 @@ class VhostUser : public test::PinSpace {
     put(at + 12, flags);
     put(at + 14, static_cast<std::uint16_t>(index + 1));
   }
-  /// A request for sector 7, into page 5.
-  void ask() {
+  /// A request for sector 7, into page 5; its descriptors are the three from `head` on.
+  void ask(std::uint16_t head = 0) {
     put<std::uint64_t>(4 * kPage, 0);
     put<std::uint64_t>(4 * kPage + 8, 7);
-    put_descriptor(0, 4 * kPage, 16, 1);
-    put_descriptor(1, 5 * kPage, 512, 3);
-    put_descriptor(2, 4 * kPage + 16, 1, 2);
-    put<std::uint16_t>(2 * kPage + 0x204, 0);
-    put<std::uint16_t>(2 * kPage + 0x202, 1);
+    put<std::uint8_t>(status_of(head), 0xff);
+    put_descriptor(head, 4 * kPage, 16, 1);
+    put_descriptor(head + 1U, 5 * kPage, 512, 3);
+    put_descriptor(head + 2U, status_of(head), 1, 2);
+    make_available(head);
+  }
+  void make_available(std::uint16_t head) {
+    const auto index = take<std::uint16_t>(2 * kPage + 0x202);
+    put<std::uint16_t>(2 * kPage + 0x204 + 2 * (index % 8U), head);
+    put<std::uint16_t>(2 * kPage + 0x202, static_cast<std::uint16_t>(index + 1));
     ::eventfd_write(kick_.get(), 1);
+  }
+  static std::uint64_t status_of(std::uint16_t head) { return 4 * kPage + 16 + head; }
+  std::uint16_t used() { return take<std::uint16_t>(2 * kPage + 0x402); }
+  /// An entry of the ring of what is used: head and bytes.
+  std::pair<std::uint32_t, std::uint32_t> used_at(unsigned index) {
+    const std::uint64_t at = 2 * kPage + 0x404 + 8 * index;
+    return {take<std::uint32_t>(at), take<std::uint32_t>(at + 4)};
   }
 
   test::VirtioHost host_;
@@ -174,6 +193,100 @@ TEST_F(VhostUser, ABackEndThatDiesLeavesNothingPinned) {
   ASSERT_TRUE(eventually([&] { return host_.stops == 1; }));
   disk->start(activation());
   EXPECT_TRUE(eventually([&] { return host_.failures == 2; })) << "it stays lost";
+  EXPECT_EQ(pinned(), 0U);
+}
+
+TEST_F(VhostUser, TheRequestsOfABackEndThatHasHungUpFail) {
+  FakeBackEnd back_end(Fault::Swallows);
+  const auto disk = device(back_end);
+  disk->start(activation());
+  ASSERT_TRUE(eventually([&] { return back_end.running() == 1; }));
+  ask();
+  back_end.die();
+  ASSERT_TRUE(eventually([&] { return used() == 1; })) << "what it had taken";
+  EXPECT_EQ(take<std::uint8_t>(status_of(0)), 1U) << "an I/O error";
+  ask(3);
+  ASSERT_TRUE(eventually([&] { return used() == 2; })) << "what comes";
+  EXPECT_EQ(take<std::uint8_t>(status_of(3)), 1U);
+  EXPECT_EQ(used_at(1), std::pair(3U, 513U));
+  EXPECT_EQ(pinned(), 0U);
+  EXPECT_EQ(host_.failures, 1);
+  disk->stop();
+  ASSERT_TRUE(eventually([&] { return host_.stops == 1; }));
+  ask();
+  std::this_thread::sleep_for(kAWhile);
+  EXPECT_EQ(used(), 2U) << "it is stopped";
+  disk->start(activation());
+  EXPECT_TRUE(eventually([&] { return used() == 3; })) << "what a driver finds that starts it anew";
+}
+
+TEST_F(VhostUser, ARequestThatWasOutFailsOnceItIsCertainWhich) {
+  FakeBackEnd back_end(Fault::Swallows);
+  const auto disk = device(back_end);
+  disk->start(activation());
+  ASSERT_TRUE(eventually([&] { return back_end.running() == 1; }));
+  ask(0);
+  ask(3);
+  put<std::uint32_t>(2 * kPage + 0x404, 3);  // the second came back first
+  put<std::uint16_t>(2 * kPage + 0x402, 1);
+  back_end.die();
+  ASSERT_TRUE(eventually([&] { return host_.failures == 1; }));
+  EXPECT_EQ(used(), 1U);
+  EXPECT_EQ(take<std::uint8_t>(status_of(0)), 0xffU);
+  ask(3);
+  ASSERT_TRUE(eventually([&] { return used() == 3; }));
+  EXPECT_EQ(take<std::uint8_t>(status_of(0)), 1U);
+  EXPECT_EQ(used_at(1).first, 3U);
+  EXPECT_EQ(used_at(2).first, 0U);
+}
+
+TEST_F(VhostUser, NobodyAnswersForABackEndThatMayStillWrite) {
+  FakeBackEnd back_end(Fault::Speaks);
+  const auto disk = device(back_end);
+  disk->start(activation());
+  ASSERT_TRUE(eventually([&] { return back_end.running() == 1; }));
+  ask();
+  ASSERT_TRUE(eventually([&] { return host_.failures == 1; }));
+  ask(3);
+  std::this_thread::sleep_for(kAWhile);
+  EXPECT_EQ(used(), 0U);
+}
+
+TEST_F(VhostUser, AFileSystemWithoutItsBackEndSaysSo) {
+  FakeBackEnd back_end(Fault::Swallows);
+  const auto files = device(back_end, Kind::FileSystem);
+  files->start(activation());
+  ASSERT_TRUE(eventually([&] { return back_end.running() == 1; }));
+  put<std::uint64_t>(4 * kPage + 8, 0x1234'5678'9abcU);  // the request's number
+  put_descriptor(0, 4 * kPage, 40, 1);
+  put_descriptor(1, 5 * kPage, 8, 3);  // the answer's room is in two parts
+  put_descriptor(2, 6 * kPage, 100, 2);
+  make_available(0);
+  put_descriptor(3, 4 * kPage, 40, 0);
+  make_available(3);
+  back_end.die();
+  ASSERT_TRUE(eventually([&] { return used() == 2; }));
+  EXPECT_EQ(take<std::uint32_t>(5 * kPage), 16U);
+  EXPECT_EQ(take<std::int32_t>(5 * kPage + 4), -EIO);
+  EXPECT_EQ(take<std::uint64_t>(6 * kPage), 0x1234'5678'9abcU);
+  EXPECT_EQ(used_at(0), std::pair(0U, 16U));
+  EXPECT_EQ(used_at(1), std::pair(3U, 0U)) << "what wants no answer";
+}
+
+TEST_F(VhostUser, ARingOfNonsenseIsLeftAlone) {
+  FakeBackEnd back_end(Fault::Swallows);
+  const auto disk = device(back_end);
+  disk->start(activation());
+  ASSERT_TRUE(eventually([&] { return back_end.running() == 1; }));
+  put<std::uint16_t>(2 * kPage + 0x202, 1000);  // of eight
+  back_end.die();
+  ASSERT_TRUE(eventually([&] { return host_.failures == 1; }));
+  EXPECT_EQ(used(), 0U);
+  put<std::uint16_t>(2 * kPage + 0x202, 2000);
+  ::eventfd_write(kick_.get(), 1);
+  disk->stop();
+  EXPECT_TRUE(eventually([&] { return host_.stops == 1; }));
+  EXPECT_EQ(used(), 0U);
   EXPECT_EQ(pinned(), 0U);
 }
 

@@ -1,0 +1,98 @@
+#include "vmm/vhost_user/failed_queues.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <span>
+#include <utility>
+
+#include "uvm/access.h"
+#include "vmm/devices/registers.h"
+#include "vmm/virtio/guest_bytes.h"
+
+namespace vmm::vhost_user {
+namespace {
+
+/// VIRTIO_BLK_S_IOERR (5.2.6), in the last byte that can be written.
+constexpr std::uint8_t kBlockError = 1;
+// FUSE (linux/fuse.h): what comes first in a request and in an answer, and the number that both have.
+constexpr std::uint64_t kRequestUnique = 8;
+constexpr std::uint32_t kAnswerBytes = 16;
+
+}  // namespace
+
+FailedQueues::FailedQueues(Surroundings around, Kind kind, const virtio::Activation& activation)
+    : around_(std::move(around)), kind_(kind), features_(activation.features) {
+  for (const virtio::Queue& queue : activation.queues) {
+    if (auto taken = take_over(queue)) queues_.push_back(*std::move(taken));
+  }
+}
+
+uvm::Result<FailedQueues::FailedQueue> FailedQueues::take_over(const virtio::Queue& queue) const {
+  UVMM_TRY(const auto ring, virtio::SplitQueue::create(around_, queue, features_));
+  const virtio::RingContents left = ring.contents();
+  return FailedQueue{queue, {left.available, left.used}, Unfinished(left), false};
+}
+
+std::size_t FailedQueues::unanswered() const {
+  std::size_t sum = 0;
+  for (const FailedQueue& failed : queues_) sum += failed.unfinished.count();
+  return sum;
+}
+
+uvm::Status FailedQueues::serve(std::size_t at) {
+  FailedQueue& failed = queues_[at];
+  if (failed.broken) return uvm::ok();
+  auto served = answer_all(failed);
+  failed.broken = !served;
+  return served;
+}
+
+uvm::Status FailedQueues::answer_all(FailedQueue& failed) {
+  UVMM_TRY(auto ring, virtio::SplitQueue::create(around_, failed.queue, features_, failed.position));
+  virtio::Chain chain;
+  UVMM_CHECK(ring.each(chain, [&](const virtio::Chain& next) {
+    failed.unfinished.is_free(next.head);
+    refuse(ring, next);
+    return uvm::ok();
+  }));
+  for (const std::uint16_t head : failed.unfinished.take()) {
+    UVMM_CHECK(ring.look_at(head, chain));
+    refuse(ring, chain);
+  }
+  ring.publish();
+  failed.position = ring.position();
+  return uvm::ok();
+}
+
+void FailedQueues::refuse(virtio::SplitQueue& ring, const virtio::Chain& chain) const {
+  ring.push(chain.head, kind_ == Kind::Block ? refuse_block(chain) : refuse_file_system(chain));
+}
+
+std::uint32_t FailedQueues::refuse_block(const virtio::Chain& chain) const {
+  if (chain.writable.empty()) return 0;
+  const virtio::Segment& last = chain.writable.back();
+  // What the driver has taken away meanwhile it does not get.
+  static_cast<void>(
+      uvm::Access::write_value(around_.space, uvm::Gpa(last.gpa + last.bytes - 1), kBlockError));
+  return static_cast<std::uint32_t>(chain.writable_bytes());
+}
+
+std::uint32_t FailedQueues::refuse_file_system(const virtio::Chain& chain) const {
+  // A request that wants no answer has no room for one.
+  if (chain.writable_bytes() < kAnswerBytes) return 0;
+  std::array<std::byte, sizeof(std::uint64_t)> unique{};
+  const auto request =
+      virtio::GuestBytes::open(around_.space, chain.readable, uvm::AccessKind::Read, kRequestUnique);
+  if (request) static_cast<void>(virtio::copy_from(request->parts(), 0, unique));
+  std::array<std::byte, kAnswerBytes> answer{};
+  devices::store_le(std::span(answer).subspan(0, 4), kAnswerBytes);
+  devices::store_le(std::span(answer).subspan(4, 4), static_cast<std::uint32_t>(-EIO));
+  std::ranges::copy(unique, answer.begin() + 8);
+  const auto room =
+      virtio::GuestBytes::open(around_.space, chain.writable, uvm::AccessKind::Write, 0, kAnswerBytes);
+  if (room) static_cast<void>(virtio::copy_to(room->parts(), 0, answer));
+  return kAnswerBytes;
+}
+
+}  // namespace vmm::vhost_user
