@@ -11,6 +11,7 @@
 #include <fstream>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -38,6 +39,12 @@ inline std::optional<vmm::vfio::DeviceOptions> bound_device(const std::string& v
 
 inline std::optional<vmm::vfio::DeviceOptions> bound_edu() {
   return bound_device("0x1234", "0x11e8");
+}
+
+/// An I/O space for it, by the interface that a machine would choose.
+inline uvm::Result<std::unique_ptr<vmm::vfio::Container>> open_container() {
+  UVMM_TRY(const auto found, vmm::vfio::find_host_device(*bound_edu()));
+  return vmm::vfio::Container::open(std::span(&found, 1));
 }
 
 /// Owns the open device; `container` must outlive it.

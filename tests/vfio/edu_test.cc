@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <filesystem>
 #include <numeric>
 #include <random>
 #include <thread>
@@ -21,6 +22,7 @@
 #include "tests/vfio/edu.h"
 #include "tests/vmm/pins/pin_space.h"
 #include "vmm/vfio/dma_map.h"
+#include "vmm/vfio/iommufd.h"
 
 namespace edu_test {
 
@@ -36,7 +38,7 @@ class EduDma : public test::PinSpace {
  protected:
   void SetUp() override {
     UVMM_REQUIRE_EDU();
-    auto container = Container::open();
+    auto container = test::open_container();
     ASSERT_TRUE(container) << container.error().text();
     container_ = *std::move(container);
     auto edu = test::Edu::open(*container_);
@@ -76,6 +78,12 @@ class EduDma : public test::PinSpace {
 constexpr std::uint64_t kBlock = test::Edu::kMost;
 constexpr std::uint64_t kShared = 2 * uvm::kPageSize;    // in the RAM object
 constexpr std::uint64_t kPrivate = 20 * uvm::kPageSize;  // in private memory
+
+TEST_F(EduDma, TheKernelsNewerInterfaceIsUsedWhereItIs) {
+  const bool is_there =
+      std::filesystem::exists("/dev/iommu") && !vmm::vfio::find_host_device(*test::bound_edu())->file.empty();
+  EXPECT_EQ(dynamic_cast<vmm::vfio::Iommufd*>(container_.get()) != nullptr, is_there);
+}
 
 TEST_F(EduDma, TheDeviceIsWhatItSays) {
   EXPECT_EQ(edu_->get(0) & 0xffff, 0x00edu);
@@ -245,7 +253,7 @@ TEST_F(EduDma, AHolderThatIsKilledLeavesNothingBehind) {
   ASSERT_EQ(::pipe(ready), 0);
   const pid_t child = ::fork();
   if (child == 0) {
-    container_ = *Container::open();
+    container_ = *test::open_container();
     edu_.emplace(*test::Edu::open(*container_));
     map_.emplace(
         *DmaMap::create(*space_, *container_, std::vector{pages(0, kRamPages)}, owner_, ForkPolicy::Refuse));
@@ -254,7 +262,7 @@ TEST_F(EduDma, AHolderThatIsKilledLeavesNothingBehind) {
   }
   char byte = 0;
   ASSERT_EQ(::read(ready[0], &byte, 1), 1);
-  const auto busy = Container::open();
+  const auto busy = test::open_container();
   ASSERT_TRUE(busy) << busy.error().text();
   const auto refused = test::Edu::open(**busy);
   ASSERT_FALSE(refused);

@@ -53,7 +53,7 @@ uvm::Status HostDevices::build(std::span<const DeviceOptions> options, const Sur
     UVMM_TRY(auto device, vfio::find_host_device(each));
     found.push_back(device);
   }
-  UVMM_TRY(container_, vfio::Container::open());
+  UVMM_TRY(container_, vfio::Container::open(found));
   std::vector<vfio::Device> opened;
   for (const vfio::HostDevice& each : found) {
     UVMM_TRY(auto device, container_->open_device(each));

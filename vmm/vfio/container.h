@@ -1,44 +1,31 @@
-// VFIO's type 1 interface: one I/O space, and the groups of devices that are in it.
+// The I/O space of a machine's devices, whichever of the kernel's two interfaces gives it.
 #pragma once
 
-#include <cstdint>
 #include <memory>
-#include <vector>
+#include <span>
 
-#include "vmm/kvm/fd.h"
 #include "vmm/vfio/device.h"
 #include "vmm/vfio/host_device.h"
 #include "vmm/vfio/io_space.h"
 
 namespace vmm::vfio {
 
-/// Owns /dev/vfio/vfio and the groups opened through it. Devices and DMA maps must end before it does.
-/// Thread: calls must not overlap.
-class Container final : public IoSpace {
+/// Devices and DMA maps must end before it does. Thread: calls must not overlap.
+class Container : public IoSpace {
  public:
-  /// Errors: NotFound (the host has no VFIO), Permission, Unsupported (another interface than type 1).
-  [[nodiscard]] static uvm::Result<std::unique_ptr<Container>> open();
+  /// For these devices: iommufd where the host has it, may be used and shows all of them, otherwise type 1.
+  /// Errors: those of Type1::open().
+  [[nodiscard]] static uvm::Result<std::unique_ptr<Container>> open(std::span<const HostDevice> devices);
 
-  /// Takes the device's group, unless it is here already, and opens the device. Errors: Busy (another process
-  /// has the group; a neighbour of the device is in use by the host), Permission, NotFound, System.
-  [[nodiscard]] uvm::Result<Device> open_device(const HostDevice& device);
+  /// Opens a device and brings it into the I/O space. Errors: Busy (another process has it, or its group; a
+  /// neighbour of the device is in use by the host), Permission, NotFound, System.
+  [[nodiscard]] virtual uvm::Result<Device> open_device(const HostDevice& device) = 0;
 
-  [[nodiscard]] uvm::Status map(uvm::GpaRange range, std::span<std::byte> bytes) override;
-  void unmap(uvm::GpaRange range) override;
-
- private:
-  struct Group {
-    std::uint32_t number = 0;
-    Fd fd;
-  };
-
-  explicit Container(Fd fd) : fd_(std::move(fd)) {}
-  [[nodiscard]] uvm::Result<const Group*> group(std::uint32_t number);
-  /// After the first group: only then does the kernel know which IOMMU it is.
-  [[nodiscard]] uvm::Status choose_iommu();
-
-  Fd fd_;
-  std::vector<Group> groups_;
+ protected:
+  /// Of map(): what the kernel's error means.
+  [[nodiscard]] static uvm::Error cannot_map(int number, uvm::GpaRange range);
+  /// The IOMMU lets a device forge interrupts; `module` is whose parameter allows that.
+  [[nodiscard]] static uvm::Error unsafe_interrupts(const char* module);
 };
 
 }  // namespace vmm::vfio

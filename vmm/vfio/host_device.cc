@@ -78,6 +78,9 @@ uvm::Result<HostDevice> find_host_device(const DeviceOptions& options, const fs:
                  what + " is " + (driver ? "in use by the host's driver " + *driver : "free"),
                  how_to_bind(name));
   }
+  for (const auto& entry : fs::directory_iterator(folder / "vfio-dev", error)) {
+    found.file = "/dev/vfio/devices" / entry.path().filename();
+  }
   return found;
 }
 

@@ -12,7 +12,8 @@ namespace vmm::vfio {
 
 struct HostDevice {
   PciAddress address;
-  std::uint32_t group = 0;  // the IOMMU group: /dev/vfio/GROUP
+  std::uint32_t group = 0;     // the IOMMU group: /dev/vfio/GROUP
+  std::filesystem::path file;  // its own, /dev/vfio/devices/vfioN; empty: the kernel gives out groups only
 };
 
 /// Where devices are looked for; tests have a tree of their own.

@@ -8,8 +8,9 @@
 
 namespace vmm::vfio {
 
-/// Whether there is an IOMMU, and VFIO on it. Opens nothing.
+/// Whether there is an IOMMU, and which way leads to it. Opens nothing.
 [[nodiscard]] kvm::Finding host_finding(const std::filesystem::path& sysfs = kSysfs,
-                                        const std::filesystem::path& container = "/dev/vfio/vfio");
+                                        const std::filesystem::path& container = "/dev/vfio/vfio",
+                                        const std::filesystem::path& iommufd = "/dev/iommu");
 
 }  // namespace vmm::vfio

@@ -14,8 +14,9 @@
 // the mapping: unmapped first, unpinned then. Space, window and debugger's door go on as always, and
 // everybody sees the same bytes.
 //
-// WHO OWNS WHAT. A Container is one I/O space and the IOMMU groups in it; a machine has one, whatever the
-// number of its devices, so that memory is pinned and locked once. A Device is the open device: regions,
+// WHO OWNS WHAT. A Container is one I/O space and what is in it, through iommufd (iommufd.h) where the host
+// has that and through VFIO's type 1 interface (type1.h) elsewhere; a machine has one, whatever the number of
+// its devices, so that memory is pinned and locked once. A Device is the open device: regions,
 // interrupts, reset. A RegionMapping is a piece of a region in our address space. A DmaMap is pins and their
 // I/O mappings. They end in the reverse order. When the process is killed, the kernel does the same: devices
 // are reset, I/O mappings go, pages are released.

@@ -48,7 +48,10 @@ TEST_F(VfioHostDevice, IsFoundByAddressAndByGroup) {
     ASSERT_TRUE(found) << found.error().text();
     EXPECT_EQ(to_string(found->address), "0000:00:04.0");
     EXPECT_EQ(found->group, 7u);
+    EXPECT_EQ(found->file, "") << "a kernel that has groups only";
   }
+  fs::create_directories(device("0000:00:04.0") / "vfio-dev/vfio3");
+  EXPECT_EQ(find("pci:00:04.0")->file, "/dev/vfio/devices/vfio3");
 }
 
 TEST_F(VfioHostDevice, ThatIsNotThereIsSaidSo) {
@@ -91,13 +94,17 @@ TEST_F(VfioHostDevice, OfAGroupOfSeveralHasToBeNamed) {
 
 TEST_F(VfioHostDevice, AreWhatTheDoctorLooksFor) {
   const std::string container = (root_ / "container").string();
-  EXPECT_EQ(host_finding(root_, container).verdict, kvm::Verdict::No);
+  EXPECT_EQ(host_finding(root_, container, root_ / "nothing").verdict, kvm::Verdict::No);
   fs::create_directories(root_ / "kernel/iommu_groups/7");
-  EXPECT_EQ(host_finding(root_, container).verdict, kvm::Verdict::Degraded);
+  EXPECT_EQ(host_finding(root_, container, root_ / "nothing").verdict, kvm::Verdict::Degraded);
   std::ofstream(container).put(' ');
-  const auto found = host_finding(root_, container);
+  const auto found = host_finding(root_, container, root_ / "nothing");
   EXPECT_EQ(found.verdict, kvm::Verdict::Yes);
-  EXPECT_THAT(found.value, HasSubstr("1 IOMMU groups"));
+  EXPECT_EQ(found.value, "1 IOMMU groups, VFIO type 1");
+  const fs::path iommufd = root_ / "iommu";
+  std::ofstream(iommufd).put(' ');
+  EXPECT_EQ(host_finding(root_, container, iommufd).value, "1 IOMMU groups, iommufd");
+  EXPECT_EQ(host_finding(root_, root_ / "nothing", iommufd).verdict, kvm::Verdict::Yes);
 }
 
 }  // namespace host_device_test
