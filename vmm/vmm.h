@@ -32,6 +32,7 @@
 //     of the machine.
 //   - With --api-socket, the API's (api/server.h), from before the machine is built until it has ended.
 //   - With a memory limit, one that moves pages to swap before it is reached (machine/reclaim_thread.h).
+//   - After a restore, one that checks the memory that is in use already (machine/memory_check.h).
 //   Devices are entered from every vCPU thread and from the I/O thread, and guard their registers themselves.
 //   The order of locks is uvm/base/lock.h's LockRank: machine, bus, device, then the VM system's own.
 //

@@ -54,9 +54,11 @@ Result<std::string> memory_path_in(const BodyReader& body) {
 /// Two files as create_snapshot() makes them; or a directory of `uvmm snapshot`, which knows its memory.
 Result<snapshot::SavedImage> read(const BodyReader& body, const std::string& state_path) {
   std::error_code error;
-  if (std::filesystem::is_directory(state_path, error)) return snapshot::read_snapshot(state_path);
+  if (std::filesystem::is_directory(state_path, error)) {
+    return snapshot::read_snapshot(state_path, snapshot::Verify::Begin);
+  }
   UVMM_TRY(const std::string memory_path, memory_path_in(body));
-  return snapshot::read_snapshot_pair(state_path, memory_path);
+  return snapshot::read_snapshot_pair(state_path, memory_path, snapshot::Verify::Begin);
 }
 
 /// Other ends on the host for devices that the guest has.

@@ -74,7 +74,7 @@ int run_with(const MachineConfig& asked, const MachineImage* image, std::unique_
 
 /// The snapshot's machine with what the command line says of console, sockets and log.
 int restore_command(const MachineConfig& config) {
-  auto saved = snapshot::read_snapshot(config.restore);
+  auto saved = snapshot::read_snapshot(config.restore, snapshot::Verify::Begin);
   if (!saved) return fail_with(saved.error(), ExitStatus::BadInput);
   const auto shape = MachineShape::read(saved->description);
   if (!shape) return fail_with(shape.error(), ExitStatus::BadInput);

@@ -344,6 +344,15 @@ uvm::Status go_on(Machine::Parts& parts, const MachineImage& image) {
   return renew_generation(parts, devices::Tell::Guest);
 }
 
+/// What was left unchecked of the image's memory is checked while the guest runs, which ends with it.
+uvm::Status check_memory_behind(Machine::Parts& parts, const MachineImage* image) {
+  if (image == nullptr || image->memory.unchecked.empty()) return uvm::ok();
+  UVMM_TRY(parts.memory_check, MemoryCheck::start(image->memory.unchecked, [&parts](const uvm::Error& error) {
+             parts.ending.end(ExitStatus::BadInput, error.text());
+           }));
+  return uvm::ok();
+}
+
 /// Pages of a kernel or initrd file are 4 KiB each, and a boot reads all of them: thousands of stage-2 faults
 /// that one call per file saves. A host that cannot do it loses time only.
 void pre_fault_files(Machine::Parts& parts) {
@@ -385,6 +394,7 @@ uvm::Result<std::unique_ptr<Machine::Parts>> build_machine(const MachineConfig& 
   UVMM_CHECK(image != nullptr ? go_on(*parts, *image) : begin(*parts, plan));
   UVMM_CHECK(build_debugger(*parts));
   UVMM_CHECK(build_pin_socket(*parts));
+  UVMM_CHECK(check_memory_behind(*parts, image));
   UVMM_CHECK(build_control(*parts));
   // A copy starts at once, and touches little of what it shares.
   if (image == nullptr) pre_fault_files(*parts);

@@ -29,6 +29,7 @@ uvm::Result<MachineImage> take_image(Machine::Parts& parts,
   UVMM_CHECK(parts.platform->stateful());
   UVMM_CHECK(DevicesAtRest::check(parts));
   // All that may wait is done before or after the pause.
+  if (parts.memory_check) UVMM_CHECK(parts.memory_check->wait());
   UVMM_TRY(auto store, parts.memory->prepare_image());
   MachineImage image;
   UVMM_CHECK(take_paused(parts, store, image, at_the_moment));

@@ -26,6 +26,7 @@
 #include "vmm/machine/interrupts.h"
 #include "vmm/machine/machine.h"
 #include "vmm/machine/machine_shell.h"
+#include "vmm/machine/memory_check.h"
 #include "vmm/machine/pause_switch.h"
 #include "vmm/machine/platform.h"
 #include "vmm/machine/power.h"
@@ -88,6 +89,7 @@ struct Machine::Parts {
   std::unique_ptr<SwapTrouble> trouble;
   std::unique_ptr<FaultThread> faults;
   std::unique_ptr<ReclaimThread> reclaim;
+  std::unique_ptr<MemoryCheck> memory_check;          // null: there is nothing to check
   std::unique_ptr<control::Children> children;        // null where none can be started
   std::unique_ptr<gdb::Server> debugger;              // null without --gdb
   std::unique_ptr<PacketServer> pins;                 // null without --pin-socket

@@ -18,7 +18,9 @@ using uvm::ErrorKind;
 using uvm::Result;
 using uvm::Status;
 
-constexpr std::uint64_t kChunk = std::uint64_t{1} << 20;
+constexpr std::uint64_t kChunk = MemorySums::kChunk;
+/// A few milliseconds, when it is in the page cache.
+constexpr std::uint64_t kCheckedAtFirst = 4 * kChunk;
 constexpr std::size_t kLongestName = 32;
 
 std::uint64_t chunks_in(std::uint64_t bytes) {
@@ -67,12 +69,6 @@ void keep_own(std::span<std::byte> chunk, std::span<const std::byte> base, std::
       std::ranges::fill(page, std::byte{0});
     }
   }
-}
-
-/// Whether there is anything but a hole.
-bool has_data(int fd, std::uint64_t at, std::uint64_t bytes) {
-  const off_t data = ::lseek(fd, static_cast<off_t>(at), SEEK_DATA);
-  return data >= 0 ? static_cast<std::uint64_t>(data) < at + bytes : errno != ENXIO;
 }
 
 }  // namespace
@@ -138,22 +134,15 @@ Result<std::shared_ptr<ept::host::FileObject>> MemoryFile::open_at(const std::st
                                        " bytes of " + std::to_string(file_bytes()));
 }
 
-Result<MemoryObject> MemoryFile::memory_in(std::shared_ptr<ept::host::FileObject> file, Verify verify) const {
+Result<MemoryObject> MemoryFile::memory_in(std::shared_ptr<ept::host::FileObject> file, Verify verify,
+                                           std::vector<MemorySums>& unchecked) const {
   if (packing_ == Packing::Zstd) return unpack(file->fd(), file->path(), {bytes_, kChunk, frames_, sums_});
-  if (verify == Verify::All) UVMM_CHECK(check_sums(*file));
-  return MemoryObject(std::move(file));
-}
-
-Status MemoryFile::check_sums(const ept::host::FileObject& object) const {
-  std::vector<std::byte> buffer(kChunk);
-  for (std::size_t i = 0; i < sums_.size(); ++i) {
-    const std::uint64_t at = i * kChunk;
-    const auto chunk = std::span(buffer).first(std::min(kChunk, bytes_ - at));
-    if (sums_[i] == 0 && !has_data(object.fd(), at, chunk.size())) continue;
-    UVMM_CHECK(read_all(object.fd(), object.path(), chunk, at));
-    if (chunk_sum(chunk) != sums_[i]) return damaged(object.path(), at);
+  if (verify != Verify::State) {
+    MemorySums sums(file, bytes_, sums_);
+    UVMM_CHECK(sums.check(verify == Verify::All ? MemorySums::kAll : kCheckedAtFirst));
+    if (!sums.done()) unchecked.push_back(std::move(sums));
   }
-  return uvm::ok();
+  return MemoryObject(std::move(file));
 }
 
 }  // namespace vmm::snapshot

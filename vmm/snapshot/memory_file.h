@@ -24,6 +24,7 @@ inline constexpr std::string_view kMemoryPrefix = "memory-";
 /// Which sums are checked when a snapshot is read.
 enum class Verify : std::uint8_t {
   State,  // those of the states, which hold memory's layout; memory's files have the right size
+  Begin,  // memory's too, but of large files the begin only; the rest is for the caller to check
   All,    // memory's too, which reads all of it
 };
 
@@ -56,9 +57,10 @@ class MemoryFile final : public devices::Stateful {
   }
   [[nodiscard]] uvm::Result<std::shared_ptr<ept::host::FileObject>> open_at(const std::string& path) const;
   /// The memory in the file, once open: the file itself, or what was packed in it. With Verify::All, and
-  /// when it is packed, all of it is read. Errors: Invalid (damaged; the place is named), NoMemory, System.
+  /// when it is packed, all of it is read; with Verify::Begin what is left goes to `unchecked`. Errors:
+  /// Invalid (damaged; the place is named), NoMemory, System.
   [[nodiscard]] uvm::Result<MemoryObject> memory_in(std::shared_ptr<ept::host::FileObject> file,
-                                                    Verify verify) const;
+                                                    Verify verify, std::vector<MemorySums>& unchecked) const;
 
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] Packing packing() const { return packing_; }
@@ -67,7 +69,6 @@ class MemoryFile final : public devices::Stateful {
   void state(devices::StateFields& fields) override;
 
  private:
-  [[nodiscard]] uvm::Status check_sums(const ept::host::FileObject& object) const;
   /// The size of the file.
   [[nodiscard]] std::uint64_t file_bytes() const {
     return packing_ == Packing::Zstd ? packed_bytes(frames_) : bytes_;

@@ -17,6 +17,7 @@
 #include "ept/host/shared_view.h"
 #include "uvm/base/error.h"
 #include "uvm/base/range.h"
+#include "vmm/snapshot/memory_sums.h"
 
 namespace vmm::snapshot {
 
@@ -50,6 +51,7 @@ struct MemoryImage {
   std::vector<MemoryRegion> regions;   // ascending, disjoint; all of RAM
   std::vector<uvm::GpaRange> changed;  // ascending, disjoint; pages that are not what their region says
   MemoryObject pages;                  // of those, one behind the other; null when there are none
+  std::vector<MemorySums> unchecked;   // files among the objects of which some has not been checked yet
 
   [[nodiscard]] std::uint64_t changed_pages() const;
 };

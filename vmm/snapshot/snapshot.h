@@ -3,8 +3,8 @@
 // Read in this order: section_file.h (the format: named, versioned, checked sections), section_fields.h (how
 // a device's fields get into one and out), vcpu_state.h (a virtual processor); then
 // vmm/machine/machine_state.h, where a whole machine is saved and restored. On disk: snapshot_files.h (a
-// directory, and how it is replaced), memory_file.h (sparse memory with its sums), snapshot_chain.h
-// (snapshots that build on others).
+// directory, and how it is replaced), memory_file.h (sparse memory), memory_sums.h (its sums),
+// snapshot_chain.h (snapshots that build on others).
 //
 // THE FORMAT is a list of sections, each with name, instance, version, length and checksum. A section is read
 // by exactly the list of fields that wrote it (devices::Stateful::state), so there is one description of it.
@@ -26,6 +26,11 @@
 //
 // NOBODY ELSE'S. State holds no host address, no descriptor, no byte that waits on the host's side of a
 // console. Breakpoints of a debugger are not in it: whoever copies memory suspends them (debug/overlay.h).
+//
+// CHECKED. Every byte of a state is, and of memory that is packed, before a machine is made of it. Other
+// memory is mapped from its file, whatever its size, so only the begin of it is read first; the rest is
+// behind the machine that runs (vmm/machine/memory_check.h), which ends if it is not what was saved, and of
+// which nothing is forked, checkpointed or saved until then.
 //
 // IT REFUSES, with one line that names the section: what is cut, damaged, doubled, missing or foreign; values
 // that no guest could have brought about; MSRs and XSAVE areas that this host's KVM does not take; machines

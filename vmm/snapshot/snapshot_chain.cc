@@ -78,7 +78,8 @@ Result<Level> read_base(const Level& of) {
 
 /// Of each level. All are open before any is read, which takes long: what takes the place of one meanwhile is
 /// not mixed in.
-Result<std::vector<MemoryObject>> open_memory(const std::vector<Level>& levels, Verify verify) {
+Result<std::vector<MemoryObject>> open_memory(const std::vector<Level>& levels, Verify verify,
+                                              std::vector<MemorySums>& unchecked) {
   std::vector<std::shared_ptr<ept::host::FileObject>> files;
   for (const Level& level : levels) {
     UVMM_TRY(auto file, level.file.open(level.directory));
@@ -87,7 +88,7 @@ Result<std::vector<MemoryObject>> open_memory(const std::vector<Level>& levels, 
   // The lowest first: damage there is told of rather than what follows from it.
   std::vector<MemoryObject> memory(levels.size());
   for (std::size_t i = levels.size(); i-- > 0;) {
-    UVMM_TRY(memory[i], levels[i].file.memory_in(std::move(files[i]), verify));
+    UVMM_TRY(memory[i], levels[i].file.memory_in(std::move(files[i]), verify, unchecked));
   }
   return memory;
 }
@@ -147,10 +148,14 @@ Result<Level> read_level_of(const std::string& state_path) {
 
 Result<MemoryImage> memory_of(const std::vector<Level>& levels, Verify verify) {
   const Level& lowest = levels.back();
-  UVMM_TRY(const auto files, open_memory(levels, verify));
+  std::vector<MemorySums> unchecked;
+  UVMM_TRY(const auto files, open_memory(levels, verify, unchecked));
   auto image = lowest.layout.resolve(std::span(&files.back(), 1));
   if (!image) return std::move(image).error().with_context("snapshot " + lowest.directory);
-  if (levels.size() == 1) return image;
+  if (levels.size() == 1) {
+    image->unchecked = std::move(unchecked);
+    return image;
+  }
   const auto ram = covered_by(image->regions);
   if (ram.empty() || !image->changed.empty()) {
     return Error(ErrorKind::Invalid, "snapshot " + lowest.directory + " is none that others can build on");
@@ -161,7 +166,9 @@ Result<MemoryImage> memory_of(const std::vector<Level>& levels, Verify verify) {
     if (!own) return std::move(own).error().with_context("snapshot " + levels[i].directory);
     pieces = overlaid(pieces, *own);
   }
-  return settled(image->regions, pieces);
+  UVMM_TRY(MemoryImage memory, settled(image->regions, pieces));
+  memory.unchecked = std::move(unchecked);
+  return memory;
 }
 
 Result<BaseLink> link_to(const std::vector<Level>& base, const std::string& directory) {

@@ -189,11 +189,13 @@ Result<SavedImage> read_snapshot_pair(const std::string& state_path, const std::
                       "restore its directory");
   }
   UVMM_TRY(auto file, level.file.open_at(memory_path));
-  UVMM_TRY(const MemoryObject object, level.file.memory_in(std::move(file), verify));
+  std::vector<MemorySums> unchecked;
+  UVMM_TRY(const MemoryObject object, level.file.memory_in(std::move(file), verify, unchecked));
   SavedImage saved;
   auto memory = level.layout.resolve(std::span(&object, 1));
   if (!memory) return std::move(memory).error().with_context("snapshot " + state_path);
   saved.memory = *std::move(memory);
+  saved.memory.unchecked = std::move(unchecked);
   saved.description = std::move(level.description);
   return saved;
 }

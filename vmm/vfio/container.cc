@@ -15,7 +15,8 @@ using uvm::Error;
 using uvm::ErrorKind;
 
 uvm::Result<std::unique_ptr<Container>> Container::open(std::span<const HostDevice> devices) {
-  const bool all_shown = std::ranges::none_of(devices, [](const HostDevice& each) { return each.file.empty(); });
+  const bool all_shown =
+      std::ranges::none_of(devices, [](const HostDevice& each) { return each.file.empty(); });
   if (all_shown) {
     if (auto opened = Iommufd::open(); opened && (*opened)->can_open(devices)) {
       return std::unique_ptr<Container>(*std::move(opened));
