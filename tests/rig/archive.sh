@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# archive.sh, to be sourced: packages out of Debian's archive into folders of their own.
+# archive.sh, to be sourced: packages out of Debian's archive, and out of Ubuntu's, into folders of their own.
 #
 # A folder lives in the user's cache, shared by every checkout on the machine, with FILES, which describes what is in
 # it. Nothing of the system is changed: apt runs with private lists, sources and cache; the mirror is the one the machine
@@ -42,6 +42,17 @@ write_sources() {
   echo "deb [$options] $main trixie main" >"$work/trixie.list"
 }
 
+# write_ubuntu_sources WORK: beside the lists of write_sources, one of Ubuntu 24.04's updates. Ubuntu's keys come out of a
+# package of Debian's, so it is Debian's signature that vouches for them; bookworm lacks that package.
+write_ubuntu_sources() {
+  local work=$1
+  apt_in "$work" trixie apt-get update >>"$work/log" 2>&1 || return 1
+  (cd "$work" && apt_in "$work" trixie apt-get download ubuntu-keyring >>log 2>&1) || return 1
+  dpkg-deb -x "$work"/ubuntu-keyring_*.deb "$work/keyring" >>"$work/log" 2>&1 || return 1
+  echo "deb [arch=amd64 signed-by=$work/keyring/usr/share/keyrings/ubuntu-archive-keyring.gpg]" \
+    "http://archive.ubuntu.com/ubuntu noble-updates main" >"$work/ubuntu.list"
+}
+
 # apt_in WORK LIST COMMAND ARGS…: COMMAND of apt with private state and the given sources list.
 apt_in() {
   local work=$1 list=$2 command=$3
@@ -75,6 +86,7 @@ unpack_modules() {
     file=$(find "$kernel/modules" -name "$module.ko*" | head -n 1)
     case $file in
       *.xz) xz -dc "$file" >"$modules/$module.ko" ;;
+      *.zst) zstd -dcq "$file" >"$modules/$module.ko" || { say "cannot unpack $file with zstd (package zstd)" && return 1; } ;;
       *.ko) cp "$file" "$modules/$module.ko" ;;
       *) continue ;; # built in, or not there in an older kernel
     esac

@@ -12,8 +12,9 @@ busybox=$(command -v busybox) || { echo "initramfs: busybox is not installed (pa
 l1_modules=(virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci irqbypass ccp kvm kvm-amd netfs fscache
   9pnet 9pnet_virtio 9p overlay virtio_console failover net_failover virtio_net)
 
-# What a device is given to a guest with; loaded when the rig has such devices.
-vfio_modules=(vfio vfio_iommu_type1 vfio-pci-core vfio-pci)
+# What a device is given to a guest with; loaded when the rig has such devices. Only the kernel iommufd has a module of
+# that name, and vfio needs it there.
+vfio_modules=(iommufd vfio vfio_iommu_type1 vfio-pci-core vfio-pci)
 
 case $kind in
   l1) inputs=("$here/init/l1" "$kernel/FILES") ;;

@@ -10,6 +10,8 @@
 #   UVMM_RIG_FORWARD=PORT  connections to this port of this machine's loopback go to port 1234 of the rig (10.0.2.15)
 #   UVMM_RIG_DEVICES="edu nvme=FILE serial=FILE"   an IOMMU, and behind it QEMU's edu device, an NVMe disk of FILE's
 #                          bytes, a serial port on PCI whose output goes to FILE, all bound to vfio-pci
+#   UVMM_RIG_KERNEL=l1     the rig's kernel; iommufd: one of Ubuntu's that has what Debian's lack, /dev/iommu and
+#                          /dev/vfio/devices, both there with UVMM_RIG_DEVICES (fetched on first use; needs zstd)
 #   UVMM_RIG_QEMU=…        more arguments for QEMU          UVMM_RIG_LOG=FILE   keeps the kernel's log
 #
 # UVMM_* and GTEST_* variables are passed on, other variables are not. Exit status 125: the rig itself failed.
@@ -23,8 +25,14 @@ if $terminal && ! [ -t 0 ]; then echo "rig: -t needs a terminal on standard inpu
 [ $# -gt 0 ] || { echo "usage: rig.sh [-t] CMD…" >&2; exit 2; }
 command -v qemu-system-x86_64 >/dev/null || { echo "rig: qemu-system-x86_64 is not installed (./dev build installs it)" >&2; exit 125; }
 
-kernel=$("$here/kernels.sh" l1)
-"$here/initramfs.sh" l1 "$build/l1.cpio.gz" "$kernel"
+kind=${UVMM_RIG_KERNEL:-l1}
+case $kind in
+  l1 | iommufd) ;;
+  *) echo "rig: UVMM_RIG_KERNEL: $kind is neither l1 nor iommufd" >&2 && exit 2 ;;
+esac
+kernel=$("$here/kernels.sh" "$kind")
+initramfs=$build/$kind.cpio.gz
+"$here/initramfs.sh" l1 "$initramfs" "$kernel"
 
 run=$(mktemp -d "${TMPDIR:-/tmp}/uvmm-rig.XXXXXX")
 qemu="" watch="" relays=() saved_tty=""
@@ -84,7 +92,7 @@ start_qemu() {
   local arguments=(
     -accel "tcg,thread=multi" -cpu "max,+svm,+npt" "${board[@]}"
     -m "${UVMM_RIG_MEM:-4G}" -smp "${UVMM_RIG_SMP:-1}" -display none -nodefaults -no-user-config -no-reboot
-    -kernel "$kernel/vmlinuz" -initrd "$build/l1.cpio.gz"
+    -kernel "$kernel/vmlinuz" -initrd "$initramfs"
     -append "console=ttyS0 quiet panic=-1 oops=panic mitigations=off nokaslr audit=0 apparmor=0 init_on_alloc=0 cryptomgr.notests random.trust_cpu=on no_timer_check nohz=off highres=off$more_kernel_words"
     -chardev "file,id=kernel,path=$run/kernel.log" -serial chardev:kernel
     -device "isa-debug-exit,iobase=0xf4,iosize=1"
