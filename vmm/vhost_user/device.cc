@@ -167,8 +167,9 @@ void Device::carry_out(const Order& order) {
 void Device::start_now(const virtio::Activation& activation) {
   activation_ = activation;
   if (!back_end_) {
+    host_->failed();
     if (hung_up_) answer_with_errors(activation);
-    return host_->failed();
+    return;
   }
   auto memory = MemoryTable::create(environment_.space, environment_.ram, owner_);
   if (!memory) {
@@ -208,8 +209,9 @@ void Device::lose(const uvm::Error& error) {
   memory_.reset();
   started_.clear();
   hung_up_ = error.kind() == uvm::ErrorKind::EndOfObject;
-  if (hung_up_ && activation_) answer_with_errors(*activation_);
+  // First, so that a driver that looks at the status when a request fails finds the reason.
   if (!finishing_) host_->failed();
+  if (hung_up_ && activation_) answer_with_errors(*activation_);
 }
 
 uvm::Error Device::why_awake() const {

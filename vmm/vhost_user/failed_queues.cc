@@ -1,5 +1,7 @@
 #include "vmm/vhost_user/failed_queues.h"
 
+#include <sys/eventfd.h>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -24,7 +26,11 @@ constexpr std::uint32_t kAnswerBytes = 16;
 FailedQueues::FailedQueues(Surroundings around, Kind kind, const virtio::Activation& activation)
     : around_(std::move(around)), kind_(kind), features_(activation.features) {
   for (const virtio::Queue& queue : activation.queues) {
-    if (auto taken = take_over(queue)) queues_.push_back(*std::move(taken));
+    auto taken = take_over(queue);
+    if (!taken) continue;
+    queues_.push_back(*std::move(taken));
+    // The back end may have ended between an answer and the interrupt for it.
+    ::eventfd_write(queue.call->get(), 1);
   }
 }
 

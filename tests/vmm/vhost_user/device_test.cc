@@ -240,6 +240,20 @@ TEST_F(VhostUser, ARequestThatWasOutFailsOnceItIsCertainWhich) {
   EXPECT_EQ(used_at(2).first, 0U);
 }
 
+TEST_F(VhostUser, AnAnswerWhoseInterruptWasNeverSentIsSeen) {
+  FakeBackEnd back_end(Fault::Swallows);
+  const auto disk = device(back_end);
+  disk->start(activation());
+  ASSERT_TRUE(eventually([&] { return back_end.running() == 1; }));
+  ask();
+  put<std::uint16_t>(2 * kPage + 0x402, 1);
+  pollfd called{call_.get(), POLLIN, 0};
+  ASSERT_EQ(::poll(&called, 1, 0), 0);
+  back_end.die();
+  EXPECT_EQ(::poll(&called, 1, 60'000), 1);
+  EXPECT_EQ(used(), 1U);
+}
+
 TEST_F(VhostUser, NobodyAnswersForABackEndThatMayStillWrite) {
   FakeBackEnd back_end(Fault::Speaks);
   const auto disk = device(back_end);
