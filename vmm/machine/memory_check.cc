@@ -10,8 +10,8 @@
 
 namespace vmm {
 
-uvm::Result<std::unique_ptr<MemoryCheck>> MemoryCheck::start(
-    std::vector<snapshot::MemorySums> unchecked, std::function<void(const uvm::Error&)> damaged) {
+uvm::Result<std::unique_ptr<MemoryCheck>> MemoryCheck::start(std::vector<snapshot::MemorySums> unchecked,
+                                                             std::function<void(const uvm::Error&)> damaged) {
   auto check = std::unique_ptr<MemoryCheck>(new MemoryCheck(std::move(unchecked), std::move(damaged)));
   try {
     check->thread_ = std::thread([self = check.get()] { self->loop(); });
