@@ -4,6 +4,8 @@
 #include <new>
 #include <utility>
 
+#include "uvm/base/runs.h"
+
 namespace uvm {
 namespace {
 
@@ -26,12 +28,6 @@ std::vector<GpaRange> each_once(std::span<const GpaRange> list) {
   }
   ranges.resize(last + 1);
   return ranges;
-}
-
-std::uint64_t bytes_of(std::span<const GpaRange> ranges) {
-  std::uint64_t bytes = 0;
-  for (const GpaRange& range : ranges) bytes += range.size();
-  return bytes;
 }
 
 }  // namespace

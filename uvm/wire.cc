@@ -1,9 +1,9 @@
 #include "uvm/wire.h"
 
 #include <algorithm>
-#include <functional>
 #include <new>
 
+#include "uvm/base/runs.h"
 #include "uvm/locked_amap.h"
 
 namespace uvm {
@@ -48,13 +48,6 @@ bool make_zeros_in(const FaultContext& context, GpaRange range) {
 /// Ranges so close that one look at the host for all is cheaper than one for each.
 constexpr std::uint64_t kNear = 16 * kPageSize;
 
-template <class Ranges, class RangeOf>
-std::uint64_t bytes_of(const Ranges& list, RangeOf range_of) {
-  std::uint64_t bytes = 0;
-  for (const auto& each : list) bytes += std::invoke(range_of, each).size();
-  return bytes;
-}
-
 Error changing(const FaultContext& context, Gpa page) {
   return {ErrorKind::Busy,
           "space " + context.space + ": page at " + to_string(page) + ": its object keeps changing",
@@ -74,7 +67,7 @@ Result<Wiring> Wiring::create(const FaultContext& context, std::span<const GpaRa
                               AccessKind access) {
   Wiring wiring;
   auto found = look(context, ranges, access);
-  if (bytes_of(found, &Found::range) != bytes_of(ranges, std::identity())) {
+  if (bytes_of(found, &Found::range) != bytes_of(ranges)) {
     bool made = false;
     const auto make_zeros = [&](GpaRange absent) {
       made |= make_zeros_in(context, absent);

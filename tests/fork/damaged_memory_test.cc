@@ -2,7 +2,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <string>
 
 #include "tests/support/kvm_machine.h"
@@ -31,11 +30,7 @@ TEST(DamagedMemory, EndsTheMachineAndIsNotHandedOn) {
     first->stop();
     static_cast<void>(first.end());
   }
-  {
-    std::fstream file(directory + "/memory-1", std::ios::in | std::ios::out | std::ios::binary);
-    file.seekp(std::streamoff{28} << 20);
-    file.write("damage", 6);
-  }
+  ::test::flip(directory + "/memory-1", std::uint64_t{28} << 20);
   auto saved = snapshot::read_snapshot(directory, snapshot::Verify::Begin);
   ASSERT_TRUE(saved) << saved.error().text();
   const auto machine =

@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <string>
 
 namespace test {
@@ -33,6 +35,15 @@ class TempFolder {
  private:
   std::string path_;
 };
+
+/// Changes a bit of a file's byte `at`, and the second time back.
+inline void flip(const std::string& path, std::uint64_t at) {
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekg(static_cast<std::streamoff>(at));
+  const int was = file.get();
+  file.seekp(static_cast<std::streamoff>(at));
+  file.put(static_cast<char>(was ^ 0x10));
+}
 
 /// One in which machines put their sockets while it is there, so that those of one test only are listed.
 class RunFolder : public TempFolder {

@@ -1,6 +1,8 @@
 // Ranges in ascending order, as few as possible.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "uvm/base/range.h"
@@ -14,6 +16,14 @@ inline void append_run(std::vector<GpaRange>& runs, GpaRange next) {
   } else {
     runs.push_back(next);
   }
+}
+
+/// What all ranges of a list have together; `range_of`: the range of an element that is none itself.
+template <class List, class RangeOf = std::identity>
+[[nodiscard]] std::uint64_t bytes_of(const List& list, RangeOf range_of = {}) {
+  std::uint64_t bytes = 0;
+  for (const auto& each : list) bytes += std::invoke(range_of, each).size();
+  return bytes;
 }
 
 }  // namespace uvm

@@ -1,6 +1,5 @@
 #include "vmm/vfio/container.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <string>
 #include <utility>
@@ -15,12 +14,8 @@ using uvm::Error;
 using uvm::ErrorKind;
 
 uvm::Result<std::unique_ptr<Container>> Container::open(std::span<const HostDevice> devices) {
-  const bool all_shown =
-      std::ranges::none_of(devices, [](const HostDevice& each) { return each.file.empty(); });
-  if (all_shown) {
-    if (auto opened = Iommufd::open(); opened && (*opened)->can_open(devices)) {
-      return std::unique_ptr<Container>(*std::move(opened));
-    }
+  if (Iommufd::can_open(devices)) {
+    if (auto opened = Iommufd::open()) return std::unique_ptr<Container>(*std::move(opened));
   }
   return Type1::open();
 }

@@ -17,7 +17,7 @@ class Iommufd final : public Container {
   /// Errors: NotFound (the host has none), Permission, System.
   [[nodiscard]] static uvm::Result<std::unique_ptr<Iommufd>> open();
 
-  /// Whether this process may open the files of these devices, which have one each.
+  /// Whether each of these devices has a file of its own that this process may open.
   [[nodiscard]] static bool can_open(std::span<const HostDevice> devices);
   [[nodiscard]] uvm::Result<Device> open_device(const HostDevice& device) override;
   [[nodiscard]] uvm::Status map(uvm::GpaRange range, std::span<std::byte> bytes) override;

@@ -37,7 +37,9 @@ class BackEnd {
   /// Takes it back: the back end has finished what it had begun.
   [[nodiscard]] uvm::Status stop(unsigned queue);
 
+  /// As Channel's.
   [[nodiscard]] int fd() const { return channel_.fd(); }
+  [[nodiscard]] uvm::Error why_readable() const { return channel_.why_readable(); }
   [[nodiscard]] const std::string& path() const { return channel_.path(); }
 
  private:

@@ -24,6 +24,13 @@ uvm::Error Channel::failed(const char* call, int number) const {
   return uvm::Error::from_errno(number, where + call);
 }
 
+uvm::Error Channel::why_readable() const {
+  std::byte any{};
+  if (::recv(fd(), &any, sizeof any, MSG_PEEK | MSG_DONTWAIT) <= 0) return failed("recv", EPIPE);
+  return {uvm::ErrorKind::Invalid,
+          "vhost-user socket " + path_ + ": the back end speaks without being asked"};
+}
+
 uvm::Result<Channel> Channel::connect(const std::string& path, std::chrono::seconds limit) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;

@@ -45,8 +45,9 @@ class Channel {
   /// The payload of the answer to `request`. Descriptors that come with it are closed: none are asked for.
   [[nodiscard]] uvm::Result<std::vector<std::byte>> receive(Request request);
 
-  /// Readable when the back end has gone, or says what nobody asked for.
+  /// Readable when the back end has gone, or says what nobody asked for: why_readable() tells which.
   [[nodiscard]] int fd() const { return socket_.get(); }
+  [[nodiscard]] uvm::Error why_readable() const;
   [[nodiscard]] const std::string& path() const { return path_; }
 
  private:

@@ -2,7 +2,6 @@
 
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
@@ -150,7 +149,7 @@ void Device::loop() {
       ::eventfd_read(waiting[i].fd, &woken);
       serve_failed(i - 2);
     }
-    if (back_end_ && waiting[1].revents != 0) lose(why_awake());
+    if (back_end_ && waiting[1].revents != 0) lose(back_end_->why_readable());
     while (const auto next = next_order()) carry_out(*next);
   }
 }
@@ -168,7 +167,7 @@ void Device::start_now(const virtio::Activation& activation) {
   activation_ = activation;
   if (!back_end_) {
     host_->failed();
-    if (hung_up_) answer_with_errors(activation);
+    if (hung_up_) answer_with_errors();
     return;
   }
   auto memory = MemoryTable::create(environment_.space, environment_.ram, owner_);
@@ -211,27 +210,19 @@ void Device::lose(const uvm::Error& error) {
   hung_up_ = error.kind() == uvm::ErrorKind::EndOfObject;
   // First, so that a driver that looks at the status when a request fails finds the reason.
   if (!finishing_) host_->failed();
-  if (hung_up_ && activation_) answer_with_errors(*activation_);
-}
-
-uvm::Error Device::why_awake() const {
-  std::byte any{};
-  const std::string where = "vhost-user socket " + back_end_->path() + ": ";
-  if (::recv(back_end_->fd(), &any, sizeof any, MSG_PEEK | MSG_DONTWAIT) > 0) {
-    return {uvm::ErrorKind::Invalid, where + "the back end speaks without being asked"};
-  }
-  return {uvm::ErrorKind::EndOfObject, where + "the back end has gone"};
+  if (hung_up_ && activation_) answer_with_errors();
 }
 
 // ---- without a back end
 
-void Device::answer_with_errors(const virtio::Activation& activation) {
+void Device::answer_with_errors() {
   const auto is_ram = [this](std::uint64_t gpa, std::uint64_t bytes) {
     const auto range = uvm::GpaRange::from_size(uvm::Gpa(gpa), bytes);
     return range &&
            std::ranges::any_of(environment_.ram, [&](uvm::GpaRange ram) { return ram.contains(*range); });
   };
-  failed_.emplace(FailedQueues::Surroundings{environment_.space, owner_, is_ram}, options_.kind, activation);
+  failed_.emplace(FailedQueues::Surroundings{environment_.space, owner_, is_ram}, options_.kind,
+                  *activation_);
   for (std::size_t i = 0; i < failed_->size(); ++i) serve_failed(i);
   if (failed_->unanswered() == 0) return;
   log::event(log::Level::Warning, "requests of a vhost-user device wait until it is certain which they are",

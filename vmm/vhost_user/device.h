@@ -72,9 +72,8 @@ class Device final : public virtio::Device {
   /// The back end is of no more use. Where it has hung up it touches nothing any more, and its requests get
   /// their errors from here on.
   void lose(const uvm::Error& error);
-  /// What there is to say of a back end that speaks unasked, or not any more.
-  [[nodiscard]] uvm::Error why_awake() const;
-  void answer_with_errors(const virtio::Activation& activation);
+  /// What the driver has started gets errors for answers.
+  void answer_with_errors();
   void serve_failed(std::size_t queue);
 
   const Options options_;

@@ -2,7 +2,6 @@
 
 #include <sys/eventfd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <span>
@@ -10,16 +9,16 @@
 
 #include "uvm/access.h"
 #include "vmm/devices/registers.h"
+#include "vmm/virtio/blk/request.h"
 #include "vmm/virtio/guest_bytes.h"
 
 namespace vmm::vhost_user {
 namespace {
 
-/// VIRTIO_BLK_S_IOERR (5.2.6), in the last byte that can be written.
-constexpr std::uint8_t kBlockError = 1;
-// FUSE (linux/fuse.h): what comes first in a request and in an answer, and the number that both have.
-constexpr std::uint64_t kRequestUnique = 8;
+// FUSE (linux/fuse.h): what an answer is, and what a request begins with. The request's number, of eight
+// bytes, is at the same place in both.
 constexpr std::uint32_t kAnswerBytes = 16;
+constexpr std::size_t kUnique = 8;
 
 }  // namespace
 
@@ -76,28 +75,23 @@ void FailedQueues::refuse(virtio::SplitQueue& ring, const virtio::Chain& chain) 
 }
 
 std::uint32_t FailedQueues::refuse_block(const virtio::Chain& chain) const {
-  if (chain.writable.empty()) return 0;
-  const virtio::Segment& last = chain.writable.back();
+  virtio::blk::Frame frame;
+  if (!frame.read(chain)) return 0;
   // What the driver has taken away meanwhile it does not get.
-  static_cast<void>(
-      uvm::Access::write_value(around_.space, uvm::Gpa(last.gpa + last.bytes - 1), kBlockError));
+  static_cast<void>(uvm::Access::write_value(around_.space, uvm::Gpa(frame.status_gpa),
+                                             virtio::blk::RequestStatus::IoError));
   return static_cast<std::uint32_t>(chain.writable_bytes());
 }
 
 std::uint32_t FailedQueues::refuse_file_system(const virtio::Chain& chain) const {
   // A request that wants no answer has no room for one.
   if (chain.writable_bytes() < kAnswerBytes) return 0;
-  std::array<std::byte, sizeof(std::uint64_t)> unique{};
-  const auto request =
-      virtio::GuestBytes::open(around_.space, chain.readable, uvm::AccessKind::Read, kRequestUnique);
-  if (request) static_cast<void>(virtio::copy_from(request->parts(), 0, unique));
-  std::array<std::byte, kAnswerBytes> answer{};
-  devices::store_le(std::span(answer).subspan(0, 4), kAnswerBytes);
-  devices::store_le(std::span(answer).subspan(4, 4), static_cast<std::uint32_t>(-EIO));
-  std::ranges::copy(unique, answer.begin() + 8);
-  const auto room =
-      virtio::GuestBytes::open(around_.space, chain.writable, uvm::AccessKind::Write, 0, kAnswerBytes);
-  if (room) static_cast<void>(virtio::copy_to(room->parts(), 0, answer));
+  std::array<std::byte, kAnswerBytes> bytes{};
+  static_cast<void>(virtio::read_segments(around_.space, chain.readable, bytes));
+  const std::span<std::byte> answer(bytes);
+  devices::store_le(answer.first(4), kAnswerBytes);
+  devices::store_le(answer.subspan(4, kUnique - 4), static_cast<std::uint32_t>(-EIO));
+  static_cast<void>(virtio::write_segments(around_.space, chain.writable, answer));
   return kAnswerBytes;
 }
 

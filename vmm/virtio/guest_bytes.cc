@@ -94,6 +94,26 @@ std::optional<std::size_t> copy_from(std::span<const iovec> parts, std::size_t a
   });
 }
 
+uvm::Status read_segments(uvm::Space& space, std::span<const Segment> from, std::span<std::byte> to) {
+  for (const Segment& segment : from) {
+    const auto part = to.first(std::min<std::size_t>(segment.bytes, to.size()));
+    if (part.empty()) break;
+    UVMM_CHECK(uvm::Access::read(space, uvm::Gpa(segment.gpa), part));
+    to = to.subspan(part.size());
+  }
+  return uvm::ok();
+}
+
+uvm::Status write_segments(uvm::Space& space, std::span<const Segment> to, std::span<const std::byte> from) {
+  for (const Segment& segment : to) {
+    const auto part = from.first(std::min<std::size_t>(segment.bytes, from.size()));
+    if (part.empty()) break;
+    UVMM_CHECK(uvm::Access::write(space, uvm::Gpa(segment.gpa), part));
+    from = from.subspan(part.size());
+  }
+  return uvm::ok();
+}
+
 std::size_t size_of(std::span<const iovec> parts) {
   std::size_t sum = 0;
   for (const iovec& part : parts) sum += part.iov_len;

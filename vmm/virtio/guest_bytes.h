@@ -51,6 +51,13 @@ class GuestBytes {
 [[nodiscard]] std::optional<std::size_t> copy_from(std::span<const iovec> parts, std::size_t at,
                                                    std::span<std::byte> to);
 
+/// Copies between guest memory and bytes of this process, as many as there are of the shorter. Errors: those
+/// of Access::read() and write().
+[[nodiscard]] uvm::Status read_segments(uvm::Space& space, std::span<const Segment> from,
+                                        std::span<std::byte> to);
+[[nodiscard]] uvm::Status write_segments(uvm::Space& space, std::span<const Segment> to,
+                                         std::span<const std::byte> from);
+
 [[nodiscard]] std::size_t size_of(std::span<const iovec> parts);
 /// Appends `parts` from their byte `skip` on to `to`, and takes what was skipped off `skip`.
 void append_from(std::vector<iovec>& to, std::span<const iovec> parts, std::size_t& skip);

@@ -163,7 +163,9 @@ void Disk::move(Direction direction, std::uint64_t offset, std::uint32_t bytes) 
     pause();
     if (spins % 100'000 == 0) check();
   }
-  if (ring.status != 0) fail("the device failed a request", 6);
+  if (ring.status == 0) return;
+  check();  // which says why
+  fail("the device failed a request", 6);
 }
 
 volatile std::uint8_t& Disk::status() const {

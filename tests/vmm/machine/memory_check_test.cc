@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <fstream>
 #include <random>
 #include <string>
 
@@ -36,13 +35,7 @@ class LargeSnapshot : public testing::Test {
         {*uvm::GpaRange::from_size(uvm::Gpa(0), kBytes), snapshot::MemoryObject(*std::move(object)), 0}};
     ASSERT_TRUE(snapshot::write_snapshot(directory_, snapshot::SectionWriter().finish(), image));
   }
-  void damage(std::uint64_t at) const {
-    std::fstream file(directory_ + "/memory-1", std::ios::in | std::ios::out | std::ios::binary);
-    file.seekg(static_cast<std::streamoff>(at));
-    const int was = file.get();
-    file.seekp(static_cast<std::streamoff>(at));
-    file.put(static_cast<char>(was ^ 1));
-  }
+  void damage(std::uint64_t at) const { ::test::flip(directory_ + "/memory-1", at); }
   [[nodiscard]] std::vector<MemorySums> unchecked() const {
     auto saved = snapshot::read_snapshot(directory_, Verify::Begin);
     EXPECT_TRUE(saved) << saved.error().text();

@@ -30,6 +30,7 @@ namespace vmm::snapshot {
 namespace snapshot_files_test {
 
 namespace fs = std::filesystem;
+using ::test::flip;
 using ::testing::HasSubstr;
 using Bytes = std::vector<std::byte>;
 
@@ -81,14 +82,6 @@ Bytes bytes_in(const std::string& path) {
 void put(const std::string& path, std::span<const std::byte> bytes) {
   std::ofstream file(path, std::ios::binary | std::ios::trunc);
   file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-}
-
-void flip(const std::string& path, std::uint64_t at) {
-  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-  file.seekg(static_cast<std::streamoff>(at));
-  const int was = file.get();
-  file.seekp(static_cast<std::streamoff>(at));
-  file.put(static_cast<char>(was ^ 0x10));
 }
 
 /// Where each section begins, and the end.

@@ -11,6 +11,7 @@
 #include "uvm/access.h"
 #include "vmm/devices/registers.h"
 #include "vmm/log.h"
+#include "vmm/virtio/guest_bytes.h"
 
 namespace vmm::virtio::blk {
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "uvm/access.h"
+#include "vmm/virtio/guest_bytes.h"
 
 namespace vmm::virtio::blk {
 namespace {
@@ -28,26 +29,6 @@ uvm::Status make_room(Task& task) {
 }
 
 }  // namespace
-
-uvm::Status read_segments(uvm::Space& space, std::span<const Segment> from, std::span<std::byte> to) {
-  for (const Segment& segment : from) {
-    const auto part = to.first(std::min<std::size_t>(segment.bytes, to.size()));
-    if (part.empty()) break;
-    UVMM_CHECK(uvm::Access::read(space, uvm::Gpa(segment.gpa), part));
-    to = to.subspan(part.size());
-  }
-  return uvm::ok();
-}
-
-uvm::Status write_segments(uvm::Space& space, std::span<const Segment> to, std::span<const std::byte> from) {
-  for (const Segment& segment : to) {
-    const auto part = from.first(std::min<std::size_t>(segment.bytes, from.size()));
-    if (part.empty()) break;
-    UVMM_CHECK(uvm::Access::write(space, uvm::Gpa(segment.gpa), part));
-    from = from.subspan(part.size());
-  }
-  return uvm::ok();
-}
 
 void GuestData::lend(std::span<Task* const> tasks) {
   for (const bool reads : {true, false}) {

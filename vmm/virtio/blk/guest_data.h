@@ -45,11 +45,4 @@ class GuestData {
   std::vector<uvm::GpaRange> pages_;
 };
 
-/// Copies between guest memory and bytes of this process, as many as there are of the shorter. Errors: those
-/// of Access::read() and write().
-[[nodiscard]] uvm::Status read_segments(uvm::Space& space, std::span<const Segment> from,
-                                        std::span<std::byte> to);
-[[nodiscard]] uvm::Status write_segments(uvm::Space& space, std::span<const Segment> to,
-                                         std::span<const std::byte> from);
-
 }  // namespace vmm::virtio::blk
