@@ -11,7 +11,7 @@
 #include "vmm/acceptor.h"
 #include "vmm/confine/confinement.h"
 #include "vmm/log.h"
-#include "vmm/pin_client/local_socket.h"
+#include "vmm/pin_client/local_listener.h"
 
 namespace vmm {
 

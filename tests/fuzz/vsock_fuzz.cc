@@ -22,7 +22,7 @@ constexpr std::uint32_t kCid = 3;
 class Packets {
  public:
   Packets() : path_("/tmp/uvmm-vsock-fuzz-" + std::to_string(::getpid())) {
-    auto listener = Listener::open(path_);
+    auto listener = listen_at(path_);
     fuzz::require(listener.has_value());
     host_.emplace(Host::Setup{io_, kCid, *std::move(listener), [] {}});
   }

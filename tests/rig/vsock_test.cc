@@ -17,7 +17,6 @@
 namespace vsock_test {
 
 using vmm::Fd;
-using vmm::virtio::vsock::Listener;
 
 constexpr std::chrono::seconds kLimit{600};
 constexpr std::size_t kBytes = 1'000'000;
@@ -89,7 +88,7 @@ TEST_F(VsockLinux, AProgramHereCallsOneInTheGuest) {
 }
 
 TEST_F(VsockLinux, AProgramInTheGuestCallsOneHere) {
-  auto listener = Listener::open(socket() + "_1234");
+  auto listener = vmm::virtio::vsock::listen_at(socket() + "_1234");
   ASSERT_TRUE(listener) << listener.error().text();
   ASSERT_EQ(::fcntl(listener->fd(), F_SETFL, 0), 0);
   std::string heard;

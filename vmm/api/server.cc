@@ -16,7 +16,7 @@
 #include "vmm/api/controller.h"
 #include "vmm/confine/confinement.h"
 #include "vmm/log.h"
-#include "vmm/pin_client/local_socket.h"
+#include "vmm/pin_client/local_listener.h"
 
 namespace vmm::api {
 

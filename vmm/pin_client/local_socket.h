@@ -2,10 +2,12 @@
 #pragma once
 
 #include <sys/types.h>
+#include <sys/un.h>
 
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "uvm/base/error.h"
 #include "vmm/kvm/fd.h"
@@ -14,26 +16,19 @@ namespace vmm::pins {
 
 enum class SocketKind : std::uint8_t { Packets, Stream };
 
-class LocalListener {
- public:
-  /// See Server::create.
-  [[nodiscard]] static uvm::Result<LocalListener> open(const std::string& path,
-                                                       SocketKind kind = SocketKind::Packets);
-  ~LocalListener() { close(); }
-  LocalListener(LocalListener&&) noexcept = default;
-  LocalListener& operator=(LocalListener&&) = delete;
+/// Whether a call that has to wait does so.
+enum class SocketCalls : std::uint8_t { Block, Return };
 
-  /// Removes the socket's file too.
-  void close();
-  [[nodiscard]] int fd() const { return fd_.get(); }
-  [[nodiscard]] const std::string& path() const { return path_; }
+/// `path` as the system calls take it. `what` stands before it in the error: Invalid (it is
+/// empty or too long).
+[[nodiscard]] uvm::Result<sockaddr_un> local_address(const std::string& path, std::string_view what);
 
- private:
-  LocalListener(Fd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+/// Closed by exec. Empty on failure, see errno.
+[[nodiscard]] Fd new_socket(SocketKind kind, SocketCalls calls);
 
-  Fd fd_;
-  std::string path_;
-};
+/// connect(), but who has made the socket's file in the last half second is waited for until that is over, as
+/// he may be about to listen. 0, or the error's number.
+[[nodiscard]] int connect_when_ripe(const Fd& fd, const std::string& path, const sockaddr_un& address);
 
 /// A connected, blocking socket. With patience, connecting and each message there and back take so long at
 /// most, and are Busy then. Errors: NotFound, Permission, Busy, System; the path is named.

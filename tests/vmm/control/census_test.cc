@@ -13,7 +13,7 @@
 
 #include "tests/support/temp_folder.h"
 #include "vmm/control/run_directory.h"
-#include "vmm/pin_client/local_socket.h"
+#include "vmm/pin_client/local_listener.h"
 
 namespace vmm::control {
 namespace census_test {

@@ -9,7 +9,7 @@ namespace vmm::virtio::vsock {
 uvm::Result<std::unique_ptr<SocketDevice>> create(const Options& options, uvm::Space& space, Origin origin) {
   std::optional<Listener> listener;
   if (origin != Origin::Forked) {
-    auto opened = Listener::open(options.socket);
+    auto opened = listen_at(options.socket);
     if (opened) {
       listener.emplace(*std::move(opened));
     } else if (origin == Origin::New) {

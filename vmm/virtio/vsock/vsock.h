@@ -42,7 +42,7 @@
 
 namespace vmm::virtio::vsock {
 
-/// Errors: those of Listener::open(), of a new machine only.
+/// Errors: those of listen_at(), of a new machine only.
 [[nodiscard]] uvm::Result<std::unique_ptr<SocketDevice>> create(const Options& options, uvm::Space& space,
                                                                 Origin origin);
 

@@ -32,7 +32,7 @@ struct Packet {
 class VsockHost : public testing::Test {
  protected:
   VsockHost() {
-    auto listener = Listener::open(path_);
+    auto listener = vsock::listen_at(path_);
     EXPECT_TRUE(listener) << listener.error().text();
     host_.emplace(Host::Setup{io_, kCid, *std::move(listener), [this] { ++wakes_; }});
     host_->open();
@@ -124,7 +124,7 @@ class VsockHost : public testing::Test {
   }
   /// Who listens for the guest at that port.
   Fd listen_at(std::uint32_t port) {
-    auto listener = Listener::open(path_ + "_" + std::to_string(port));
+    auto listener = vsock::listen_at(path_ + "_" + std::to_string(port));
     EXPECT_TRUE(listener) << listener.error().text();
     listeners_.push_back(*std::move(listener));
     return Fd(::dup(listeners_.back().fd()));
@@ -561,16 +561,16 @@ TEST(VsockListener, TakesThePlaceOfADeadSocketOnly) {
   const test::TempFolder folder("vsock");
   const std::string path = folder.file("v");
   {
-    const auto first = Listener::open(path);
+    const auto first = vsock::listen_at(path);
     ASSERT_TRUE(first);
-    const auto second = Listener::open(path);
+    const auto second = vsock::listen_at(path);
     ASSERT_FALSE(second);
     EXPECT_EQ(second.error().kind(), uvm::ErrorKind::Busy);
   }
   EXPECT_NE(::access(path.c_str(), F_OK), 0) << "its file goes with it";
   ASSERT_EQ(::mknod(path.c_str(), S_IFREG | 0600, 0), 0);
-  EXPECT_EQ(Listener::open(path).error().kind(), uvm::ErrorKind::Invalid);
-  EXPECT_EQ(Listener::open(std::string(108, 'x')).error().kind(), uvm::ErrorKind::Invalid);
+  EXPECT_EQ(vsock::listen_at(path).error().kind(), uvm::ErrorKind::Invalid);
+  EXPECT_EQ(vsock::listen_at(std::string(108, 'x')).error().kind(), uvm::ErrorKind::Invalid);
 }
 
 }  // namespace host_test

@@ -34,7 +34,7 @@ class SocketDeviceTest : public test::VirtioSpace {
   static constexpr std::uint64_t kEvent = 30 * kPage;
 
   std::unique_ptr<LocalDevice> make() {
-    auto listener = Listener::open(path_);
+    auto listener = listen_at(path_);
     EXPECT_TRUE(listener) << listener.error().text();
     auto service = std::make_unique<SocketDevice>(SocketDevice::Setup{*space_, kCid, *std::move(listener)});
     service_ = service.get();
