@@ -26,6 +26,21 @@ bool attempt(F&& change) noexcept {
 
 }  // namespace
 
+Shown shown_pages(const host::Backing& object, std::uint64_t first_page, Show show, Guard guard) {
+  Shown shown;
+  shown.show = show;
+  shown.backing = &object;
+  shown.serial = object.serial();
+  shown.first_page = first_page;
+  // A shared mapping of what cannot be written is no business of userfaultfd's.
+  shown.watchable =
+      object.kind() == host::BackingKind::Memory &&
+      (show == Show::PrivateFile || uvm::includes(object.max_protection(), uvm::Protection::Write));
+  shown.lasting = show == Show::SharedFile || object.tenure() == uvm::Tenure::Kept;
+  shown.guard = guard;
+  return shown;
+}
+
 Loader::Loader(host::Window window, host::Window stash, const host::WindowOptions& options)
     : window_(std::make_unique<host::Window>(std::move(window))),
       stash_window_(std::make_unique<host::Window>(std::move(stash))),
@@ -83,6 +98,7 @@ uvm::Status Loader::prepare(uvm::GpaRange range) {
 // ---- entering -------------------------------------------------------------------------------------------
 
 uvm::Status Loader::show(uvm::GpaRange range, const Shown& what) {
+  UVMM_CHECK(compose(range));
   for (const Run& piece : runs_.in(range)) {
     Shown to = what.advanced((piece.range.begin() - range.begin()) >> uvm::kPageShift);
     if (piece.value.settled && to.show != Show::SharedFile) to = piece.value.with(to.guard);
@@ -120,7 +136,7 @@ uvm::Status Loader::show_piece(const Run& piece, const Shown& to) {
     return uvm::ok();
   };
   if (to.show != Show::SharedFile) {
-    for (const auto& [hidden, home] : homes(piece.range, to)) {
+    for (const auto& [hidden, home] : homes(piece.range, from, to)) {
       UVMM_CHECK(show_gap(rest.before(hidden.begin())));
       const std::uint64_t skipped = (hidden.begin() - piece.range.begin()) >> uvm::kPageShift;
       UVMM_CHECK(bring_back(hidden, from.advanced(skipped), home));
@@ -131,6 +147,7 @@ uvm::Status Loader::show_piece(const Run& piece, const Shown& to) {
 }
 
 uvm::Status Loader::show_private(uvm::GpaRange range, Guard guard) {
+  UVMM_CHECK(compose(range));
   for (const Run& piece : runs_.in(range)) {
     if (piece.value.guard == Guard::Present) {
       UVMM_CHECK(bring_all_back(piece.range));
@@ -154,7 +171,7 @@ uvm::Status Loader::show_private(uvm::GpaRange range, Guard guard) {
     UVMM_CHECK(prepare(piece.range));
     const bool is_shared = piece.value.show == Show::SharedFile;
     const Shown to = is_shared ? Shown{}.with(guard) : piece.value.with(guard);
-    for (const auto& [part, home] : homes(piece.range, to)) {
+    for (const auto& [part, home] : homes(piece.range, piece.value, to)) {
       const std::uint64_t skipped = (part.begin() - piece.range.begin()) >> uvm::kPageShift;
       UVMM_CHECK(bring_back(part, piece.value.advanced(skipped), home));
     }
@@ -305,6 +322,7 @@ uvm::GpaRange Loader::forbid_writes(uvm::GpaRange range) {
 }
 
 void Loader::discard(uvm::GpaRange range) {
+  deferred_.forget(range);
   for (const Run& piece : runs_.in(range)) {
     if (piece.value.guard == Guard::Present) {
       discard_present(piece.range);
@@ -367,6 +385,7 @@ uvm::Status Loader::populate_zeros(uvm::GpaRange range) {
 
 uvm::Status Loader::stash_page(uvm::Gpa page, std::span<const std::byte> bytes) {
   const uvm::GpaRange range = uvm::GpaRange::page_of(page);
+  UVMM_CHECK(compose(range));
   UVMM_CHECK(prepare(range));
   // What is left of a mapping of a file has nothing to do with this page, which would go when that is cut.
   const auto left = stash_.first_in(range);
@@ -409,9 +428,15 @@ uvm::Status Loader::bring_back(uvm::GpaRange range, const Shown& from, const Sho
   return uvm::ok();
 }
 
-std::vector<Loader::Run> Loader::homes(uvm::GpaRange range, const Shown& to) const {
+std::vector<Loader::Run> Loader::homes(uvm::GpaRange range, const Shown& from, const Shown& to) const {
   std::vector<Run> found;
   for (const Run& kept : stash_.in(range)) {
+    const Shown there = to.advanced((kept.range.begin() - range.begin()) >> uvm::kPageShift);
+    // As a whole where the mapping itself is what is wanted: not page by page into one made for it.
+    if (kept.value.show == Show::PrivateFile && !from.same_memory(to) && kept.value.same_memory(there)) {
+      found.push_back({kept.range, there});
+      continue;
+    }
     for (const uvm::GpaRange hidden : stashed(kept.range)) {
       const bool joins = !found.empty() && !kept.value.settled && !found.back().value.settled &&
                          found.back().range.end() == hidden.begin();
@@ -445,7 +470,8 @@ void Loader::wake(uvm::GpaRange range) const {
 
 std::uint64_t Loader::bytes() const {
   constexpr std::uint64_t kNode = 48 + sizeof(Run);  // a red-black node and its payload
-  return (runs_.room() + stash_.room() + steady_.room()) * kNode + window_->metadata_bytes();
+  return (runs_.room() + stash_.room() + steady_.room()) * kNode + window_->metadata_bytes() +
+         deferred_.bytes();
 }
 
 }  // namespace ept

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "ept/deferred_pages.h"
 #include "ept/host/backing.h"
 #include "ept/host/uffd.h"
 #include "ept/host/window.h"
@@ -68,6 +69,10 @@ struct Shown {
   }
   friend bool operator==(const Shown&, const Shown&) = default;
 };
+
+/// How the window shows pages of an object. `show` is no Zero.
+[[nodiscard]] Shown shown_pages(const host::Backing& object, std::uint64_t first_page, Show show,
+                                Guard guard);
 
 /// A mark of a range in a RunMap.
 struct Steady {
@@ -136,7 +141,18 @@ class Loader {
   /// See Pmap::rewrite_private.
   [[nodiscard]] uvm::Status rewrite_private(
       uvm::GpaRange range,
-      const std::function<uvm::Status(uvm::GpaRange run, std::span<std::byte> bytes)>& write) const;
+      const std::function<uvm::Status(uvm::GpaRange run, std::span<std::byte> bytes)>& write);
+
+  /// Private pages that are made when something of their range is entered, or their bytes are needed to be
+  /// written. Nothing of the range is entered, nor private.
+  void defer(DeferredPages pages);
+  /// Makes the deferred pages of all that overlaps the range, out of view. Errors: NoMemory, PagerIo.
+  [[nodiscard]] uvm::Status compose(uvm::GpaRange range);
+  /// The part of `run` around `page` that can be entered without making more deferred pages than `page`
+  /// needs.
+  [[nodiscard]] uvm::GpaRange apart_from_deferred(uvm::Gpa page, uvm::GpaRange run) const {
+    return deferred_.empty() ? run : deferred_.around(page, run);
+  }
 
   /// Makes the page private where it is. Only for pages that show Zero or PrivateFile, Open. Errors:
   /// NoMemory, PagerIo.
@@ -203,6 +219,7 @@ class Loader {
   [[nodiscard]] static uvm::Status copy_bytes(std::span<std::byte> to, std::span<const std::byte> from,
                                               uvm::GpaRange range);
 
+  [[nodiscard]] uvm::Status compose_stash(const DeferredPages& pages);
   [[nodiscard]] uvm::Status make_present(const Run& piece);
   [[nodiscard]] uvm::Status bring_all_back(uvm::GpaRange range);
   [[nodiscard]] uvm::Status hide_present(uvm::GpaRange range);
@@ -211,8 +228,9 @@ class Loader {
   void discard_present(uvm::GpaRange range);
 
   [[nodiscard]] uvm::Status bring_back(uvm::GpaRange range, const Shown& from, const Shown& to);
-  /// Where the private pages out of view go that come into view in a range that is to show `to`.
-  [[nodiscard]] std::vector<Run> homes(uvm::GpaRange range, const Shown& to) const;
+  /// Where the private pages out of view go that come into view in a range that shows `from` and is to show
+  /// `to`.
+  [[nodiscard]] std::vector<Run> homes(uvm::GpaRange range, const Shown& from, const Shown& to) const;
   [[nodiscard]] uvm::Status convert_stashed(uvm::GpaRange range, const Shown& to);
   /// Of a piece all of whose pages are private and in view, which they stay.
   [[nodiscard]] uvm::Status settle_in_view(const Run& piece);
@@ -237,6 +255,7 @@ class Loader {
   // What of the stash is mapped, as what. Pages of it that are private are the ones kept out of view: the
   // window is Armed or SharedFile wherever there is one, or Present without a page there.
   RunMap<Shown> stash_;
+  DeferredSet deferred_;  // neither in the window nor in the stash
   // Was settled: pages that come back into view are moved there, never copied. Nobody says when a device lets
   // go of them, so it stays noted until they are discarded; it costs host mappings only where single pages
   // are hidden and shown again.

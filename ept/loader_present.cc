@@ -35,6 +35,7 @@ uvm::Status Loader::show_present(uvm::GpaRange range) {
         "guest range " + uvm::to_string(range) + ": absent pages cannot be watched: " + watch_reason_,
         "run without a memory limit, or let this process have a userfaultfd");
   }
+  UVMM_CHECK(compose(range));
   if (scratch_ == nullptr) {
     UVMM_TRY(auto scratch, host::Window::reserve(window_->covered()));
     scratch_ = std::make_unique<host::Window>(std::move(scratch));

@@ -45,6 +45,7 @@ uvm::Status Loader::copy_bytes(std::span<std::byte> to, std::span<const std::byt
 }
 
 void Loader::free_private(uvm::GpaRange range) {
+  deferred_.forget(range);
   for (const Run& piece : runs_.in(range)) {
     if (piece.value.shows_private()) drop_private(*window_, piece);
   }
@@ -58,6 +59,7 @@ void Loader::free_private(uvm::GpaRange range) {
 }
 
 uvm::GpaRange Loader::empty(uvm::GpaRange range, Show shows) {
+  deferred_.forget(range);
   const bool can_cut = reserve();
   for (const Run& piece : runs_.in(range)) {
     const Shown& shown = piece.value;
@@ -101,8 +103,10 @@ std::vector<uvm::GpaRange> Loader::private_runs(uvm::GpaRange range) const {
   auto all = private_in_view(range);
   for (const uvm::GpaRange run : all) note_steady(run);
   const auto hidden = stashed(range);
-  if (hidden.empty()) return all;
+  const auto deferred = deferred_.runs(range);
+  if (hidden.empty() && deferred.empty()) return all;
   all.insert(all.end(), hidden.begin(), hidden.end());
+  all.insert(all.end(), deferred.begin(), deferred.end());
   std::sort(all.begin(), all.end());
   std::vector<uvm::GpaRange> runs;
   for (const uvm::GpaRange run : all) append_run(runs, run);
@@ -134,7 +138,7 @@ void Loader::note_steady(uvm::GpaRange run) const {
 bool Loader::is_private(uvm::Gpa page) const {
   const uvm::GpaRange range = uvm::GpaRange::page_of(page);
   if (window_->knows_private(range)) return true;
-  return any_private_in_view(range) || any_stashed(range);
+  return any_private_in_view(range) || any_stashed(range) || deferred_.contains(page.page_down());
 }
 
 bool Loader::any_private_in_view(uvm::GpaRange range) const {
@@ -165,6 +169,12 @@ uvm::Status Loader::read_private(uvm::Gpa page, std::span<std::byte> to) const {
   if (range && window_->covered().contains(*range)) {
     UVMM_CHECK(copy_from(*window_, private_in_view(*range)));
     if (read < to.size()) UVMM_CHECK(copy_from(*stash_window_, stashed(*range)));
+    for (const uvm::GpaRange run : deferred_.runs(read < to.size() ? *range : uvm::GpaRange())) {
+      for (uvm::Gpa at = run.begin(); at < run.end(); at = at + uvm::kPageSize) {
+        UVMM_CHECK(copy_bytes(to.subspan(at - page, uvm::kPageSize), *deferred_.bytes_of(at), run));
+      }
+      read += run.size();
+    }
   }
   if (read == to.size()) return uvm::ok();
   return uvm::Error(uvm::ErrorKind::NoMapping, "guest page " + uvm::to_string(page) + " of " +
@@ -174,6 +184,7 @@ uvm::Status Loader::read_private(uvm::Gpa page, std::span<std::byte> to) const {
 
 uvm::Status Loader::write_private(uvm::Gpa at, std::span<const std::byte> from) {
   const uvm::GpaRange page = uvm::GpaRange::page_of(at);
+  UVMM_CHECK(compose(page));
   const host::Window* holder = nullptr;
   if (any_stashed(page)) {
     holder = stash_window_.get();
@@ -191,7 +202,8 @@ uvm::Status Loader::write_private(uvm::Gpa at, std::span<const std::byte> from) 
 
 uvm::Status Loader::rewrite_private(
     uvm::GpaRange range,
-    const std::function<uvm::Status(uvm::GpaRange run, std::span<std::byte> bytes)>& write) const {
+    const std::function<uvm::Status(uvm::GpaRange run, std::span<std::byte> bytes)>& write) {
+  UVMM_CHECK(compose(range));
   for (const Run& piece : runs_.in(range)) {
     if (!piece.value.shows_private()) continue;
     for (const uvm::GpaRange run : private_in_view(piece.range)) {

@@ -22,6 +22,7 @@ constexpr Shown kSettled{.show = Show::Zero, .settled = true};
 
 uvm::Status Loader::settle(uvm::GpaRange range) {
   if (window_->knows_private(range)) return uvm::ok();  // which is said of settled pages only
+  UVMM_CHECK(compose(range));
   const auto can_be_cut = [](const Shown& shown) { return !shown.lasting; };
   const uvm::Gpa begin(range.begin().value() & ~(kSettleChunk - 1));
   const uvm::Gpa end((range.end().value() + kSettleChunk - 1) & ~(kSettleChunk - 1));

@@ -20,18 +20,8 @@ Guard guard_for(Protection rights) {
 
 /// How the window shows frames of a backing.
 Shown shown_frames(const host::Backing& backing, std::uint64_t first_page, const uvm::Mapping& mapping) {
-  Shown shown;
-  shown.show = mapping.fill == Fill::CopyOnWrite ? Show::PrivateFile : Show::SharedFile;
-  shown.backing = &backing;
-  shown.serial = backing.serial();
-  shown.first_page = first_page;
-  // A shared mapping of what cannot be written is no business of userfaultfd's.
-  shown.watchable =
-      backing.kind() == host::BackingKind::Memory &&
-      (shown.show == Show::PrivateFile || uvm::includes(backing.max_protection(), Protection::Write));
-  shown.lasting = shown.show == Show::SharedFile || backing.tenure() == uvm::Tenure::Kept;
-  shown.guard = guard_for(mapping.rights);
-  return shown;
+  const Show show = mapping.fill == Fill::CopyOnWrite ? Show::PrivateFile : Show::SharedFile;
+  return shown_pages(backing, first_page, show, guard_for(mapping.rights));
 }
 
 uvm::Error refused(const uvm::Mapping& mapping, ErrorKind kind, const std::string& why) {
@@ -531,10 +521,11 @@ std::optional<uvm::Translation> Pmap::extract(uvm::Gpa address) const {
 uvm::GpaRange Pmap::unserved(uvm::Gpa page, uvm::GpaRange run, Protection rights) const {
   uvm::MutexLock lock(mutex_);
   // Clang does not carry the held lock into the closure.
-  return uvm::unserved_around(page, run, [&](uvm::Gpa at) NO_THREAD_SAFETY_ANALYSIS {
-    const auto hit = table_.lookup(at);
-    return hit && uvm::includes(hit->leaf.rights, rights);
-  });
+  return uvm::unserved_around(page, loader_.apart_from_deferred(page.page_down(), run),
+                              [&](uvm::Gpa at) NO_THREAD_SAFETY_ANALYSIS {
+                                const auto hit = table_.lookup(at);
+                                return hit && uvm::includes(hit->leaf.rights, rights);
+                              });
 }
 
 uvm::Residency Pmap::residency(uvm::GpaRange range) const {

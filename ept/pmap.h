@@ -97,6 +97,13 @@ class Pmap final : public uvm::Pmap {
   void each_object_run(uvm::GpaRange range, const std::function<void(uvm::GpaRange)>& found) const override;
   [[nodiscard]] std::uint64_t metadata_bytes() const override;
 
+  /// Private pages that the space begins with, made when something of their range is entered. Nothing of it
+  /// is entered, nor private, and accesses to it are events (events() is not null). Errors: Invalid (the
+  /// range, or a page outside of it), NoMemory.
+  [[nodiscard]] uvm::Status defer(DeferredPages pages);
+  /// Makes all of those that are left in a range now. Errors: NoMemory, PagerIo.
+  [[nodiscard]] uvm::Status compose(uvm::GpaRange range);
+
   /// Gives `write` the private in-place pages of the range, run by run, with their bytes, to read or write
   /// them where they are: neither host nor guest faults for them afterwards. Nobody else touches them
   /// meanwhile, and `write` calls nothing of this space. Errors: those of `write`; Unsupported (a page is

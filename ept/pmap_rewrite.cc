@@ -2,6 +2,9 @@
 #include "ept/host/guarded_copy.h"
 #include "ept/pmap.h"
 
+#include <new>
+#include <utility>
+
 namespace ept {
 
 uvm::Status Pmap::rewrite_private(
@@ -11,6 +14,29 @@ uvm::Status Pmap::rewrite_private(
   if (mine.empty()) return uvm::ok();
   const uvm::MutexLock lock(mutex_);
   return loader_.rewrite_private(mine, write);
+}
+
+uvm::Status Pmap::defer(DeferredPages pages) try {
+  UVMM_CHECK(check(pages.range));
+  for (const DeferredPages::Page& page : pages.pages) {
+    if (pages.range.contains(uvm::Gpa(page.guest << uvm::kPageShift))) continue;
+    return uvm::Error(uvm::ErrorKind::Invalid, "deferred page " + std::to_string(page.guest) + " is not in " +
+                                                   uvm::to_string(pages.range));
+  }
+  const uvm::MutexLock lock(mutex_);
+  loader_.defer(std::move(pages));
+  return uvm::ok();
+} catch (const std::bad_alloc&) {
+  return uvm::out_of_memory([] { return uvm::Error(uvm::ErrorKind::NoMemory, "no memory to defer pages"); });
+}
+
+uvm::Status Pmap::compose(uvm::GpaRange range) try {
+  const uvm::GpaRange mine = range.intersection(config_.covered);
+  if (mine.empty()) return uvm::ok();
+  const uvm::MutexLock lock(mutex_);
+  return loader_.compose(mine);
+} catch (const std::bad_alloc&) {
+  return uvm::out_of_memory([] { return uvm::Error(uvm::ErrorKind::NoMemory, "no memory to make pages"); });
 }
 
 Pmap::Done Pmap::copy_in_open(uvm::GpaRange to, std::span<const std::byte> from) {

@@ -71,23 +71,12 @@ class DebianSystem : public testing::Test {
     return words;
   }
   [[nodiscard]] std::vector<std::string> machine() const {
-    return {test::uvmm_path(),
-            "run",
-            "-m",
-            "512M",
-            "-k",
-            file("kernel"),
-            "-i",
-            file("initrd"),
-            "-p",
+    return {test::uvmm_path(), "run", "-m", "512M", "-k", file("kernel"), "-i", file("initrd"), "-p",
+            // Emulated and beside other work it takes longer than systemd waits for of itself.
+            "systemd.default_timeout_start_sec=900 systemd.default_device_timeout_sec=900 "
             "console=ttyS0 quiet panic=-1 tsc=reliable root=/dev/vda rw net.ifnames=0 "
             "ip=10.66.0.2:::255.255.255.0::eth0:off ip=eth1:dhcp",
-            "--disk",
-            file("disk.img"),
-            "--net",
-            "tap=uvmm-tap",
-            "--net",
-            "passt=" + file("passt")};
+            "--disk", file("disk.img"), "--net", "tap=uvmm-tap", "--net", "passt=" + file("passt")};
   }
   /// Runs `command` in the guest; `before` is what the shell here has in front of ssh.
   [[nodiscard]] ProcessResult in_guest(const Door& door, const std::string& command,

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -117,7 +118,16 @@ class GuestMemory : public ept::StageTwo, public RamDoor {
   [[nodiscard]] bool is_file(uvm::GpaRange range) const;
   [[nodiscard]] uvm::Status add_slot(const kvm::Vm& vm, uvm::GpaRange range, kvm::SlotAccess access);
   [[nodiscard]] uvm::Status map_image(const snapshot::MemoryImage& image);
-  [[nodiscard]] uvm::Status map_changed(const snapshot::ImageView& image);
+  /// Changed pages of an image that are not mapped from it.
+  struct ChangedRun {
+    uvm::GpaRange range;
+    std::uint64_t offset = 0;       // bytes in the image's pages
+    snapshot::MemoryRegion region;  // what is under them and around them: a part of regions_
+  };
+  [[nodiscard]] std::vector<ChangedRun> lay_out(const snapshot::MemoryImage& image);
+  [[nodiscard]] uvm::Status copy_changed(const snapshot::ImageView& image, uvm::GpaRange run);
+  [[nodiscard]] uvm::Status defer_changed(const snapshot::MemoryImage& image,
+                                          std::span<const ChangedRun> runs);
   [[nodiscard]] uvm::Status map_region(const snapshot::MemoryRegion& region, uvm::Overlap overlap);
   [[nodiscard]] uvm::Status check_pins() const;
   [[nodiscard]] bool can_freeze() const;
@@ -140,6 +150,7 @@ class GuestMemory : public ept::StageTwo, public RamDoor {
   std::vector<snapshot::MemoryRegion> regions_;  // what RAM is a private mapping of, else zeros; ascending
   mutable uvm::Mutex objects_mutex_{uvm::LockRank::Leaf};
   std::vector<snapshot::MemoryObject> objects_ GUARDED_BY(objects_mutex_);  // of ram_ and regions_
+  std::weak_ptr<const ept::DeferredSource> deferred_from_;  // alive while pages of it are to be made
   VcpuGroup* vcpus_ = nullptr;
   std::atomic<bool> files_written_ = false;
 };

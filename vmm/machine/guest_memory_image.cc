@@ -1,6 +1,7 @@
 // GuestMemory, second part: its contents at one moment, taken, mapped and brought back.
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 #include <utility>
 
@@ -20,6 +21,17 @@ using snapshot::MemoryRegion;
 
 /// Pages looked at in one piece.
 constexpr std::uint64_t kChunk = std::uint64_t{1} << 20;
+
+/// A block of deferred pages costs an event when it is touched, 50 microseconds; a page that is copied 3.
+constexpr std::uint64_t kCopiedAtOnce = 32;
+
+/// Each block that was touched is a host mapping of its own, of which a process has no more than 65530.
+constexpr std::uint64_t kMostBlocks = 4096;
+
+/// Bytes that are made together when the guest comes near, of `ram` bytes.
+constexpr std::uint64_t block_of(std::uint64_t ram) {
+  return std::max(uvm::kLargePageSize, std::bit_ceil(ram / kMostBlocks));
+}
 
 /// What a guest may write between a look at its private pages and the pause.
 constexpr std::uint64_t kMoreOneIn = 8;
@@ -176,7 +188,12 @@ void GuestMemory::note_objects() {
 
 std::vector<MemoryObject> GuestMemory::objects() const {
   const uvm::MutexLock lock(objects_mutex_);
-  return objects_;
+  std::vector<MemoryObject> objects = objects_;
+  const auto deferred = deferred_from_.lock();
+  if (deferred && std::ranges::find(objects, deferred->object()) == objects.end()) {
+    objects.push_back(deferred->object());
+  }
+  return objects;
 }
 
 /// What is pinned in a shared mapping has its frames in the object itself, which can't be frozen then.
@@ -185,6 +202,8 @@ bool GuestMemory::can_freeze() const {
 }
 
 uvm::Result<snapshot::PageStore> GuestMemory::prepare_image() const {
+  // Else they were made in the pause.
+  for (const auto& range : request_.ram) UVMM_CHECK(pmap_->compose(range));
   std::uint64_t most = 0;
   for (const auto& range : request_.ram) most += range.pages();
   UVMM_TRY(auto store, snapshot::PageStore::create(most));
@@ -273,33 +292,73 @@ uvm::Status GuestMemory::map_image(const MemoryImage& image) {
   // hears of. build() copies them.
   if (limit() != 0) return map_ram();
   backing_text_ = "an image, copy-on-write";
-  for (const MemoryRegion& region : image.regions) UVMM_CHECK(map_region(region, uvm::Overlap::Refuse));
-  regions_ = image.regions;
+  const std::vector<ChangedRun> to_copy = lay_out(image);
+  const bool many = uvm::bytes_of(to_copy, &ChangedRun::range) > kCopiedAtOnce * uvm::kPageSize;
+  const bool defer = many && pmap_->events() != nullptr;
+  // Before anything of their ranges is entered.
+  if (defer) UVMM_CHECK(defer_changed(image, to_copy));
+  for (const MemoryRegion& region : regions_) UVMM_CHECK(map_region(region, uvm::Overlap::Refuse));
+  if (to_copy.empty()) return uvm::ok();
   UVMM_TRY(const ImageView view, ImageView::create(image));
-  return map_changed(view);
+  for (const ChangedRun& run : to_copy) {
+    if (!defer || run.region.object == nullptr) UVMM_CHECK(copy_changed(view, run.range));
+  }
+  return uvm::ok();
 }
 
-/// Long runs are mapped, short ones copied.
-uvm::Status GuestMemory::map_changed(const ImageView& view) {
+/// Long runs are regions of their own; the others are left, each within one region and one block.
+std::vector<GuestMemory::ChangedRun> GuestMemory::lay_out(const MemoryImage& image) {
   std::uint64_t offset = 0;
-  std::vector<std::byte> bytes;
   std::vector<MemoryRegion> over;
-  for (const uvm::GpaRange& run : view.image().changed) {
-    const MemoryRegion mapped{run, view.image().pages, offset};
+  std::vector<MemoryRegion> others;
+  for (const uvm::GpaRange& run : image.changed) {
+    const MemoryRegion changed{run, image.pages, offset};
+    const bool is_mapped =
+        run.pages() >= snapshot::kMapFrom && image.regions.size() + over.size() < snapshot::kMostRegions;
+    (is_mapped ? over : others).push_back(changed);
     offset += run.size();
-    if (run.pages() >= snapshot::kMapFrom && regions_.size() + over.size() < snapshot::kMostRegions) {
-      UVMM_CHECK(map_region(mapped, uvm::Overlap::Replace));
-      over.push_back(mapped);
-      continue;
-    }
-    bytes.resize(run.size());
-    view.read(run.begin(), bytes);
-    // The first write to a region is an event and opens all of it; a fault each would take longer than the
-    // copy.
-    if (pmap_->copy_in_open(run, bytes) == ept::Pmap::Done::Yes) continue;
-    UVMM_CHECK(uvm::Access::write(*space_, run.begin(), bytes));
   }
-  regions_ = overlaid(regions_, over);
+  regions_ = overlaid(image.regions, over);
+  const std::uint64_t block = block_of(uvm::bytes_of(request_.ram));
+  std::vector<ChangedRun> runs;
+  auto region = regions_.begin();
+  for (const MemoryRegion& other : others) {
+    for (uvm::GpaRange rest = other.range; !rest.empty();) {
+      while (region->range.end() <= rest.begin()) ++region;
+      const uvm::Gpa begin(rest.begin().value() / block * block);
+      const auto around = uvm::GpaRange::from_size(begin, block)->intersection(region->range);
+      const uvm::GpaRange part = rest.before(around.end());
+      runs.push_back({part, other.part(part).offset, region->part(around)});
+      rest = rest.from(part.end());
+    }
+  }
+  return runs;
+}
+
+uvm::Status GuestMemory::copy_changed(const ImageView& view, uvm::GpaRange run) {
+  std::vector<std::byte> bytes(run.size());
+  view.read(run.begin(), bytes);
+  // The first write to a region is an event and opens all of it; a fault each would take longer than the
+  // copy.
+  if (pmap_->copy_in_open(run, bytes) == ept::Pmap::Done::Yes) return uvm::ok();
+  return uvm::Access::write(*space_, run.begin(), bytes);
+}
+
+uvm::Status GuestMemory::defer_changed(const MemoryImage& image, std::span<const ChangedRun> runs) {
+  UVMM_TRY(const auto source, ept::DeferredSource::map(image.pages));
+  ept::DeferredPages pages;
+  for (const ChangedRun& run : runs) {
+    if (run.region.object == nullptr) continue;
+    if (pages.range != run.region.range) {
+      if (!pages.pages.empty()) UVMM_CHECK(pmap_->defer(std::move(pages)));
+      pages = {run.region.range, run.region.object, run.region.offset >> uvm::kPageShift, source, {}};
+    }
+    for (std::uint64_t i = 0; i < run.range.pages(); ++i) {
+      pages.pages.push_back({run.range.begin().page() + i, (run.offset >> uvm::kPageShift) + i});
+    }
+  }
+  if (!pages.pages.empty()) UVMM_CHECK(pmap_->defer(std::move(pages)));
+  deferred_from_ = source;
   return uvm::ok();
 }
 

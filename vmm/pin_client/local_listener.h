@@ -13,7 +13,8 @@ class LocalListener {
  public:
   /// Listens at a non-blocking socket, which has mode 0600 before anybody can see it. One that nobody listens
   /// at any more is replaced; anything else at `path` is not. `what` stands before it in errors: Busy
-  /// (somebody listens there), Invalid (a file that is no socket, a path that is too long), Permission, System.
+  /// (somebody listens there), Invalid (a file that is no socket, a path that is too long), Permission,
+  /// System.
   [[nodiscard]] static uvm::Result<LocalListener> open(const std::string& path,
                                                        SocketKind kind = SocketKind::Packets,
                                                        std::string_view what = "socket ");

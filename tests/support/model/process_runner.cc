@@ -96,7 +96,8 @@ bool ProcessRunner::is_left_out(const ProcessStep& step) const {
 
 bool ProcessRunner::can_build(const Member& member, const ProcessStep& step) const {
   const Snapshot& base = snapshots_.at(step.other);
-  return step.place != step.other && base.identity != 0 && is_whole(base) && base.is_large == member.is_large;
+  return base.identity != 0 && is_whole(base) && base.is_large == member.is_large &&
+         !rests_on(step.other, step.place);
 }
 
 Status ProcessRunner::step(const ProcessStep& step) {
@@ -309,6 +310,12 @@ bool ProcessRunner::is_whole(const Snapshot& snapshot) const {
   if (snapshot.base == 0) return true;
   const Snapshot& base = snapshots_.at(snapshot.base_place);
   return base.identity == snapshot.base && is_whole(base);
+}
+
+bool ProcessRunner::rests_on(std::size_t snapshot, std::size_t place) const {
+  if (snapshot == place) return true;
+  const Snapshot& one = snapshots_.at(snapshot);
+  return one.base != 0 && rests_on(one.base_place, place);
 }
 
 Status ProcessRunner::save(const ProcessStep& step) {

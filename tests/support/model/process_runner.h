@@ -73,6 +73,8 @@ class ProcessRunner {
   [[nodiscard]] std::string place_of(std::size_t snapshot) const;
   /// Whether it and all it builds on are as they were.
   [[nodiscard]] bool is_whole(const Snapshot& snapshot) const;
+  /// Whether it would be no more if that place held something else: it is there, or builds on what is.
+  [[nodiscard]] bool rests_on(std::size_t snapshot, std::size_t place) const;
 
   enum class Extent { Some, All };
   /// Through every door that is there.
