@@ -64,7 +64,7 @@ const Page* DeferredSet::find(uvm::Gpa page) const {
 std::optional<std::span<const std::byte>> DeferredSet::bytes_of(uvm::Gpa page) const {
   const Page* found = find(page);
   if (found == nullptr) return std::nullopt;
-  return behind(page)->second.source->page(found->source, 1);
+  return found->source->page(found->index, 1);
 }
 
 std::vector<uvm::GpaRange> DeferredSet::runs(uvm::GpaRange range) const {

@@ -45,14 +45,15 @@ class DeferredSource {
 /// Pages that are made together.
 struct DeferredPages {
   struct Page {
-    std::uint64_t guest = 0;   // its page number
-    std::uint64_t source = 0;  // of its bytes, in the source
+    std::uint64_t guest = 0;                 // its page number
+    const DeferredSource* source = nullptr;  // one of `sources`
+    std::uint64_t index = 0;                 // of its bytes there, in pages
   };
 
   uvm::GpaRange range;                  // whole pages; shows one piece of one object under the pages
   std::shared_ptr<host::Backing> base;  // that object
   std::uint64_t first_page = 0;         // of it, at range.begin()
-  std::shared_ptr<const DeferredSource> source;
+  std::vector<std::shared_ptr<const DeferredSource>> sources;
   std::vector<Page> pages;  // ascending, within the range, at least one
 };
 
@@ -73,8 +74,8 @@ class DeferredSet {
   [[nodiscard]] std::optional<std::span<const std::byte>> bytes_of(uvm::Gpa page) const;
   /// The pages in a range as runs, ascending.
   [[nodiscard]] std::vector<uvm::GpaRange> runs(uvm::GpaRange range) const;
-  /// The part of `run` around `page` that nothing is deferred in, or, where `page` itself lies in the range of
-  /// some, the part that shares it.
+  /// The part of `run` around `page` that nothing is deferred in, or, where `page` itself lies in the range
+  /// of some, the part that shares it.
   [[nodiscard]] uvm::GpaRange around(uvm::Gpa page, uvm::GpaRange run) const;
   [[nodiscard]] std::uint64_t bytes() const;
 

@@ -138,7 +138,10 @@ class Loader {
   /// Shared mappings become events, everything else stays (property P0).
   void drop_shared();
 
-  /// See Pmap::rewrite_private.
+  /// See Pmap::each_private and Pmap::rewrite_private.
+  [[nodiscard]] uvm::Status each_private(
+      uvm::GpaRange range,
+      const std::function<uvm::Status(uvm::GpaRange run, std::span<const std::byte> bytes)>& visit) const;
   [[nodiscard]] uvm::Status rewrite_private(
       uvm::GpaRange range,
       const std::function<uvm::Status(uvm::GpaRange run, std::span<std::byte> bytes)>& write);
@@ -238,6 +241,12 @@ class Loader {
   /// Of a run that is private and in view: what devices pin is looked at again and again.
   void note_steady(uvm::GpaRange run) const;
   [[nodiscard]] std::vector<uvm::GpaRange> stashed(uvm::GpaRange range) const;
+  /// Private runs that are made, in view or not, ascending, and the window where each is.
+  struct Held {
+    uvm::GpaRange run;
+    const host::Window* holder;
+  };
+  [[nodiscard]] std::vector<Held> held(uvm::GpaRange range) const;
   [[nodiscard]] bool any_private_in_view(uvm::GpaRange range) const;
   [[nodiscard]] bool any_stashed(uvm::GpaRange range) const;
   /// Whether what comes back into view may be a copy of what went.

@@ -32,14 +32,14 @@ uvm::Status Loader::compose_stash(const DeferredPages& pages) {
     auto end = first + 1;
     const auto follows = [&] {
       const auto ahead = static_cast<std::uint64_t>(end - first);
-      return end != pages.pages.end() && end->guest == first->guest + ahead &&
-             end->source == first->source + ahead;
+      return end != pages.pages.end() && end->guest == first->guest + ahead && end->source == first->source &&
+             end->index == first->index + ahead;
     };
     while (follows()) ++end;
     const auto count = static_cast<std::uint64_t>(end - first);
-    const auto run = *uvm::GpaRange::from_size(uvm::Gpa(first->guest << uvm::kPageShift),
-                                               count << uvm::kPageShift);
-    UVMM_CHECK(copy_bytes(stash_window_->bytes(run), pages.source->page(first->source, count), run));
+    const auto run =
+        *uvm::GpaRange::from_size(uvm::Gpa(first->guest << uvm::kPageShift), count << uvm::kPageShift);
+    UVMM_CHECK(copy_bytes(stash_window_->bytes(run), first->source->page(first->index, count), run));
     first = end;
   }
   return uvm::ok();

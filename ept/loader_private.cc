@@ -200,21 +200,49 @@ uvm::Status Loader::write_private(uvm::Gpa at, std::span<const std::byte> from) 
   return copy_bytes(holder->bytes(page).subspan(at.offset_in_page(), from.size()), from, page);
 }
 
+std::vector<Loader::Held> Loader::held(uvm::GpaRange range) const {
+  std::vector<Held> all;
+  for (const uvm::GpaRange run : private_in_view(range)) all.push_back({run, window_.get()});
+  const auto hidden = stashed(range);
+  for (const uvm::GpaRange run : hidden) all.push_back({run, stash_window_.get()});
+  if (!hidden.empty()) std::ranges::sort(all, {}, &Held::run);
+  return all;
+}
+
+uvm::Status Loader::each_private(
+    uvm::GpaRange range,
+    const std::function<uvm::Status(uvm::GpaRange run, std::span<const std::byte> bytes)>& visit) const {
+  const auto visit_deferred = [&](uvm::GpaRange gap) -> uvm::Status {
+    if (deferred_.empty()) return uvm::ok();
+    for (const uvm::GpaRange run : deferred_.runs(gap)) {
+      for (uvm::Gpa at = run.begin(); at < run.end(); at = at + uvm::kPageSize) {
+        UVMM_CHECK(visit(uvm::GpaRange::page_of(at), *deferred_.bytes_of(at)));
+      }
+    }
+    return uvm::ok();
+  };
+  uvm::GpaRange rest = range;
+  for (const auto& [run, holder] : held(range)) {
+    UVMM_CHECK(visit_deferred(rest.before(run.begin())));
+    UVMM_CHECK(visit(run, holder->bytes(run)));
+    rest = rest.from(run.end());
+  }
+  return visit_deferred(rest);
+}
+
 uvm::Status Loader::rewrite_private(
     uvm::GpaRange range,
     const std::function<uvm::Status(uvm::GpaRange run, std::span<std::byte> bytes)>& write) {
   UVMM_CHECK(compose(range));
-  for (const Run& piece : runs_.in(range)) {
-    if (!piece.value.shows_private()) continue;
-    for (const uvm::GpaRange run : private_in_view(piece.range)) {
+  for (const auto& [run, holder] : held(range)) {
+    for (const Run& piece : runs_.in(holder == window_.get() ? run : uvm::GpaRange())) {
       if (piece.value.guard == Guard::ReadOnly) {
         return uvm::Error(uvm::ErrorKind::Unsupported,
                           "private pages of " + uvm::to_string(run) + " are protected against writing");
       }
-      UVMM_CHECK(write(run, window_->bytes(run)));
     }
+    UVMM_CHECK(write(run, holder->bytes(run)));
   }
-  for (const uvm::GpaRange run : stashed(range)) UVMM_CHECK(write(run, stash_window_->bytes(run)));
   return uvm::ok();
 }
 

@@ -104,6 +104,13 @@ class Pmap final : public uvm::Pmap {
   /// Makes all of those that are left in a range now. Errors: NoMemory, PagerIo.
   [[nodiscard]] uvm::Status compose(uvm::GpaRange range);
 
+  /// Gives `visit` the private in-place pages of the range with their bytes, ascending, in runs of its own
+  /// choosing. The guest may write them meanwhile; and whoever can cut a file under them takes them away, so
+  /// only guarded copies are made of them. `visit` calls nothing of this space. Errors: those of `visit`.
+  [[nodiscard]] uvm::Status each_private(
+      uvm::GpaRange range,
+      const std::function<uvm::Status(uvm::GpaRange run, std::span<const std::byte> bytes)>& visit) const;
+
   /// Gives `write` the private in-place pages of the range, run by run, with their bytes, to read or write
   /// them where they are: neither host nor guest faults for them afterwards. Nobody else touches them
   /// meanwhile, and `write` calls nothing of this space. Errors: those of `write`; Unsupported (a page is

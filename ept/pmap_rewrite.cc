@@ -1,4 +1,4 @@
-// Pmap: many pages written at once, where they are.
+// Pmap: many private pages read, written or made at once, where they are.
 #include "ept/host/guarded_copy.h"
 #include "ept/pmap.h"
 
@@ -6,6 +6,15 @@
 #include <utility>
 
 namespace ept {
+
+uvm::Status Pmap::each_private(
+    uvm::GpaRange range,
+    const std::function<uvm::Status(uvm::GpaRange run, std::span<const std::byte> bytes)>& visit) const {
+  const uvm::GpaRange mine = range.intersection(config_.covered);
+  if (mine.empty()) return uvm::ok();
+  const uvm::MutexLock lock(mutex_);
+  return loader_.each_private(mine, visit);
+}
 
 uvm::Status Pmap::rewrite_private(
     uvm::GpaRange range,

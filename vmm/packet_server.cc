@@ -117,10 +117,13 @@ uvm::Status PacketServer::start() {
   return uvm::ok();
 }
 
-void PacketServer::finish() {
+void PacketServer::finish(const std::function<void()>& last) {
   Parts& parts = *parts_;
   if (!parts.thread.joinable()) return;
-  asio::post(parts.io, [&parts] { parts.finish(); });
+  asio::post(parts.io, [&parts, &last] {
+    parts.finish();
+    if (last) last();
+  });
   parts.thread.join();
 }
 

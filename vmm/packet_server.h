@@ -49,8 +49,8 @@ class PacketServer {
 
   /// Begins to accept. Once. Errors: System (no thread).
   [[nodiscard]] uvm::Status start();
-  /// Every client ends before it returns. Idempotent.
-  void finish();
+  /// Every client ends before it returns; `last` is the last thing on its thread. Idempotent.
+  void finish(const std::function<void()>& last = {});
 
  private:
   class Connection;

@@ -38,8 +38,12 @@ TEST(DeferredSet, KnowsItsPagesByRange) {
   DeferredSet set;
   EXPECT_TRUE(set.empty());
   const auto source = *DeferredSource::map(make_source(4));
-  set.add({pages(0, 8), nullptr, 0, source, {{1, 0}, {2, 1}, {6, 2}}});
-  set.add({pages(16, 8), nullptr, 0, source, {{20, 3}}});
+  set.add({pages(0, 8),
+           nullptr,
+           0,
+           {source},
+           {{1, source.get(), 0}, {2, source.get(), 1}, {6, source.get(), 2}}});
+  set.add({pages(16, 8), nullptr, 0, {source}, {{20, source.get(), 3}}});
   EXPECT_EQ(set.runs(pages(0, 64)), (std::vector{pages(1, 2), pages(6, 1), pages(20, 1)}));
   EXPECT_EQ(set.runs(pages(2, 5)), (std::vector{pages(2, 1), pages(6, 1)}));
   EXPECT_TRUE(set.contains(page(20)));
@@ -55,8 +59,8 @@ TEST(DeferredSet, KnowsItsPagesByRange) {
 TEST(DeferredSet, KeepsWhatCanBeEnteredApart) {
   DeferredSet set;
   const auto source = *DeferredSource::map(make_source(2));
-  set.add({pages(8, 8), nullptr, 0, source, {{9, 0}}});
-  set.add({pages(32, 8), nullptr, 0, source, {{33, 1}}});
+  set.add({pages(8, 8), nullptr, 0, {source}, {{9, source.get(), 0}}});
+  set.add({pages(32, 8), nullptr, 0, {source}, {{33, source.get(), 1}}});
   EXPECT_EQ(set.around(page(3), pages(0, 64)), pages(0, 8));
   EXPECT_EQ(set.around(page(15), pages(0, 64)), pages(8, 8));
   EXPECT_EQ(set.around(page(15), pages(12, 64)), pages(12, 4));
@@ -67,7 +71,11 @@ TEST(DeferredSet, KeepsWhatCanBeEnteredApart) {
 TEST(DeferredSet, ForgetsPagesAndRangesWithoutAny) {
   DeferredSet set;
   const auto source = *DeferredSource::map(make_source(3));
-  set.add({pages(0, 8), nullptr, 0, source, {{1, 0}, {2, 1}, {3, 2}}});
+  set.add({pages(0, 8),
+           nullptr,
+           0,
+           {source},
+           {{1, source.get(), 0}, {2, source.get(), 1}, {3, source.get(), 2}}});
   set.forget(pages(2, 1));
   EXPECT_EQ(set.runs(pages(0, 8)), (std::vector{pages(1, 1), pages(3, 1)}));
   EXPECT_EQ(set.bytes_of(page(3))->front(), changed(2));
@@ -85,8 +93,16 @@ class Deferred : public testing::Test {
   void SetUp() override {
     REQUIRE_EVENTS(pmap_);
     const auto source = *DeferredSource::map(make_source(6));
-    ASSERT_OK(pmap_->defer({pages(8, 8), base_, 8, source, {{9, 0}, {10, 1}, {13, 2}}}));
-    ASSERT_OK(pmap_->defer({pages(40, 8), base_, 40, source, {{40, 3}, {43, 4}, {47, 5}}}));
+    ASSERT_OK(pmap_->defer({pages(8, 8),
+                            base_,
+                            8,
+                            {source},
+                            {{9, source.get(), 0}, {10, source.get(), 1}, {13, source.get(), 2}}}));
+    ASSERT_OK(pmap_->defer({pages(40, 8),
+                            base_,
+                            40,
+                            {source},
+                            {{40, source.get(), 3}, {43, source.get(), 4}, {47, source.get(), 5}}}));
     uvm::MapRequest request;
     request.range = pages(0, kAll);
     request.object = uvm::Object::create(base_);
@@ -104,9 +120,8 @@ class Deferred : public testing::Test {
     return {pages(9, 2), pages(13, 1), pages(40, 1), pages(43, 1), pages(47, 1)};
   }
   void expect_all() {
-    Handler handler(*pmap_, [&](const StageTwoEvent& event) {
-      EXPECT_OK(space_->fault(event.address, event.access));
-    });
+    Handler handler(
+        *pmap_, [&](const StageTwoEvent& event) { EXPECT_OK(space_->fault(event.address, event.access)); });
     for (std::uint64_t i = 0; i < kAll; ++i) EXPECT_EQ(load(*pmap_, i), wanted(i)) << "page " << i;
   }
   [[nodiscard]] std::uint64_t made(uvm::GpaRange range) { return pmap_->residency(range).priv / kPage; }
@@ -200,7 +215,8 @@ TEST_F(Deferred, ComeBackWhenTheirTranslationWent) {
 }
 
 TEST_F(Deferred, ArePinned) {
-  const auto pin = uvm::Pin::create(*space_, pages(43, 5), uvm::PinAccess::Write, uvm::PinOwner::create("disk"));
+  const auto pin =
+      uvm::Pin::create(*space_, pages(43, 5), uvm::PinAccess::Write, uvm::PinOwner::create("disk"));
   ASSERT_OK(pin);
   EXPECT_EQ(harvested(*pmap_, pages(43, 5)), std::vector{pages(43, 5)});
   expect_all();
@@ -227,15 +243,17 @@ TEST(DeferredPages, RefusesPagesOutsideOfTheirRange) {
   const auto pmap = make_pmap(pages(0, 16));
   const auto source = *DeferredSource::map(make_source(1));
   const std::shared_ptr<host::Backing> base = make_object(16);
-  EXPECT_EQ(kind_of(pmap->defer({pages(0, 4), base, 0, source, {{4, 0}}})), uvm::ErrorKind::Invalid);
-  EXPECT_EQ(kind_of(pmap->defer({pages(8, 16), base, 0, source, {{8, 0}}})), uvm::ErrorKind::Invalid);
+  EXPECT_EQ(kind_of(pmap->defer({pages(0, 4), base, 0, {source}, {{4, source.get(), 0}}})),
+            uvm::ErrorKind::Invalid);
+  EXPECT_EQ(kind_of(pmap->defer({pages(8, 16), base, 0, {source}, {{8, source.get(), 0}}})),
+            uvm::ErrorKind::Invalid);
 }
 
 TEST(DeferredPages, StayWhereThereIsNoRoomToMakeThem) {
   const auto pmap = make_pmap(pages(0, 16), Events::WhenPossible, {host::HugePages::Never, 3});
   const auto source = *DeferredSource::map(make_source(1));
   const std::shared_ptr<host::Backing> base = make_object(16);
-  ASSERT_OK(pmap->defer({pages(0, 4), base, 0, source, {{1, 0}}}));
+  ASSERT_OK(pmap->defer({pages(0, 4), base, 0, {source}, {{1, source.get(), 0}}}));
   EXPECT_EQ(kind_of(pmap->compose(pages(0, 16))), uvm::ErrorKind::NoMemory);
   EXPECT_EQ(harvested(*pmap, pages(0, 16)), std::vector{pages(1, 1)});
   std::vector<std::byte> bytes(kPage);

@@ -150,7 +150,7 @@ TEST_F(ForkDisk, ASnapshotNamesItsDiskAndARestoreSaysWhetherItIsAsItWas) {
   // it.
   for (fs::file_time_type last; last != fs::last_write_time(path);) {
     last = fs::last_write_time(path);
-    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    std::this_thread::sleep_for(std::chrono::seconds(1));
   }
   ASSERT_EQ(uvmm({"snapshot", file("parent"), file("snapshot")}).status, 0);
   const std::vector<std::string> restore{"run",      "--restore", file("snapshot"),

@@ -13,8 +13,10 @@
 #include <fstream>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/fork/guest_family.h"
@@ -83,6 +85,40 @@ class MemoryShares : public test::GuestFamily {
     return sum;
   }
 };
+
+/// The files with changed pages of images that a process has open.
+std::set<std::uint64_t> pages_of(const std::string& pid) {
+  std::set<std::uint64_t> files;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/" + pid + "/fd", error)) {
+    struct stat file {};
+    if (!std::filesystem::read_symlink(entry.path(), error).string().starts_with("/memfd:pages")) continue;
+    if (::stat(entry.path().c_str(), &file) == 0) files.insert(file.st_ino);
+  }
+  return files;
+}
+
+TEST_F(MemoryShares, OfPagesThatStayTheSameAllCopiesHaveAPart) {
+  constexpr std::uint64_t kWhere = 16 << 20;
+  start_with_debugger("parent", {"run", "--builtin", "spin", "-m", "32M", "--memory-backing", "shared",
+                                 "--huge-pages", "never"});
+  start("first", {"fork", socket("parent"), "--paused"});
+  ASSERT_TRUE(vmm::control::ask(socket("parent"), "pause"));
+  write_pages("parent", kWhere, 100);
+  start("one", {"fork", socket("parent"), "--paused"});
+  start("two", {"fork", socket("parent"), "--paused"});
+  const std::string parent = pid_of("parent");
+  EXPECT_EQ(pages_of(pid_of("one")).size(), 1U);
+  EXPECT_EQ(pages_of(pid_of("one")), pages_of(pid_of("two")));
+  EXPECT_EQ(pages_of(parent), pages_of(pid_of("one"))) << "kept for the next copy";
+  expect_the_kernel_agrees();
+
+  ASSERT_TRUE(vmm::control::ask(socket("one"), "quit"));
+  std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+  EXPECT_EQ(pages_of(parent).size(), 1U) << "one copy is still there";
+  ASSERT_TRUE(vmm::control::ask(socket("two"), "quit"));
+  EXPECT_TRUE(test::eventually([&] { return pages_of(parent).empty(); })) << "nobody else has them";
+}
 
 TEST_F(MemoryShares, OfAFamilyAreTheKernelsAfterKnownWritesInEach) {
   constexpr std::uint64_t kWhere = 16 << 20;
@@ -235,12 +271,17 @@ TEST_F(MemoryShares, AreListedWithWhatCheckpointsHold) {
   EXPECT_LE(number("held"), number("copied") + (2 << 20)) << "room made ahead";
   EXPECT_GE(number("copied"), 4U << 20);
   // What it holds alone is what its end gives back, by the kernel's count; the rest its machine holds too.
-  ASSERT_TRUE(vmm::control::ask(socket("child"), "checkpoint", "second"));
   const auto guests = resident();
   EXPECT_EQ(number("shared"), vmm::objects_of(std::span(guests).subspan(1)).held);
   const std::uint64_t held = number("held");
   const std::uint64_t with_it = kernel_held();
+  // A second one of the same memory holds nothing more, and as long as it is there the first gives nothing
+  // back.
+  ASSERT_TRUE(vmm::control::ask(socket("child"), "checkpoint", "second"));
+  EXPECT_EQ(kernel_held(), with_it);
   ASSERT_TRUE(vmm::control::ask(socket("child"), "drop", "before"));
+  EXPECT_EQ(kernel_held(), with_it);
+  ASSERT_TRUE(vmm::control::ask(socket("child"), "drop", "second"));
   EXPECT_EQ(with_it - kernel_held(), held);
 }
 

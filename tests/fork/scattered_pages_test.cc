@@ -66,8 +66,8 @@ class ScatteredPages : public testing::Test {
     return std::move(*made);
   }
   static std::uint64_t count(Machine& machine) {
-    const auto value = uvm::Access::read_value<std::uint64_t>(machine.space(),
-                                                              uvm::Gpa(guest::programs::kSpinCounterGpa));
+    const auto value =
+        uvm::Access::read_value<std::uint64_t>(machine.space(), uvm::Gpa(guest::programs::kSpinCounterGpa));
     return value ? *value : 0;
   }
   /// Pages that are the machine's own.
@@ -105,6 +105,43 @@ TEST_F(ScatteredPages, AreThoseOfACopysCopyToo) {
   write(*grandchild, 7, 1007);
   expect_all(*grandchild, 1000);
   expect_all(*child, 3000);
+}
+
+std::uint64_t pages_in(const snapshot::MemoryImage& image, const snapshot::MemoryObject& object) {
+  std::uint64_t pages = 0;
+  for (const auto& run : image.changed) pages += run.object == object ? run.range.pages() : 0;
+  return pages;
+}
+
+TEST_F(ScatteredPages, AreSharedByImagesAsLongAsTheyAreTheSame) {
+  RunningMachine parent(spinning());
+  image_of(*parent);
+  write_all(*parent, 1000);
+  const MachineImage first = image_of(*parent);
+  write(*parent, 7, 77);
+  MachineImage second = image_of(*parent);
+  const auto shared = first.memory.changed.back().object;
+  EXPECT_GE(pages_in(second.memory, shared), kPages - 2);
+  EXPECT_LT(second.memory.changed_pages() - pages_in(second.memory, shared), 20U)
+      << "what the guest has written since";
+  auto made = Machine::create_from(spinning(), second);
+  ASSERT_TRUE(made) << made.error().text();
+  RunningMachine child(std::move(*made));
+  const auto changed = uvm::Access::read_value<std::uint64_t>(child->space(), place(7));
+  ASSERT_TRUE(changed) << changed.error().text();
+  EXPECT_EQ(*changed, 77U);
+  write(*child, 7, 1007);
+  expect_all(*child, 1000);
+}
+
+TEST_F(ScatteredPages, AreNotKeptByWhoHasTakenAnImage) {
+  RunningMachine parent(spinning());
+  image_of(*parent);
+  write_all(*parent, 1000);
+  std::weak_ptr<ept::host::Backing> pages = image_of(*parent).memory.changed.back().object;
+  EXPECT_TRUE(pages.expired());
+  const MachineImage next = image_of(*parent);
+  EXPECT_GE(next.memory.changed_pages(), kPages);
 }
 
 }  // namespace scattered_pages_test

@@ -55,6 +55,7 @@ constexpr std::array kCommon = {
     only(SYS_fcntl, 1, F_DUPFD_CLOEXEC), only(SYS_fcntl, 1, F_GETFD), only(SYS_fcntl, 1, F_SETFD),
     only(SYS_fcntl, 1, F_GETFL), only(SYS_fcntl, 1, F_SETFL), only(SYS_fcntl, 1, F_ADD_SEALS),
     only(SYS_fcntl, 1, F_GET_SEALS), only(SYS_fcntl, 1, F_SETLEASE), only(SYS_fcntl, 1, F_OFD_SETLK),
+    only(SYS_fcntl, 1, F_OFD_GETLK),
     // to say why it ends, and to leave a terminal as it was
     only(SYS_ioctl, 1, TCGETS), only(SYS_ioctl, 1, TCSETS), only(SYS_ioctl, 1, TCSETSW),
     only(SYS_ioctl, 1, TCSETSF), only(SYS_ioctl, 1, TIOCGPGRP), only(SYS_ioctl, 1, TIOCGWINSZ),

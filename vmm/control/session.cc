@@ -135,7 +135,10 @@ Status answer_with(Call& call, const MachineImage& taken) {
   }
   UVMM_TRY(const auto description, ept::host::FrozenObject::from_bytes("description", encoded.description));
   UVMM_CHECK(attach(call, description->fd()));
-  for (const auto& object : encoded.objects) UVMM_CHECK(attach(call, object->fd()));
+  for (const auto& object : encoded.objects) {
+    UVMM_TRY(Fd fd, call.environment.lend(object));
+    call.fds.push_back(std::move(fd));
+  }
   call.answer["description"] = encoded.description.size();
   call.answer["changed_pages"] = taken.memory.changed_pages();
   return uvm::ok();

@@ -42,6 +42,10 @@ struct Environment {
   std::shared_ptr<const Family> family;
   std::function<uvm::Result<MachineImage>()> take_image;
   std::function<uvm::Result<ForkedImage>(std::uint32_t copies)> fork;
+  /// A descriptor of an image's object for another process; let_go() from time to time, as long as it says
+  /// so.
+  std::function<uvm::Result<Fd>(const snapshot::MemoryObject& object)> lend;
+  std::function<bool()> let_go;
   std::function<uvm::Result<ResidentPages>()> resident_pages;
   std::function<std::string()> status_json;    // members of an object, `"vcpus": 2, …`
   std::function<std::string()> counters_json;  // the same of what `uvmm top` shows

@@ -295,6 +295,8 @@ uvm::Status build_doors(Machine::Parts& parts) {
       std::move(family),
       [&parts] { return take_snapshot(parts); },
       [&parts](std::uint32_t copies) { return fork(parts, copies); },
+      [&parts](const snapshot::MemoryObject& object) { return parts.memory->lend(object); },
+      [&parts] { return parts.memory->let_go(); },
       [&parts] { return resident_pages(parts); },
       [&parts] { return status_of(parts.config); },
       [&parts] { return counters_json(parts); },

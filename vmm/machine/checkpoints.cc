@@ -15,13 +15,6 @@
 namespace vmm {
 namespace {
 
-std::set<snapshot::MemoryObject> objects_of(const snapshot::MemoryImage& image) {
-  std::set<snapshot::MemoryObject> objects{image.pages};
-  for (const snapshot::MemoryRegion& region : image.regions) objects.insert(region.object);
-  objects.erase(nullptr);
-  return objects;
-}
-
 /// `"name": "…"`
 std::string name_member(const std::string& name) {
   return "\"name\": " + boost::json::serialize(boost::json::string(name));
@@ -84,13 +77,14 @@ CheckpointInfo Checkpoints::describe(const std::string& name, const Checkpoint& 
   std::set<snapshot::MemoryObject> elsewhere;
   for (const auto& object : parts_.memory->objects()) elsewhere.insert(object);
   for (const auto& [other, there] : checkpoints_) {
-    if (other != name) elsewhere.merge(objects_of(there.memory.image()));
+    if (other == name) continue;
+    for (const auto& object : snapshot::objects_of(there.memory.image())) elsewhere.insert(object);
   }
   CheckpointInfo info;
   info.name = name;
   info.copied = image.changed_pages() * uvm::kPageSize;
   info.resets = checkpoint.resets;
-  for (const auto& object : objects_of(image)) {
+  for (const auto& object : snapshot::objects_of(image)) {
     (elsewhere.contains(object) ? info.shared : info.held) += held_by(*object);
   }
   return info;

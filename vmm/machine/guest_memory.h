@@ -20,8 +20,10 @@
 #include "vmm/kvm/vm.h"
 #include "vmm/machine/config.h"
 #include "vmm/machine/exits.h"
+#include "vmm/snapshot/lent_objects.h"
 #include "vmm/snapshot/memory_image.h"
 #include "vmm/snapshot/page_store.h"
+#include "vmm/snapshot/prior_pages.h"
 #include "vmm/swap/swap_file.h"
 #include "vmm/virtio/pmem/image.h"
 
@@ -68,22 +70,36 @@ class GuestMemory : public ept::StageTwo, public RamDoor {
   [[nodiscard]] std::uint64_t limit() const;
   /// Readable when little of the limit is left; an eventfd. Only with a limit.
   [[nodiscard]] int low_fd() const { return low_.get(); }
-  /// Room for the pages that take_image() would copy now, and a few more: made while the guest runs, as they
-  /// cost several times as much as their copies. Errors: NoMemory, System.
-  [[nodiscard]] uvm::Result<snapshot::PageStore> prepare_image() const;
+  /// What take_image() needs: room for the pages that it would copy now, and a few more, and those that it
+  /// need not.
+  struct ImageRoom {
+    snapshot::PageStore store;
+    snapshot::PriorPages prior;
+  };
+  /// Made while the guest runs, as fresh pages cost several times as much as their copies. Errors: NoMemory,
+  /// System.
+  [[nodiscard]] uvm::Result<ImageRoom> prepare_image() const;
   /// What RAM holds now, with every vCPU paused, no trap of a debugger in it and nobody writing it; copies go
-  /// to `store`, and what becomes of that is the image's `pages`, which are left to the caller. RAM that
+  /// to the store of `room`; the caller settles the changed pages that are in it. RAM that
   /// can be frozen is from here on mapped copy-on-write; other memory (anonymous, files, under a limit,
   /// pinned before the first time) is copied as far as it is not zeros. Frames and translations of what is
   /// pinned stay. Errors: Pinned (a pin's policy, naming owner and range), NoMemory, System; the guest goes
   /// on.
-  [[nodiscard]] uvm::Result<snapshot::MemoryImage> take_image(snapshot::PageStore& store);
+  [[nodiscard]] uvm::Result<snapshot::MemoryImage> take_image(ImageRoom& room);
+  /// The image that was taken, settled: for the next one.
+  void remember(const snapshot::MemoryImage& image) EXCLUDES(objects_mutex_);
   /// Makes RAM what it was, where it differs now; private pages keep their frames. Under the same conditions.
   /// Errors: those of Access::write; RAM is neither the one nor the other then.
   [[nodiscard]] uvm::Status reset_to(const snapshot::ImageView& image);
 
   /// Whether the guest has tried to write one of the files' pages. Any thread.
   [[nodiscard]] bool files_written() const { return files_written_; }
+
+  /// A descriptor of an image's object for another process. Changed pages of the last image are kept for the
+  /// next one as long as any process has them. Any thread. Errors: System.
+  [[nodiscard]] uvm::Result<Fd> lend(const snapshot::MemoryObject& object) EXCLUDES(objects_mutex_);
+  /// Lets go of what was kept so and nobody has any more. Whether some is left. Any thread.
+  bool let_go() EXCLUDES(objects_mutex_);
 
   /// Null without a limit.
   [[nodiscard]] const SwapFile* swap() const { return swap_.get(); }
@@ -120,19 +136,18 @@ class GuestMemory : public ept::StageTwo, public RamDoor {
   [[nodiscard]] uvm::Status map_image(const snapshot::MemoryImage& image);
   /// Changed pages of an image that are not mapped from it.
   struct ChangedRun {
-    uvm::GpaRange range;
-    std::uint64_t offset = 0;       // bytes in the image's pages
+    snapshot::MemoryRegion pages;
     snapshot::MemoryRegion region;  // what is under them and around them: a part of regions_
   };
   [[nodiscard]] std::vector<ChangedRun> lay_out(const snapshot::MemoryImage& image);
   [[nodiscard]] uvm::Status copy_changed(const snapshot::ImageView& image, uvm::GpaRange run);
-  [[nodiscard]] uvm::Status defer_changed(const snapshot::MemoryImage& image,
-                                          std::span<const ChangedRun> runs);
+  [[nodiscard]] uvm::Status defer_changed(std::span<const ChangedRun> runs);
   [[nodiscard]] uvm::Status map_region(const snapshot::MemoryRegion& region, uvm::Overlap overlap);
   [[nodiscard]] uvm::Status check_pins() const;
   [[nodiscard]] bool can_freeze() const;
   [[nodiscard]] uvm::Status freeze_ram();
   void note_objects() EXCLUDES(objects_mutex_);
+  [[nodiscard]] uvm::Result<snapshot::PriorPages> prior_pages() const EXCLUDES(objects_mutex_);
   [[nodiscard]] uvm::Status bring_back_discarded(const snapshot::ImageView& image, uvm::GpaRange common);
   /// Calls `follows` for parts of RAM that are a region with the private pages the host made over it, `other`
   /// for all that is not so simple.
@@ -150,7 +165,9 @@ class GuestMemory : public ept::StageTwo, public RamDoor {
   std::vector<snapshot::MemoryRegion> regions_;  // what RAM is a private mapping of, else zeros; ascending
   mutable uvm::Mutex objects_mutex_{uvm::LockRank::Leaf};
   std::vector<snapshot::MemoryObject> objects_ GUARDED_BY(objects_mutex_);  // of ram_ and regions_
-  std::weak_ptr<const ept::DeferredSource> deferred_from_;  // alive while pages of it are to be made
+  std::vector<std::weak_ptr<const ept::DeferredSource>> deferred_from_;  // alive while pages are to be made
+  snapshot::RememberedPages last_image_ GUARDED_BY(objects_mutex_);
+  snapshot::LentObjects lent_ GUARDED_BY(objects_mutex_);
   VcpuGroup* vcpus_ = nullptr;
   std::atomic<bool> files_written_ = false;
 };

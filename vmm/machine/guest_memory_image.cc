@@ -1,8 +1,12 @@
 // GuestMemory, second part: its contents at one moment, taken, mapped and brought back.
+#include <fcntl.h>
+
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cerrno>
 #include <cstring>
+#include <map>
 #include <utility>
 
 #include "ept/host/frozen_object.h"
@@ -48,26 +52,49 @@ uvm::Status in_chunks(uvm::GpaRange range, F&& use) {
   return uvm::ok();
 }
 
+uvm::Status copy_run(std::span<std::byte> to, std::span<const std::byte> from, uvm::GpaRange run) {
+  if (ept::host::guarded_copy(to, from) == ept::host::Touched::Yes) return uvm::ok();
+  return uvm::Error(uvm::ErrorKind::PagerIo,
+                    "private pages of " + uvm::to_string(run) + " went with the end of their file");
+}
+
+/// Counts the private pages of a range that `prior` does not have as they are, while the guest runs.
+uvm::Result<std::uint64_t> count_pages(const ept::Pmap& pmap, uvm::GpaRange range,
+                                       snapshot::PriorPages& prior) {
+  std::uint64_t pages = 0;
+  std::array<std::byte, uvm::kPageSize> copy;
+  const auto look = [&](uvm::GpaRange run, std::span<const std::byte> bytes) -> uvm::Status {
+    pages += run.pages();
+    for (std::uint64_t at = 0; at < run.size() && !prior.empty(); at += uvm::kPageSize) {
+      UVMM_CHECK(copy_run(copy, bytes.subspan(at, uvm::kPageSize), run));
+      if (const auto found = prior.find(run.begin() + at, copy)) prior.count(*found);
+    }
+    return uvm::ok();
+  };
+  // In pieces: whoever needs a page meanwhile waits.
+  UVMM_CHECK(in_chunks(range, [&](uvm::GpaRange part) { return pmap.each_private(part, look); }));
+  return pages;
+}
+
 /// Builds an image part by part.
 class Taking {
  public:
-  Taking(uvm::Space& space, ept::Pmap& pmap, snapshot::PageStore& store)
-      : space_(space), pmap_(pmap), store_(store) {}
+  Taking(uvm::Space& space, const ept::Pmap& pmap, GuestMemory::ImageRoom& room)
+      : space_(space), pmap_(pmap), store_(room.store), prior_(room.prior) {}
 
-  /// The region stays what it is, and its private pages are copied.
+  /// The region stays what it is, and its private pages are copied, unless they are at hand.
   uvm::Status follow(const MemoryRegion& part) {
     image_.regions.push_back(part);
     // One look for all of them: a fork of a guest with many scattered pages has no time for one each.
-    return pmap_.rewrite_private(
-        part.range, [this](uvm::GpaRange run, std::span<const std::byte> bytes) -> uvm::Status {
-          if (ept::host::guarded_copy(store_.next(run.pages()), bytes) == ept::host::Touched::No) {
-            return uvm::Error(uvm::ErrorKind::PagerIo,
-                              "private pages of " + uvm::to_string(run) + " went with the end of their file");
-          }
-          store_.keep(run.pages());
-          append_run(image_.changed, run);
-          return uvm::ok();
-        });
+    return pmap_.each_private(part.range,
+                              [this](uvm::GpaRange run, std::span<const std::byte> bytes) -> uvm::Status {
+                                if (prior_.empty()) return keep_run(run, bytes);
+                                for (std::uint64_t at = 0; at < run.size(); at += uvm::kPageSize) {
+                                  const auto page = uvm::GpaRange::page_of(run.begin() + at);
+                                  UVMM_CHECK(keep_page(page, bytes.subspan(at, uvm::kPageSize)));
+                                }
+                                return uvm::ok();
+                              });
   }
 
   /// All that is not zero is copied.
@@ -80,8 +107,7 @@ class Taking {
         const auto page = std::span(bytes).subspan(at, uvm::kPageSize);
         if (snapshot::all_zeros(page)) continue;
         std::ranges::copy(page, store_.next(1).begin());
-        store_.keep(1);
-        append_run(image_.changed, uvm::GpaRange::page_of(part.begin() + at));
+        kept(uvm::GpaRange::page_of(part.begin() + at));
       }
       return uvm::ok();
     });
@@ -90,9 +116,32 @@ class Taking {
   MemoryImage finish() && { return std::move(image_); }
 
  private:
+  uvm::Status keep_page(uvm::GpaRange page, std::span<const std::byte> bytes) {
+    // Compared where it will be if it differs: the guest's own may go while it is looked at.
+    const auto copy = store_.next(1);
+    UVMM_CHECK(copy_run(copy, bytes, page));
+    if (const auto there = prior_.find(page.begin(), copy)) {
+      append_region(image_.changed, *there);
+    } else {
+      kept(page);
+    }
+    return uvm::ok();
+  }
+  uvm::Status keep_run(uvm::GpaRange run, std::span<const std::byte> bytes) {
+    UVMM_CHECK(copy_run(store_.next(run.pages()), bytes, run));
+    kept(run);
+    return uvm::ok();
+  }
+  /// The copies of a run are there.
+  void kept(uvm::GpaRange run) {
+    append_region(image_.changed, {run, nullptr, store_.used()});
+    store_.keep(run.pages());
+  }
+
   uvm::Space& space_;
-  ept::Pmap& pmap_;
+  const ept::Pmap& pmap_;
   snapshot::PageStore& store_;
+  const snapshot::PriorPages& prior_;
   MemoryImage image_;
 };
 
@@ -103,7 +152,8 @@ uvm::Status check_covers(const std::vector<uvm::GpaRange>& ram, const MemoryImag
   };
   std::vector<uvm::GpaRange> wanted;
   for (const uvm::GpaRange& range : ram) append_run(wanted, range);
-  if (covered_by(image.regions) == wanted && std::ranges::all_of(image.changed, is_ram)) return uvm::ok();
+  if (covered_by(image.regions) == wanted && std::ranges::all_of(image.changed, is_ram, &MemoryRegion::range))
+    return uvm::ok();
   return uvm::Error(uvm::ErrorKind::Invalid, "machine state: section memory: not the RAM of this machine",
                     "restore it into a machine of the same shape");
 }
@@ -189,10 +239,13 @@ void GuestMemory::note_objects() {
 std::vector<MemoryObject> GuestMemory::objects() const {
   const uvm::MutexLock lock(objects_mutex_);
   std::vector<MemoryObject> objects = objects_;
-  const auto deferred = deferred_from_.lock();
-  if (deferred && std::ranges::find(objects, deferred->object()) == objects.end()) {
-    objects.push_back(deferred->object());
+  const auto add = [&objects](const MemoryObject& object) {
+    if (std::ranges::find(objects, object) == objects.end()) objects.push_back(object);
+  };
+  for (const auto& from : deferred_from_) {
+    if (const auto source = from.lock()) add(source->object());
   }
+  for (const MemoryObject& object : lent_.objects()) add(object);
   return objects;
 }
 
@@ -201,31 +254,65 @@ bool GuestMemory::can_freeze() const {
   return ram_ && space_->pins().empty();
 }
 
-uvm::Result<snapshot::PageStore> GuestMemory::prepare_image() const {
-  // Else they were made in the pause.
-  for (const auto& range : request_.ram) UVMM_CHECK(pmap_->compose(range));
+uvm::Result<GuestMemory::ImageRoom> GuestMemory::prepare_image() const {
   std::uint64_t most = 0;
   for (const auto& range : request_.ram) most += range.pages();
   UVMM_TRY(auto store, snapshot::PageStore::create(most));
-  if (can_freeze()) return store;
+  ImageRoom room{std::move(store), {}};
+  if (can_freeze()) return room;
+  UVMM_TRY(room.prior, prior_pages());
   std::uint64_t now = 0;
   UVMM_CHECK(each_part(
-      [&](const MemoryRegion& part) {
-        now += pmap_->residency(part.range).priv / uvm::kPageSize;
+      [&](const MemoryRegion& part) -> uvm::Status {
+        UVMM_TRY(const std::uint64_t pages, count_pages(*pmap_, part.range, room.prior));
+        now += pages;
         return uvm::ok();
       },
       [&](uvm::GpaRange range) {
         now += pmap_->residency(range).resident / uvm::kPageSize;
         return uvm::ok();
       }));
-  store.prepare(now + now / kMoreOneIn + kFewMore);
-  return store;
+  now -= room.prior.keep_worthwhile();
+  room.store.prepare(now + now / kMoreOneIn + kFewMore);
+  return room;
 }
 
-uvm::Result<MemoryImage> GuestMemory::take_image(snapshot::PageStore& store) {
+uvm::Result<snapshot::PriorPages> GuestMemory::prior_pages() const {
+  std::vector<MemoryRegion> alive;
+  {
+    const uvm::MutexLock lock(objects_mutex_);
+    alive = last_image_.alive();
+  }
+  return snapshot::PriorPages::create(std::move(alive));
+}
+
+void GuestMemory::remember(const MemoryImage& image) {
+  snapshot::RememberedPages pages(image);
+  const uvm::MutexLock lock(objects_mutex_);
+  last_image_ = std::move(pages);
+  lent_.keep_only(last_image_.objects());
+}
+
+uvm::Result<Fd> GuestMemory::lend(const MemoryObject& object) {
+  {
+    const uvm::MutexLock lock(objects_mutex_);
+    const auto last = last_image_.objects();
+    if (std::ranges::find(last, object) != last.end()) return lent_.lend(object);
+  }
+  Fd fd(::fcntl(object->fd(), F_DUPFD_CLOEXEC, 0));
+  if (!fd) return uvm::Error::from_errno(errno, "duplicating a descriptor for whoever asks");
+  return fd;
+}
+
+bool GuestMemory::let_go() {
+  const uvm::MutexLock lock(objects_mutex_);
+  return lent_.let_go();
+}
+
+uvm::Result<MemoryImage> GuestMemory::take_image(ImageRoom& room) {
   UVMM_CHECK(check_pins());
   if (can_freeze()) UVMM_CHECK(freeze_ram());
-  Taking taking(*space_, *pmap_, store);
+  Taking taking(*space_, *pmap_, room);
   UVMM_CHECK(each_part([&](const MemoryRegion& part) { return taking.follow(part); },
                        [&](uvm::GpaRange range) { return taking.copy(range); }));
   return std::move(taking).finish();
@@ -259,8 +346,8 @@ uvm::Status GuestMemory::bring_back_discarded(const ImageView& image, uvm::GpaRa
   std::vector<uvm::GpaRange> own;
   pmap_->harvest(common, [&](uvm::GpaRange run, uvm::Frame) { own.push_back(run); });
   auto next = own.begin();
-  for (const uvm::GpaRange& run : image.image().changed) {
-    for (uvm::GpaRange rest = run.intersection(common); !rest.empty();) {
+  for (const MemoryRegion& run : image.image().changed) {
+    for (uvm::GpaRange rest = run.range.intersection(common); !rest.empty();) {
       while (next != own.end() && next->end() <= rest.begin()) ++next;
       const bool is_there = next != own.end() && next->begin() <= rest.begin();
       if (is_there) {
@@ -293,30 +380,29 @@ uvm::Status GuestMemory::map_image(const MemoryImage& image) {
   if (limit() != 0) return map_ram();
   backing_text_ = "an image, copy-on-write";
   const std::vector<ChangedRun> to_copy = lay_out(image);
-  const bool many = uvm::bytes_of(to_copy, &ChangedRun::range) > kCopiedAtOnce * uvm::kPageSize;
-  const bool defer = many && pmap_->events() != nullptr;
+  std::uint64_t pages = 0;
+  for (const ChangedRun& run : to_copy) pages += run.pages.range.pages();
+  const bool defer = pages > kCopiedAtOnce && pmap_->events() != nullptr;
   // Before anything of their ranges is entered.
-  if (defer) UVMM_CHECK(defer_changed(image, to_copy));
+  if (defer) UVMM_CHECK(defer_changed(to_copy));
   for (const MemoryRegion& region : regions_) UVMM_CHECK(map_region(region, uvm::Overlap::Refuse));
+  remember(image);
   if (to_copy.empty()) return uvm::ok();
   UVMM_TRY(const ImageView view, ImageView::create(image));
   for (const ChangedRun& run : to_copy) {
-    if (!defer || run.region.object == nullptr) UVMM_CHECK(copy_changed(view, run.range));
+    if (!defer || run.region.object == nullptr) UVMM_CHECK(copy_changed(view, run.pages.range));
   }
   return uvm::ok();
 }
 
 /// Long runs are regions of their own; the others are left, each within one region and one block.
 std::vector<GuestMemory::ChangedRun> GuestMemory::lay_out(const MemoryImage& image) {
-  std::uint64_t offset = 0;
   std::vector<MemoryRegion> over;
   std::vector<MemoryRegion> others;
-  for (const uvm::GpaRange& run : image.changed) {
-    const MemoryRegion changed{run, image.pages, offset};
-    const bool is_mapped =
-        run.pages() >= snapshot::kMapFrom && image.regions.size() + over.size() < snapshot::kMostRegions;
-    (is_mapped ? over : others).push_back(changed);
-    offset += run.size();
+  for (const MemoryRegion& run : image.changed) {
+    const bool is_mapped = run.range.pages() >= snapshot::kMapFrom &&
+                           image.regions.size() + over.size() < snapshot::kMostRegions;
+    (is_mapped ? over : others).push_back(run);
   }
   regions_ = overlaid(image.regions, over);
   const std::uint64_t block = block_of(uvm::bytes_of(request_.ram));
@@ -328,7 +414,7 @@ std::vector<GuestMemory::ChangedRun> GuestMemory::lay_out(const MemoryImage& ima
       const uvm::Gpa begin(rest.begin().value() / block * block);
       const auto around = uvm::GpaRange::from_size(begin, block)->intersection(region->range);
       const uvm::GpaRange part = rest.before(around.end());
-      runs.push_back({part, other.part(part).offset, region->part(around)});
+      runs.push_back({other.part(part), region->part(around)});
       rest = rest.from(part.end());
     }
   }
@@ -344,22 +430,32 @@ uvm::Status GuestMemory::copy_changed(const ImageView& view, uvm::GpaRange run) 
   return uvm::Access::write(*space_, run.begin(), bytes);
 }
 
-uvm::Status GuestMemory::defer_changed(const MemoryImage& image, std::span<const ChangedRun> runs) {
-  UVMM_TRY(const auto source, ept::DeferredSource::map(image.pages));
-  ept::DeferredPages pages;
-  for (const ChangedRun& run : runs) {
-    if (run.region.object == nullptr) continue;
-    if (pages.range != run.region.range) {
-      if (!pages.pages.empty()) UVMM_CHECK(pmap_->defer(std::move(pages)));
-      pages = {run.region.range, run.region.object, run.region.offset >> uvm::kPageShift, source, {}};
+uvm::Status GuestMemory::defer_changed(std::span<const ChangedRun> runs) {
+  std::map<MemoryObject, std::shared_ptr<const ept::DeferredSource>> sources;
+  ept::DeferredPages block;
+  const auto finish = [&]() -> uvm::Status {
+    return block.pages.empty() ? uvm::ok() : pmap_->defer(std::exchange(block, {}));
+  };
+  for (const auto& [pages, region] : runs) {
+    if (region.object == nullptr) continue;
+    if (block.range != region.range) {
+      UVMM_CHECK(finish());
+      block.range = region.range;
+      block.base = region.object;
+      block.first_page = region.offset >> uvm::kPageShift;
     }
-    for (std::uint64_t i = 0; i < run.range.pages(); ++i) {
-      pages.pages.push_back({run.range.begin().page() + i, (run.offset >> uvm::kPageShift) + i});
+    auto& source = sources[pages.object];
+    if (!source) {
+      UVMM_TRY(source, ept::DeferredSource::map(pages.object));
+      deferred_from_.push_back(source);
+    }
+    if (std::ranges::find(block.sources, source) == block.sources.end()) block.sources.push_back(source);
+    for (std::uint64_t i = 0; i < pages.range.pages(); ++i) {
+      block.pages.push_back(
+          {pages.range.begin().page() + i, source.get(), (pages.offset >> uvm::kPageShift) + i});
     }
   }
-  if (!pages.pages.empty()) UVMM_CHECK(pmap_->defer(std::move(pages)));
-  deferred_from_ = source;
-  return uvm::ok();
+  return finish();
 }
 
 }  // namespace vmm

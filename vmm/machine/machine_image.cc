@@ -9,14 +9,14 @@
 namespace vmm {
 namespace {
 
-uvm::Status take_paused(Machine::Parts& parts, snapshot::PageStore& store, MachineImage& image,
+uvm::Status take_paused(Machine::Parts& parts, GuestMemory::ImageRoom& room, MachineImage& image,
                         const std::function<uvm::Status()>& at_the_moment) {
   const auto begin = std::chrono::steady_clock::now();
   const VcpuPause pause(*parts.vcpus);
   const DevicesAtRest devices(parts);
   UVMM_TRY(const auto no_traps, parts.inferior->suspend_traps());
   UVMM_TRY(image.state, save_state(parts));
-  UVMM_TRY(image.memory, parts.memory->take_image(store));
+  UVMM_TRY(image.memory, parts.memory->take_image(room));
   if (at_the_moment) UVMM_CHECK(at_the_moment());
   image.paused = std::chrono::steady_clock::now() - begin;
   return uvm::ok();
@@ -30,10 +30,12 @@ uvm::Result<MachineImage> take_image(Machine::Parts& parts,
   UVMM_CHECK(DevicesAtRest::check(parts));
   // All that may wait is done before or after the pause.
   if (parts.memory_check) UVMM_CHECK(parts.memory_check->wait());
-  UVMM_TRY(auto store, parts.memory->prepare_image());
+  UVMM_TRY(auto room, parts.memory->prepare_image());
   MachineImage image;
-  UVMM_CHECK(take_paused(parts, store, image, at_the_moment));
-  UVMM_TRY(image.memory.pages, std::move(store).freeze());
+  UVMM_CHECK(take_paused(parts, room, image, at_the_moment));
+  UVMM_TRY(const snapshot::MemoryObject pages, std::move(room.store).freeze());
+  image.memory.settle_changed(pages);
+  parts.memory->remember(image.memory);
   parts.timings.images.add(image.paused);
   return image;
 }

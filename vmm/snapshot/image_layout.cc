@@ -35,12 +35,12 @@ std::optional<uvm::GpaRange> range_behind(uvm::Gpa after, std::uint64_t begin, s
 }  // namespace
 
 ImageLayout::ImageLayout(const MemoryImage& image, std::vector<MemoryObject>& objects) {
-  for (const MemoryRegion& region : image.regions) {
-    regions_.push_back({region.range.begin().value(), region.range.size(), region.offset,
-                        number_of(region.object, objects)});
-  }
-  for (const uvm::GpaRange& run : image.changed) changed_.push_back({run.begin().value(), run.size()});
-  pages_ = number_of(image.pages, objects);
+  const auto add = [&objects](std::vector<Region>& to, const MemoryRegion& region) {
+    to.push_back({region.range.begin().value(), region.range.size(), region.offset,
+                  number_of(region.object, objects)});
+  };
+  for (const MemoryRegion& region : image.regions) add(regions_, region);
+  for (const MemoryRegion& run : image.changed) add(changed_, run);
   objects_ = static_cast<std::uint32_t>(objects.size());
 }
 
@@ -101,8 +101,21 @@ uvm::Result<std::vector<MemoryRegion>> ImageLayout::own_regions(const MemoryObje
 void ImageLayout::state(devices::StateFields& fields) {
   fields.field(objects_);
   list(fields, regions_, kMostRanges, "regions");
+  if (fields.version() == 1) return read_dense(fields);
   list(fields, changed_, kMostRanges, "changed pages");
-  fields.field(pages_);
+}
+
+void ImageLayout::read_dense(devices::StateFields& fields) {
+  std::vector<DenseRun> runs;
+  std::uint64_t object = 0;
+  list(fields, runs, kMostRanges, "changed pages");
+  fields.field(object);
+  changed_.clear();
+  std::uint64_t offset = 0;
+  for (const DenseRun& run : runs) {
+    changed_.push_back({run.begin, run.bytes, offset, object});
+    offset += run.bytes;
+  }
 }
 
 uvm::Result<MemoryObject> ImageLayout::object_of(std::uint64_t number,
@@ -115,28 +128,27 @@ uvm::Result<MemoryObject> ImageLayout::object_of(std::uint64_t number,
 }
 
 uvm::Result<MemoryImage> ImageLayout::resolve(std::span<const MemoryObject> objects) const {
+  const auto resolved = [&](const std::vector<Region>& regions,
+                            const char* what) -> uvm::Result<std::vector<MemoryRegion>> {
+    std::vector<MemoryRegion> found;
+    uvm::Gpa behind(0);
+    for (const Region& region : regions) {
+      UVMM_TRY(const MemoryObject object, object_of(region.object, objects));
+      const auto range = range_behind(behind, region.begin, region.bytes);
+      const bool fits = !object || (region.offset % uvm::kPageSize == 0 && region.offset <= object->size() &&
+                                    region.bytes <= object->size() - region.offset);
+      if (!range || !fits) return wrong(what + uvm::hex(region.begin) + " is impossible");
+      found.push_back({*range, object, object ? region.offset : 0});
+      behind = range->end();
+    }
+    return found;
+  };
   MemoryImage image;
-  uvm::Gpa behind(0);
-  for (const Region& region : regions_) {
-    UVMM_TRY(const MemoryObject object, object_of(region.object, objects));
-    const auto range = range_behind(behind, region.begin, region.bytes);
-    const bool fits = !object || (region.offset % uvm::kPageSize == 0 && region.offset <= object->size() &&
-                                  region.bytes <= object->size() - region.offset);
-    if (!range || !fits) return wrong("region " + uvm::hex(region.begin) + " is impossible");
-    image.regions.push_back({*range, object, object ? region.offset : 0});
-    behind = range->end();
+  UVMM_TRY(image.regions, resolved(regions_, "region "));
+  UVMM_TRY(image.changed, resolved(changed_, "run of changed pages at "));
+  if (std::ranges::any_of(image.changed, [](const MemoryRegion& run) { return !run.object; })) {
+    return wrong("changed pages are missing");
   }
-  UVMM_TRY(image.pages, object_of(pages_, objects));
-  behind = uvm::Gpa(0);
-  std::uint64_t bytes = 0;
-  for (const Run& run : changed_) {
-    const auto range = range_behind(behind, run.begin, run.bytes);
-    if (!range) return wrong("changed pages at " + uvm::hex(run.begin) + " are impossible");
-    image.changed.push_back(*range);
-    behind = range->end();
-    bytes += range->size();
-  }
-  if (bytes > (image.pages ? image.pages->size() : 0)) return wrong("changed pages are missing");
   return image;
 }
 

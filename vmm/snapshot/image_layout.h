@@ -40,6 +40,8 @@ class ImageLayout final : public devices::Stateful {
   [[nodiscard]] std::uint32_t objects() const { return objects_; }
 
   [[nodiscard]] std::string_view state_name() const override { return "memory"; }
+  /// 2: changed pages may be in more than one object.
+  [[nodiscard]] std::uint16_t state_version() const override { return 2; }
   void state(devices::StateFields& fields) override;
 
  private:
@@ -51,17 +53,18 @@ class ImageLayout final : public devices::Stateful {
     std::uint64_t offset;  // in the object
     std::uint64_t object;  // 1, 2, …; 0: zeros
   };
-  struct Run {
+  /// As version 1 has changed pages: one run behind the other in one object.
+  struct DenseRun {
     std::uint64_t begin;  // GPA
     std::uint64_t bytes;
   };
+  void read_dense(devices::StateFields& fields);
   [[nodiscard]] uvm::Result<MemoryObject> object_of(std::uint64_t number,
                                                     std::span<const MemoryObject> objects) const;
 
   std::uint32_t objects_ = 0;
   std::vector<Region> regions_;
-  std::vector<Run> changed_;
-  std::uint64_t pages_ = 0;  // the object of the changed pages
+  std::vector<Region> changed_;
 };
 
 }  // namespace vmm::snapshot

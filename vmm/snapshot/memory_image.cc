@@ -22,8 +22,38 @@ bool all_zeros(std::span<const std::byte> bytes) {
 
 std::uint64_t MemoryImage::changed_pages() const {
   std::uint64_t pages_in_all = 0;
-  for (const uvm::GpaRange& run : changed) pages_in_all += run.pages();
+  for (const MemoryRegion& run : changed) pages_in_all += run.range.pages();
   return pages_in_all;
+}
+
+void MemoryImage::settle_changed(const MemoryObject& pages) {
+  for (MemoryRegion& run : changed) {
+    if (run.object == nullptr) run.object = pages;
+  }
+}
+
+void append_region(std::vector<MemoryRegion>& regions, const MemoryRegion& next) {
+  if (!regions.empty()) {
+    MemoryRegion& last = regions.back();
+    const bool goes_on = last.range.end() == next.range.begin() && last.object == next.object &&
+                         last.offset + last.range.size() == next.offset;
+    if (goes_on) {
+      last.range = *uvm::GpaRange::from_bounds(last.range.begin(), next.range.end());
+      return;
+    }
+  }
+  regions.push_back(next);
+}
+
+std::vector<MemoryObject> objects_of(const MemoryImage& image) {
+  std::vector<MemoryObject> objects;
+  for (const auto* list : {&image.regions, &image.changed}) {
+    for (const MemoryRegion& region : *list) {
+      const bool is_new = region.object && std::ranges::find(objects, region.object) == objects.end();
+      if (is_new) objects.push_back(region.object);
+    }
+  }
+  return objects;
 }
 
 std::vector<MemoryRegion> overlaid(const std::vector<MemoryRegion>& base,
@@ -62,13 +92,7 @@ uvm::Status ImageView::map(const MemoryObject& object) {
 
 uvm::Result<ImageView> ImageView::create(const MemoryImage& image) {
   ImageView view(image);
-  for (const MemoryRegion& region : view.image_.regions) UVMM_CHECK(view.map(region.object));
-  UVMM_CHECK(view.map(view.image_.pages));
-  std::uint64_t offset = 0;
-  for (const uvm::GpaRange& run : view.image_.changed) {
-    view.offsets_.push_back(offset);
-    offset += run.size();
-  }
+  for (const MemoryObject& object : objects_of(image)) UVMM_CHECK(view.map(object));
   return view;
 }
 
@@ -77,14 +101,12 @@ void ImageView::read(uvm::Gpa from, std::span<std::byte> to) const {
   const auto& runs = image_.changed;
   const auto bytes_at = [&](uvm::GpaRange part) { return to.subspan(part.begin() - from, part.size()); };
   uvm::GpaRange rest = range;
-  auto run = first_behind(runs.begin(), runs.end(), from, [](const uvm::GpaRange& one) { return one; });
-  for (; run != runs.end() && run->begin() < range.end(); ++run) {
-    const uvm::GpaRange part = run->intersection(range);
+  auto run = first_behind(runs.begin(), runs.end(), from, [](const MemoryRegion& one) { return one.range; });
+  for (; run != runs.end() && run->range.begin() < range.end(); ++run) {
+    const uvm::GpaRange part = run->range.intersection(range);
     read_regions(rest.before(part.begin()), bytes_at(rest.before(part.begin())));
-    const std::uint64_t offset =
-        offsets_[static_cast<std::size_t>(run - runs.begin())] + (part.begin() - run->begin());
-    const auto pages = views_.at(image_.pages.get()).bytes();
-    std::memcpy(bytes_at(part).data(), pages.data() + offset, part.size());
+    const auto pages = views_.at(run->object.get()).bytes();
+    std::memcpy(bytes_at(part).data(), pages.data() + run->part(part).offset, part.size());
     rest = rest.from(part.end());
   }
   if (!rest.empty()) read_regions(rest, bytes_at(rest));

@@ -2,8 +2,9 @@
 // write out.
 //
 // Two layers, as everywhere: regions of frozen objects at the bottom (or zeros), and over them the pages that
-// were private at that moment, their bytes dense in one more frozen object. Taking an image of memory that is
-// in frozen objects already copies its private pages and nothing else.
+// were private at that moment, their bytes dense in more frozen objects. Taking an image of memory that is in
+// frozen objects already copies its private pages and nothing else; and of those only the ones that are not
+// what the last image holds, while somebody still has that (PriorPages).
 #pragma once
 
 #include <cstddef>
@@ -44,17 +45,25 @@ struct MemoryRegion {
   [[nodiscard]] bool same_memory(const MemoryRegion& other, uvm::GpaRange common) const {
     return object == other.object && part(common).offset == other.part(common).offset;
   }
+  friend bool operator==(const MemoryRegion&, const MemoryRegion&) = default;
 };
 
 /// A value; copies share the objects.
 struct MemoryImage {
-  std::vector<MemoryRegion> regions;   // ascending, disjoint; all of RAM
-  std::vector<uvm::GpaRange> changed;  // ascending, disjoint; pages that are not what their region says
-  MemoryObject pages;                  // of those, one behind the other; null when there are none
-  std::vector<MemorySums> unchecked;   // files among the objects of which some has not been checked yet
+  std::vector<MemoryRegion> regions;  // ascending, disjoint; all of RAM
+  std::vector<MemoryRegion> changed;  // ascending, disjoint; pages that are not what their region says
+  std::vector<MemorySums> unchecked;  // files among the objects of which some has not been checked yet
 
   [[nodiscard]] std::uint64_t changed_pages() const;
+  /// Changed pages without an object are in this one.
+  void settle_changed(const MemoryObject& pages);
 };
+
+/// Behind what is there; as a part of the last one, where it goes on in the same memory.
+void append_region(std::vector<MemoryRegion>& regions, const MemoryRegion& next);
+
+/// All objects of an image, each once.
+[[nodiscard]] std::vector<MemoryObject> objects_of(const MemoryImage& image);
 
 /// `base` where there is nothing of `over`, which is ascending like it and lies within it.
 [[nodiscard]] std::vector<MemoryRegion> overlaid(const std::vector<MemoryRegion>& base,
@@ -80,7 +89,6 @@ class ImageView {
 
   MemoryImage image_;
   std::map<const ept::host::Backing*, ept::host::SharedView> views_;
-  std::vector<std::uint64_t> offsets_;  // of each changed run in its object, bytes
 };
 
 }  // namespace vmm::snapshot

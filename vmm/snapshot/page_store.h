@@ -24,6 +24,8 @@ class PageStore {
   void prepare(std::uint64_t pages);
   /// Room for the next pages, to be filled at once; what is not kept with keep() is given again.
   [[nodiscard]] std::span<std::byte> next(std::uint64_t pages);
+  /// Bytes that were kept: where the next page will be.
+  [[nodiscard]] std::uint64_t used() const { return used_; }
   void keep(std::uint64_t pages) { used_ += pages * uvm::kPageSize; }
   /// Null when nothing was kept. Errors: System.
   [[nodiscard]] uvm::Result<MemoryObject> freeze() &&;

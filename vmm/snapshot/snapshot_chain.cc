@@ -109,13 +109,16 @@ Result<MemoryImage> settled(const std::vector<MemoryRegion>& lowest,
   image.regions = overlaid(lowest, mapped);
   if (copied.empty()) return image;
   UVMM_TRY(auto store, PageStore::create(pages));
+  std::uint64_t offset = 0;
   for (const MemoryRegion& piece : copied) {
     const auto bytes = store.next(piece.range.pages());
     UVMM_CHECK(read_all(piece.object->fd(), std::string(piece.object->name()), bytes, piece.offset));
     store.keep(piece.range.pages());
-    append_run(image.changed, piece.range);
+    append_region(image.changed, {piece.range, nullptr, offset});
+    offset += piece.range.size();
   }
-  UVMM_TRY(image.pages, std::move(store).freeze());
+  UVMM_TRY(const MemoryObject frozen, std::move(store).freeze());
+  image.settle_changed(frozen);
   return image;
 }
 

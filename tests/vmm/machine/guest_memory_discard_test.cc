@@ -35,13 +35,13 @@ class GuestMemoryDiscard : public testing::TestWithParam<MemoryBacking> {
     EXPECT_EQ(given->given_back, count * kPage);
   }
   snapshot::MemoryImage image() {
-    auto store = memory_->prepare_image();
-    EXPECT_TRUE(store);
-    auto taken = memory_->take_image(*store);
+    auto room = memory_->prepare_image();
+    EXPECT_TRUE(room);
+    auto taken = memory_->take_image(*room);
     EXPECT_TRUE(taken) << taken.error().text();
-    auto pages = std::move(*store).freeze();
+    auto pages = std::move(room->store).freeze();
     EXPECT_TRUE(pages);
-    taken->pages = *std::move(pages);
+    taken->settle_changed(*pages);
     return *std::move(taken);
   }
 
