@@ -2,8 +2,11 @@
 #include "ept/loader.h"
 
 namespace ept {
+namespace {
 
 using Access = host::Window::Access;
+
+}  // namespace
 
 void Loader::defer(DeferredPages pages) {
   deferred_.add(std::move(pages));

@@ -50,7 +50,8 @@ std::uint64_t PriorPages::keep_worthwhile() {
   std::ranges::sort(best, std::greater<>());
   best.resize(std::min(best.size(), kMostObjects));
   std::erase_if(changed_, [&best](const MemoryRegion& run) {
-    return std::ranges::find(best, run.object.get(), [](const auto& one) { return one.second; }) == best.end();
+    return std::ranges::find(best, run.object.get(), [](const auto& one) { return one.second; }) ==
+           best.end();
   });
   std::uint64_t pages = 0;
   for (const auto& [found, object] : best) pages += found;

@@ -33,8 +33,8 @@ class PriorPages {
   [[nodiscard]] bool empty() const { return changed_.empty(); }
   /// Where a page with these bytes, all of it, is at hand; nothing: nowhere.
   [[nodiscard]] std::optional<MemoryRegion> find(uvm::Gpa page, std::span<const std::byte> bytes) const;
-  /// For each page that was found, in a first look at all; then keep_worthwhile() forgets the objects that are
-  /// not worth holding on to. The pages that were found in those that stay.
+  /// For each page that was found, in a first look at all; then keep_worthwhile() forgets the objects that
+  /// are not worth holding on to. The pages that were found in those that stay.
   void count(const MemoryRegion& found) { ++found_[found.object.get()]; }
   std::uint64_t keep_worthwhile();
 
