@@ -2,7 +2,8 @@
 //
 // Reading order: entry.h (one table entry) · table (the tree) · host/window, host/uffd (what the kernel
 // offers) · host/ram_object, file_object, frozen_object, device_object (what can be mapped) · loader (the
-// window made to obey) · pmap (uvm::Pmap on top) · events · pv_list.
+// window made to obey) · deferred_pages (made when somebody comes near) · pmap (uvm::Pmap on top) · events ·
+// pv_list.
 //
 // TABLES ARE THE TRUTH, THE WINDOW IS A CACHE. A space has tables in the format of Intel's extended page
 // tables: GPA to frame, rights and fill, with 4K, 2M and 1G leaves. No processor walks them. What a vCPU

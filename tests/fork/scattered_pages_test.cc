@@ -2,8 +2,13 @@
 // guest comes near them, and are right from the first moment.
 #include <gtest/gtest.h>
 
+#include <linux/kvm.h>
+
+#include <cstring>
+#include <list>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "guest/programs/builtin_info.h"
 #include "tests/support/eventually.h"
@@ -11,6 +16,7 @@
 #include "tests/support/running_machine.h"
 #include "uvm/access.h"
 #include "vmm/machine/machine_image.h"
+#include "vmm/snapshot/section_file.h"
 
 namespace vmm {
 namespace scattered_pages_test {
@@ -105,6 +111,43 @@ TEST_F(ScatteredPages, AreThoseOfACopysCopyToo) {
   write(*grandchild, 7, 1007);
   expect_all(*grandchild, 1000);
   expect_all(*child, 3000);
+}
+
+/// The state of a machine whose guest has its clock page somewhere.
+std::vector<std::byte> with_clock_at(const std::vector<std::byte>& state, uvm::Gpa page) {
+  constexpr std::uint32_t kSystemTime = 0x4b564d01;  // MSR_KVM_SYSTEM_TIME_NEW
+  constexpr std::uint64_t kEnabled = 1;
+  snapshot::SectionWriter writer;
+  const auto table = snapshot::SectionTable::read(state);
+  std::list<std::vector<std::byte>> contents;
+  int found = 0;
+  for (snapshot::Section section : table->all()) {
+    auto& content = contents.emplace_back(section.content.begin(), section.content.end());
+    for (std::size_t at = 0; section.name == "vcpu" && at + sizeof(kvm_msr_entry) <= content.size();
+         at += 4) {
+      kvm_msr_entry entry{};
+      std::memcpy(&entry, content.data() + at, sizeof entry);
+      if (entry.index != kSystemTime || entry.reserved != 0) continue;
+      entry.data = page.value() | kEnabled;
+      std::memcpy(content.data() + at, &entry, sizeof entry);
+      ++found;
+    }
+    section.content = content;
+    writer.add(section);
+  }
+  EXPECT_EQ(found, 1);
+  return std::move(writer).finish();
+}
+
+TEST_F(ScatteredPages, AreMadeForKvmBeforeTheGuestRuns) {
+  RunningMachine parent(spinning());
+  image_of(*parent);
+  write_all(*parent, 1000);
+  MachineImage image = image_of(*parent);
+  image.state = with_clock_at(image.state, place(500));
+  auto made = Machine::create_from(spinning(), image);  // does not end if nobody makes the page
+  ASSERT_TRUE(made) << made.error().text();
+  EXPECT_TRUE(uvm::Access::read_value<std::uint64_t>((*made)->space(), place(501)));
 }
 
 std::uint64_t pages_in(const snapshot::MemoryImage& image, const snapshot::MemoryObject& object) {

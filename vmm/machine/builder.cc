@@ -341,6 +341,13 @@ uvm::Status begin(Machine::Parts& parts, const BootPlan& plan) {
 
 uvm::Status go_on(Machine::Parts& parts, const MachineImage& image) {
   const DevicesAtRest devices(parts);
+  // KVM looks at a guest's clock pages while their MSRs are set, and sleeps where one is yet to be made.
+  std::unique_ptr<FaultThread> faults;
+  if (parts.memory->makes_pages_later()) {
+    UVMM_TRY(faults,
+             FaultThread::start(*parts.memory,
+                                {[](uvm::Gpa, const uvm::Error&) { return Unresolved::EndMachine; }, [] {}}));
+  }
   UVMM_CHECK(restore_state(parts, image.state, parts.config.clock));
   for (std::size_t i = 0; i < parts.vcpus->size(); ++i) parts.vcpus->vcpu(i).tell_stood_still();
   return renew_generation(parts, devices::Tell::Guest);

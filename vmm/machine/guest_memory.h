@@ -95,6 +95,9 @@ class GuestMemory : public ept::StageTwo, public RamDoor {
   /// Whether the guest has tried to write one of the files' pages. Any thread.
   [[nodiscard]] bool files_written() const { return files_written_; }
 
+  /// Whether some of an image's pages are made when somebody touches them, which is an event.
+  [[nodiscard]] bool makes_pages_later() const { return !deferred_from_.empty(); }
+
   /// A descriptor of an image's object for another process. Changed pages of the last image are kept for the
   /// next one as long as any process has them. Any thread. Errors: System.
   [[nodiscard]] uvm::Result<Fd> lend(const snapshot::MemoryObject& object) EXCLUDES(objects_mutex_);
