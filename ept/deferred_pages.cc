@@ -1,6 +1,7 @@
 #include "ept/deferred_pages.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "uvm/base/runs.h"
@@ -85,6 +86,14 @@ uvm::GpaRange DeferredSet::around(uvm::Gpa page, uvm::GpaRange run) const {
   if (next != by_begin_.end()) run = run.before(next->first);
   if (next != by_begin_.begin()) run = run.from(std::prev(next)->second.range.end());
   return run;
+}
+
+void DeferredSet::let_pages_go(uvm::GpaRange range) const {
+  std::set<const DeferredSource*> sources;
+  for (auto next = behind(range.begin()); next != by_begin_.end() && next->first < range.end(); ++next) {
+    for (const auto& source : next->second.sources) sources.insert(source.get());
+  }
+  for (const DeferredSource* source : sources) source->let_pages_go();
 }
 
 std::uint64_t DeferredSet::bytes() const {

@@ -29,6 +29,8 @@ class DeferredSource {
   [[nodiscard]] static uvm::Result<std::shared_ptr<const DeferredSource>> map(
       std::shared_ptr<host::Backing> object);
   [[nodiscard]] const std::shared_ptr<host::Backing>& object() const { return object_; }
+  /// After some have been copied: what was looked at is not to be counted as this process's.
+  void let_pages_go() const { view_.let_pages_go(); }
   [[nodiscard]] std::span<const std::byte> page(std::uint64_t index, std::uint64_t count) const {
     return std::span<const std::byte>(view_.bytes())
         .subspan(index << uvm::kPageShift, count << uvm::kPageShift);
@@ -77,6 +79,8 @@ class DeferredSet {
   /// The part of `run` around `page` that nothing is deferred in, or, where `page` itself lies in the range
   /// of some, the part that shares it.
   [[nodiscard]] uvm::GpaRange around(uvm::Gpa page, uvm::GpaRange run) const;
+  /// After all in a range have been read: see DeferredSource.
+  void let_pages_go(uvm::GpaRange range) const;
   [[nodiscard]] std::uint64_t bytes() const;
 
  private:

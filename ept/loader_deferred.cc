@@ -45,6 +45,7 @@ uvm::Status Loader::compose_stash(const DeferredPages& pages) {
     UVMM_CHECK(copy_bytes(stash_window_->bytes(run), first->source->page(first->index, count), run));
     first = end;
   }
+  for (const auto& source : pages.sources) source->let_pages_go();
   return uvm::ok();
 }
 

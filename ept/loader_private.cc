@@ -227,7 +227,9 @@ uvm::Status Loader::each_private(
     UVMM_CHECK(visit(run, holder->bytes(run)));
     rest = rest.from(run.end());
   }
-  return visit_deferred(rest);
+  UVMM_CHECK(visit_deferred(rest));
+  deferred_.let_pages_go(range);
+  return uvm::ok();
 }
 
 uvm::Status Loader::rewrite_private(

@@ -42,4 +42,8 @@ void SharedView::populate(std::uint64_t at, std::uint64_t size) const {
   (void)::madvise(bytes_.data() + at, size, MADV_POPULATE_WRITE);
 }
 
+void SharedView::let_pages_go() const {
+  (void)::madvise(bytes_.data(), bytes_.size(), MADV_DONTNEED);
+}
+
 }  // namespace ept::host

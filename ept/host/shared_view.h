@@ -34,6 +34,9 @@ class SharedView {
   /// Makes the pages of [at, at + size), which show() gave for writing, in one go: made by being touched they
   /// cost several times as much. What the host cannot do so is made that way still.
   void populate(std::uint64_t at, std::uint64_t size) const;
+  /// Takes all pages out of the view, not out of their files: they come back when they are touched. Until
+  /// then they are no part of what this process has in memory.
+  void let_pages_go() const;
   [[nodiscard]] std::span<std::byte> bytes() const { return bytes_; }
 
  private:

@@ -154,6 +154,22 @@ TEST_F(MemoryShares, OfAFamilyAreTheKernelsAfterKnownWritesInEach) {
   expect_the_kernel_agrees();
 }
 
+TEST_F(MemoryShares, OfACopyWhoseScatteredPagesAreMadeLaterAreTheKernels) {
+  constexpr std::uint64_t kWhere = 16 << 20;
+  start_with_debugger("parent", {"run", "--builtin", "spin", "-m", "32M", "--memory-backing", "shared",
+                                 "--huge-pages", "never"});
+  start("first", {"fork", socket("parent"), "--paused"});
+  for (std::uint64_t page = 0; page < 40; ++page) write_pages("parent", kWhere + 16 * page * kPage, 1);
+  start_with_debugger("one", {"fork", socket("parent")});
+  pause_all();
+  expect_the_kernel_agrees();
+  const auto before = own_count();
+  write_pages("one", kWhere, 1);
+  pause_all();
+  expect_the_kernel_agrees();
+  EXPECT_GE(own_count()[2].unique, before[2].unique + 32 * kPage) << "those that lie in the same 2 MiB";
+}
+
 TEST_F(MemoryShares, OfObjectsAreWhatTheKernelHoldsAndNothingTwice) {
   start_with_debugger("parent", {"run", "--builtin", "spin", "-m", "32M", "--memory-backing", "shared",
                                  "--huge-pages", "never"});
