@@ -22,9 +22,7 @@ std::span<const Page> pages_in(const std::vector<Page>& pages, uvm::GpaRange ran
 
 uvm::Result<std::shared_ptr<const DeferredSource>> DeferredSource::map(
     std::shared_ptr<host::Backing> object) {
-  using host::SharedView;
-  UVMM_TRY(SharedView view, SharedView::reserve(object->size()));
-  UVMM_CHECK(view.show(0, object->size(), object->fd(), 0, SharedView::Access::Read));
+  UVMM_TRY(auto view, host::SharedView::of_file(object->fd(), object->size()));
   return std::shared_ptr<const DeferredSource>(new DeferredSource(std::move(object), std::move(view)));
 }
 

@@ -393,7 +393,7 @@ uvm::Status Loader::stash_page(uvm::Gpa page, std::span<const std::byte> bytes) 
   UVMM_CHECK(open_stash(range));
   // Before the bytes, so that a host without memory is an error here and not a signal there.
   UVMM_CHECK(stash_window_->populate_write(range));
-  return copy_bytes(stash_window_->bytes(range), bytes, range);
+  return copy_private(stash_window_->bytes(range), bytes, range);
 }
 
 bool Loader::may_copy(uvm::GpaRange range) const {

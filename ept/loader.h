@@ -74,6 +74,11 @@ struct Shown {
 [[nodiscard]] Shown shown_pages(const host::Backing& object, std::uint64_t first_page, Show show,
                                 Guard guard);
 
+/// Copies bytes of private pages, which are of `range`: those in a mapping of a file go when the file is cut.
+/// Errors: PagerIo.
+[[nodiscard]] uvm::Status copy_private(std::span<std::byte> to, std::span<const std::byte> from,
+                                       uvm::GpaRange range);
+
 /// A mark of a range in a RunMap.
 struct Steady {
   [[nodiscard]] Steady advanced(std::uint64_t /*pages*/) const { return {}; }
@@ -217,10 +222,6 @@ class Loader {
   [[nodiscard]] uvm::Status hide_private(const Run& piece);
   [[nodiscard]] uvm::Status discard_piece(const Run& piece);
   void discard_stash(uvm::GpaRange range);
-
-  /// Of private pages: those in a mapping of a file go when the file is cut.
-  [[nodiscard]] static uvm::Status copy_bytes(std::span<std::byte> to, std::span<const std::byte> from,
-                                              uvm::GpaRange range);
 
   [[nodiscard]] uvm::Status compose_stash(const DeferredPages& pages);
   [[nodiscard]] uvm::Status make_present(const Run& piece);

@@ -42,7 +42,7 @@ uvm::Status Loader::compose_stash(const DeferredPages& pages) {
     const auto count = static_cast<std::uint64_t>(end - first);
     const auto run =
         *uvm::GpaRange::from_size(uvm::Gpa(first->guest << uvm::kPageShift), count << uvm::kPageShift);
-    UVMM_CHECK(copy_bytes(stash_window_->bytes(run), first->source->page(first->index, count), run));
+    UVMM_CHECK(copy_private(stash_window_->bytes(run), first->source->page(first->index, count), run));
     first = end;
   }
   for (const auto& source : pages.sources) source->let_pages_go();

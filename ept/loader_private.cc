@@ -37,8 +37,7 @@ void drop_private(host::Window& window, const RunMap<Shown>::Run& piece) {
 
 }  // namespace
 
-uvm::Status Loader::copy_bytes(std::span<std::byte> to, std::span<const std::byte> from,
-                               uvm::GpaRange range) {
+uvm::Status copy_private(std::span<std::byte> to, std::span<const std::byte> from, uvm::GpaRange range) {
   if (host::guarded_copy(to, from) == host::Touched::Yes) return uvm::ok();
   return uvm::Error(uvm::ErrorKind::PagerIo,
                     "private pages of " + uvm::to_string(range) + " went with the end of their file");
@@ -161,7 +160,7 @@ uvm::Status Loader::read_private(uvm::Gpa page, std::span<std::byte> to) const {
   const auto copy_from = [&](const host::Window& holder,
                              const std::vector<uvm::GpaRange>& runs) -> uvm::Status {
     for (const uvm::GpaRange run : runs) {
-      UVMM_CHECK(copy_bytes(to.subspan(run.begin() - page, run.size()), holder.bytes(run), run));
+      UVMM_CHECK(copy_private(to.subspan(run.begin() - page, run.size()), holder.bytes(run), run));
       read += run.size();
     }
     return uvm::ok();
@@ -171,7 +170,7 @@ uvm::Status Loader::read_private(uvm::Gpa page, std::span<std::byte> to) const {
     if (read < to.size()) UVMM_CHECK(copy_from(*stash_window_, stashed(*range)));
     for (const uvm::GpaRange run : deferred_.runs(read < to.size() ? *range : uvm::GpaRange())) {
       for (uvm::Gpa at = run.begin(); at < run.end(); at = at + uvm::kPageSize) {
-        UVMM_CHECK(copy_bytes(to.subspan(at - page, uvm::kPageSize), *deferred_.bytes_of(at), run));
+        UVMM_CHECK(copy_private(to.subspan(at - page, uvm::kPageSize), *deferred_.bytes_of(at), run));
       }
       read += run.size();
     }
@@ -197,7 +196,7 @@ uvm::Status Loader::write_private(uvm::Gpa at, std::span<const std::byte> from) 
     return uvm::Error(uvm::ErrorKind::NoMemory,
                       "guest page " + uvm::to_string(at) + ": no host mapping left to write it through");
   }
-  return copy_bytes(holder->bytes(page).subspan(at.offset_in_page(), from.size()), from, page);
+  return copy_private(holder->bytes(page).subspan(at.offset_in_page(), from.size()), from, page);
 }
 
 std::vector<Loader::Held> Loader::held(uvm::GpaRange range) const {

@@ -68,7 +68,7 @@ uvm::Status Loader::settle_in_view(const Run& piece) {
     UVMM_CHECK(stash_window_->map_zero(range, Access::ReadWrite, options_.huge));
     stash_.assign(range, kSettled.with(Guard::Open));
     UVMM_CHECK(stash_window_->populate_write(range));
-    UVMM_CHECK(copy_bytes(stash_window_->bytes(range), window_->bytes(range), range));
+    UVMM_CHECK(copy_private(stash_window_->bytes(range), window_->bytes(range), range));
     return bring_back(range, shown, kSettled.with(shown.guard));
   };
   auto status = copy();
@@ -90,16 +90,16 @@ uvm::Status Loader::convert_stashed(uvm::GpaRange range, const Shown& to) {
       UVMM_CHECK(prepare(part));
       const auto page_bytes = stash_window_->bytes(part);
       bytes.resize(page_bytes.size());
-      UVMM_CHECK(copy_bytes(bytes, page_bytes, part));
+      UVMM_CHECK(copy_private(bytes, page_bytes, part));
       UVMM_CHECK(there.show == Show::Zero
                      ? stash_window_->map_zero(part, Access::ReadWrite, options_.huge)
                      : stash_window_->map_private(part, *there.backing, there.first_page, Access::ReadWrite));
       stash_.assign(part, there.with(Guard::Open));
-      if (auto copied = copy_bytes(page_bytes, bytes, part); !copied) {
+      if (auto copied = copy_private(page_bytes, bytes, part); !copied) {
         // The file was cut just now. The bytes are data, and stay.
         UVMM_CHECK(stash_window_->map_zero(part, Access::ReadWrite, host::HugePages::Never));
         stash_.assign(part, kSettled.with(Guard::Open));
-        UVMM_CHECK(copy_bytes(page_bytes, bytes, part));
+        UVMM_CHECK(copy_private(page_bytes, bytes, part));
         return copied;
       }
       rest = rest.from(part.end());

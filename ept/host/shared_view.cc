@@ -19,6 +19,12 @@ uvm::Result<SharedView> SharedView::reserve(std::uint64_t size) {
   return SharedView({static_cast<std::byte*>(at), size});
 }
 
+uvm::Result<SharedView> SharedView::of_file(int fd, std::uint64_t size) {
+  UVMM_TRY(SharedView view, reserve(size));
+  UVMM_CHECK(view.show(0, size, fd, 0, Access::Read));
+  return view;
+}
+
 SharedView::~SharedView() {
   if (!bytes_.empty()) ::munmap(bytes_.data(), bytes_.size());
 }

@@ -17,6 +17,8 @@ class SharedView {
 
   /// Addresses for `size` bytes (whole pages, not none), with nothing there yet. Errors: NoMemory.
   [[nodiscard]] static uvm::Result<SharedView> reserve(std::uint64_t size);
+  /// The first `size` bytes of a file, to be read. Errors: those of reserve() and show().
+  [[nodiscard]] static uvm::Result<SharedView> of_file(int fd, std::uint64_t size);
 
   SharedView(SharedView&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
   SharedView& operator=(SharedView&& other) noexcept {

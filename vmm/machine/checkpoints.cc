@@ -85,7 +85,7 @@ CheckpointInfo Checkpoints::describe(const std::string& name, const Checkpoint& 
   info.copied = image.changed_pages() * uvm::kPageSize;
   info.resets = checkpoint.resets;
   for (const auto& object : snapshot::objects_of(image)) {
-    (elsewhere.contains(object) ? info.shared : info.held) += held_by(*object);
+    (elsewhere.contains(object) ? info.shared : info.held) += snapshot::held_by(*object);
   }
   return info;
 }

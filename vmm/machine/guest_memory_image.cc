@@ -10,7 +10,6 @@
 #include <utility>
 
 #include "ept/host/frozen_object.h"
-#include "ept/host/guarded_copy.h"
 #include "uvm/access.h"
 #include "uvm/base/runs.h"
 #include "vmm/machine/guest_memory.h"
@@ -18,6 +17,7 @@
 namespace vmm {
 namespace {
 
+using snapshot::add_object;
 using snapshot::ImageView;
 using snapshot::MemoryImage;
 using snapshot::MemoryObject;
@@ -52,12 +52,6 @@ uvm::Status in_chunks(uvm::GpaRange range, F&& use) {
   return uvm::ok();
 }
 
-uvm::Status copy_run(std::span<std::byte> to, std::span<const std::byte> from, uvm::GpaRange run) {
-  if (ept::host::guarded_copy(to, from) == ept::host::Touched::Yes) return uvm::ok();
-  return uvm::Error(uvm::ErrorKind::PagerIo,
-                    "private pages of " + uvm::to_string(run) + " went with the end of their file");
-}
-
 /// Counts the private pages of a range that `prior` does not have as they are, while the guest runs.
 uvm::Result<std::uint64_t> count_pages(const ept::Pmap& pmap, uvm::GpaRange range,
                                        snapshot::PriorPages& prior) {
@@ -66,7 +60,7 @@ uvm::Result<std::uint64_t> count_pages(const ept::Pmap& pmap, uvm::GpaRange rang
   const auto look = [&](uvm::GpaRange run, std::span<const std::byte> bytes) -> uvm::Status {
     pages += run.pages();
     for (std::uint64_t at = 0; at < run.size() && !prior.empty(); at += uvm::kPageSize) {
-      UVMM_CHECK(copy_run(copy, bytes.subspan(at, uvm::kPageSize), run));
+      UVMM_CHECK(ept::copy_private(copy, bytes.subspan(at, uvm::kPageSize), run));
       if (const auto found = prior.find(run.begin() + at, copy)) prior.count(*found);
     }
     return uvm::ok();
@@ -119,7 +113,7 @@ class Taking {
   uvm::Status keep_page(uvm::GpaRange page, std::span<const std::byte> bytes) {
     // Compared where it will be if it differs: the guest's own may go while it is looked at.
     const auto copy = store_.next(1);
-    UVMM_CHECK(copy_run(copy, bytes, page));
+    UVMM_CHECK(ept::copy_private(copy, bytes, page));
     if (const auto there = prior_.find(page.begin(), copy)) {
       append_region(image_.changed, *there);
     } else {
@@ -128,7 +122,7 @@ class Taking {
     return uvm::ok();
   }
   uvm::Status keep_run(uvm::GpaRange run, std::span<const std::byte> bytes) {
-    UVMM_CHECK(copy_run(store_.next(run.pages()), bytes, run));
+    UVMM_CHECK(ept::copy_private(store_.next(run.pages()), bytes, run));
     kept(run);
     return uvm::ok();
   }
@@ -226,12 +220,8 @@ uvm::Status GuestMemory::freeze_ram() {
 
 void GuestMemory::note_objects() {
   std::vector<MemoryObject> objects;
-  if (ram_) objects.push_back(ram_);
-  for (const MemoryRegion& region : regions_) {
-    if (region.object && std::ranges::find(objects, region.object) == objects.end()) {
-      objects.push_back(region.object);
-    }
-  }
+  add_object(objects, ram_);
+  for (const MemoryRegion& region : regions_) add_object(objects, region.object);
   const uvm::MutexLock lock(objects_mutex_);
   objects_ = std::move(objects);
 }
@@ -239,13 +229,10 @@ void GuestMemory::note_objects() {
 std::vector<MemoryObject> GuestMemory::objects() const {
   const uvm::MutexLock lock(objects_mutex_);
   std::vector<MemoryObject> objects = objects_;
-  const auto add = [&objects](const MemoryObject& object) {
-    if (std::ranges::find(objects, object) == objects.end()) objects.push_back(object);
-  };
   for (const auto& from : deferred_from_) {
-    if (const auto source = from.lock()) add(source->object());
+    if (const auto source = from.lock()) add_object(objects, source->object());
   }
-  for (const MemoryObject& object : lent_.objects()) add(object);
+  for (const MemoryObject& object : lent_.objects()) add_object(objects, object);
   return objects;
 }
 
@@ -255,9 +242,8 @@ bool GuestMemory::can_freeze() const {
 }
 
 uvm::Result<GuestMemory::ImageRoom> GuestMemory::prepare_image() const {
-  std::uint64_t most = 0;
-  for (const auto& range : request_.ram) most += range.pages();
-  UVMM_TRY(auto store, snapshot::PageStore::create(most));
+  const std::uint64_t most = uvm::bytes_of(request_.ram);
+  UVMM_TRY(auto store, snapshot::PageStore::create(most >> uvm::kPageShift));
   ImageRoom room{std::move(store), {}};
   if (can_freeze()) return room;
   UVMM_TRY(room.prior, prior_pages());
@@ -379,19 +365,18 @@ uvm::Status GuestMemory::map_image(const MemoryImage& image) {
   // hears of. build() copies them.
   if (limit() != 0) return map_ram();
   backing_text_ = "an image, copy-on-write";
-  const std::vector<ChangedRun> to_copy = lay_out(image);
-  std::uint64_t pages = 0;
-  for (const ChangedRun& run : to_copy) pages += run.pages.range.pages();
-  const bool defer = pages > kCopiedAtOnce && pmap_->events() != nullptr;
-  // Before anything of their ranges is entered.
-  if (defer) UVMM_CHECK(defer_changed(to_copy));
+  std::vector<ChangedRun> to_copy = lay_out(image);
+  const std::uint64_t bytes = uvm::bytes_of(to_copy, [](const ChangedRun& run) { return run.pages.range; });
+  if (bytes > kCopiedAtOnce * uvm::kPageSize && pmap_->events() != nullptr) {
+    // Before anything of their ranges is entered.
+    UVMM_CHECK(defer_changed(to_copy));
+    std::erase_if(to_copy, [](const ChangedRun& run) { return run.region.object != nullptr; });
+  }
   for (const MemoryRegion& region : regions_) UVMM_CHECK(map_region(region, uvm::Overlap::Refuse));
   remember(image);
   if (to_copy.empty()) return uvm::ok();
   UVMM_TRY(const ImageView view, ImageView::create(image));
-  for (const ChangedRun& run : to_copy) {
-    if (!defer || run.region.object == nullptr) UVMM_CHECK(copy_changed(view, run.pages.range));
-  }
+  for (const ChangedRun& run : to_copy) UVMM_CHECK(copy_changed(view, run.pages.range));
   return uvm::ok();
 }
 

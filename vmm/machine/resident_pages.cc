@@ -1,9 +1,5 @@
 #include "vmm/machine/resident_pages.h"
 
-#include <linux/magic.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
-
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -16,8 +12,6 @@ using uvm::Result;
 
 /// No file is that long, so that no sum below overflows.
 constexpr std::uint64_t kMostPages = std::uint64_t{1} << 52;
-
-constexpr std::uint64_t kBlock = 512;  // of st_blocks
 
 Error damaged() {
   return {uvm::ErrorKind::Invalid, "what a machine says of its memory is damaged"};
@@ -38,14 +32,6 @@ void put_in_order(std::vector<ObjectRun>& runs) {
   runs = std::move(joined);
 }
 
-std::uint64_t held_by(const ept::host::Backing& object) {
-  struct stat file {};
-  struct statfs system {};
-  const bool in_memory = ::fstat(object.fd(), &file) == 0 && ::fstatfs(object.fd(), &system) == 0 &&
-                         system.f_type == TMPFS_MAGIC;
-  return in_memory ? static_cast<std::uint64_t>(file.st_blocks) * kBlock : 0;
-}
-
 Result<ResidentPages> ResidentPages::of(const ept::Pmap& pmap,
                                         const std::vector<snapshot::MemoryObject>& kept) {
   ResidentPages seen;
@@ -56,7 +42,8 @@ Result<ResidentPages> ResidentPages::of(const ept::Pmap& pmap,
   for (auto& [id, runs] : seen.objects) put_in_order(runs);
   for (const snapshot::MemoryObject& object : kept) {
     seen.objects.try_emplace(object->identity());
-    if (const std::uint64_t bytes = held_by(*object); bytes != 0) seen.held[object->identity()] = bytes;
+    if (const std::uint64_t bytes = snapshot::held_by(*object); bytes != 0)
+      seen.held[object->identity()] = bytes;
   }
   return seen;
 }

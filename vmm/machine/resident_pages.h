@@ -25,9 +25,6 @@ struct ObjectRun {
 /// Ascending, and each page once: a guest may map one twice, and two guests the same.
 void put_in_order(std::vector<ObjectRun>& runs);
 
-/// Bytes of host memory in an object's file, by the kernel's count; 0 of a file on a disk.
-[[nodiscard]] std::uint64_t held_by(const ept::host::Backing& object);
-
 /// Of one guest, at one moment. What the kernel has moved to its swap is not counted, nor are pages of zeros
 /// that the kernel has one for all of.
 struct ResidentPages {

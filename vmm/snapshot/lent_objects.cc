@@ -31,7 +31,7 @@ uvm::Result<Fd> LentObjects::lend(const MemoryObject& object) {
   if (!description) return uvm::Error::from_errno(errno, what);
   struct flock lock = whole(F_RDLCK);
   if (::fcntl(description.get(), F_OFD_SETLK, &lock) != 0) return uvm::Error::from_errno(errno, what);
-  if (std::ranges::find(objects_, object) == objects_.end()) objects_.push_back(object);
+  add_object(objects_, object);
   return description;
 }
 

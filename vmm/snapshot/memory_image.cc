@@ -1,5 +1,9 @@
 #include "vmm/snapshot/memory_image.h"
 
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -21,9 +25,7 @@ bool all_zeros(std::span<const std::byte> bytes) {
 }
 
 std::uint64_t MemoryImage::changed_pages() const {
-  std::uint64_t pages_in_all = 0;
-  for (const MemoryRegion& run : changed) pages_in_all += run.range.pages();
-  return pages_in_all;
+  return uvm::bytes_of(changed, &MemoryRegion::range) >> uvm::kPageShift;
 }
 
 void MemoryImage::settle_changed(const MemoryObject& pages) {
@@ -45,12 +47,24 @@ void append_region(std::vector<MemoryRegion>& regions, const MemoryRegion& next)
   regions.push_back(next);
 }
 
+void add_object(std::vector<MemoryObject>& objects, const MemoryObject& object) {
+  if (object && std::ranges::find(objects, object) == objects.end()) objects.push_back(object);
+}
+
+std::uint64_t held_by(const ept::host::Backing& object) {
+  struct stat file {};
+  struct statfs system {};
+  const bool in_memory = ::fstat(object.fd(), &file) == 0 && ::fstatfs(object.fd(), &system) == 0 &&
+                         system.f_type == TMPFS_MAGIC;
+  constexpr std::uint64_t kBlock = 512;  // of st_blocks
+  return in_memory ? static_cast<std::uint64_t>(file.st_blocks) * kBlock : 0;
+}
+
 std::vector<MemoryObject> objects_of(const MemoryImage& image) {
   std::vector<MemoryObject> objects;
   for (const auto* list : {&image.regions, &image.changed}) {
     for (const MemoryRegion& region : *list) {
-      const bool is_new = region.object && std::ranges::find(objects, region.object) == objects.end();
-      if (is_new) objects.push_back(region.object);
+      add_object(objects, region.object);
     }
   }
   return objects;
@@ -83,9 +97,7 @@ std::vector<uvm::GpaRange> covered_by(const std::vector<MemoryRegion>& regions) 
 
 uvm::Status ImageView::map(const MemoryObject& object) {
   if (!object || views_.contains(object.get())) return uvm::ok();
-  using ept::host::SharedView;
-  UVMM_TRY(SharedView view, SharedView::reserve(object->size()));
-  UVMM_CHECK(view.show(0, object->size(), object->fd(), 0, SharedView::Access::Read));
+  UVMM_TRY(auto view, ept::host::SharedView::of_file(object->fd(), object->size()));
   views_.emplace(object.get(), std::move(view));
   return uvm::ok();
 }

@@ -62,6 +62,12 @@ struct MemoryImage {
 /// Behind what is there; as a part of the last one, where it goes on in the same memory.
 void append_region(std::vector<MemoryRegion>& regions, const MemoryRegion& next);
 
+/// Behind what is there, unless it is there or null.
+void add_object(std::vector<MemoryObject>& objects, const MemoryObject& object);
+
+/// Bytes of host memory in an object's file, by the kernel's count; 0 of a file on a disk.
+[[nodiscard]] std::uint64_t held_by(const ept::host::Backing& object);
+
 /// All objects of an image, each once.
 [[nodiscard]] std::vector<MemoryObject> objects_of(const MemoryImage& image);
 

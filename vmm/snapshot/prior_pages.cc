@@ -1,31 +1,15 @@
 #include "vmm/snapshot/prior_pages.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cstring>
 #include <utility>
 
 namespace vmm::snapshot {
-namespace {
-
-/// In memory; an object may have room for more.
-std::uint64_t pages_held(const ept::host::Backing& object) {
-  struct stat file {};
-  if (::fstat(object.fd(), &file) != 0) return object.size() >> uvm::kPageShift;
-  constexpr std::uint64_t kBlock = 512;
-  return static_cast<std::uint64_t>(file.st_blocks) * kBlock >> uvm::kPageShift;
-}
-
-}  // namespace
-
 uvm::Result<PriorPages> PriorPages::create(std::vector<MemoryRegion> changed) {
-  using ept::host::SharedView;
   PriorPages pages;
   for (const MemoryRegion& run : changed) {
     if (pages.views_.contains(run.object.get())) continue;
-    UVMM_TRY(SharedView view, SharedView::reserve(run.object->size()));
-    UVMM_CHECK(view.show(0, run.object->size(), run.object->fd(), 0, SharedView::Access::Read));
+    UVMM_TRY(auto view, ept::host::SharedView::of_file(run.object->fd(), run.object->size()));
     pages.views_.emplace(run.object.get(), std::move(view));
   }
   pages.changed_ = std::move(changed);
@@ -45,7 +29,7 @@ std::optional<MemoryRegion> PriorPages::find(uvm::Gpa page, std::span<const std:
 std::uint64_t PriorPages::keep_worthwhile() {
   std::vector<std::pair<std::uint64_t, const ept::host::Backing*>> best;
   for (const auto& [object, found] : found_) {
-    if (found * kOneIn >= pages_held(*object)) best.emplace_back(found, object);
+    if (found * kOneIn * uvm::kPageSize >= held_by(*object)) best.emplace_back(found, object);
   }
   std::ranges::sort(best, std::greater<>());
   best.resize(std::min(best.size(), kMostObjects));
@@ -59,20 +43,27 @@ std::uint64_t PriorPages::keep_worthwhile() {
 }
 
 RememberedPages::RememberedPages(const MemoryImage& image) {
+  std::map<MemoryObject, std::size_t> numbers;
   runs_.reserve(image.changed.size());
-  for (const MemoryRegion& run : image.changed) runs_.push_back({run.range, run.object, run.offset});
+  for (const MemoryRegion& run : image.changed) {
+    const auto [known, is_new] = numbers.try_emplace(run.object, objects_.size());
+    if (is_new) objects_.emplace_back(run.object);
+    runs_.push_back({run.range, known->second, run.offset});
+  }
 }
 
 std::vector<MemoryObject> RememberedPages::objects() const {
-  MemoryImage image;
-  image.changed = alive();
-  return objects_of(image);
+  std::vector<MemoryObject> objects;
+  for (const auto& object : objects_) add_object(objects, object.lock());
+  return objects;
 }
 
 std::vector<MemoryRegion> RememberedPages::alive() const {
+  std::vector<MemoryObject> locked;
+  for (const auto& object : objects_) locked.push_back(object.lock());
   std::vector<MemoryRegion> alive;
   for (const Run& run : runs_) {
-    if (auto object = run.object.lock()) alive.push_back({run.range, std::move(object), run.offset});
+    if (locked[run.object]) alive.push_back({run.range, locked[run.object], run.offset});
   }
   return alive;
 }

@@ -5,6 +5,7 @@
 // which takes less time than copying them into fresh memory does.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -57,9 +58,10 @@ class RememberedPages {
  private:
   struct Run {
     uvm::GpaRange range;
-    std::weak_ptr<ept::host::Backing> object;
+    std::size_t object = 0;  // of objects_
     std::uint64_t offset = 0;
   };
+  std::vector<std::weak_ptr<ept::host::Backing>> objects_;
   std::vector<Run> runs_;
 };
 
