@@ -54,6 +54,7 @@ Copied copy_pages(const Space& space, Gpa at, std::span<T> bytes, const char* op
 Access::Access(Access&& other) noexcept
     : space_(std::exchange(other.space_, nullptr)),
       range_(other.range_),
+      access_(other.access_),
       bytes_(std::exchange(other.bytes_, {})) {}
 
 Access& Access::operator=(Access&& other) noexcept {
@@ -61,6 +62,7 @@ Access& Access::operator=(Access&& other) noexcept {
   close();
   space_ = std::exchange(other.space_, nullptr);
   range_ = other.range_;
+  access_ = other.access_;
   bytes_ = std::exchange(other.bytes_, {});
   return *this;
 }
@@ -70,23 +72,28 @@ Access::~Access() {
 }
 
 void Access::close() {
-  if (space_ != nullptr) space_->open_.remove(range_);
+  if (space_ == nullptr) return;
+  if (access_ == AccessKind::Write) {
+    space_->open_.remove_written(range_, *space_->written_);
+  } else {
+    space_->open_.remove(range_);
+  }
   space_ = nullptr;
 }
 
-Result<Access> Access::fix(Space& space, GpaRange range) try {
+Result<Access> Access::fix(Space& space, GpaRange range, AccessKind access) try {
   if (range.empty() || !space.limits_.contains(range)) {
     return space.refuse(ErrorKind::Invalid, "access", range, "empty, or outside the space");
   }
   const SharedLock lock(space.map_.lock());
   space.open_.add(range);
-  return Access(space, range);
+  return Access(space, range, access);
 } catch (const std::bad_alloc&) {
   return space.out_of_memory("access", range);
 }
 
 Result<Access> Access::open(Space& space, GpaRange range, AccessKind access) {
-  UVMM_TRY(Access opened, fix(space, range));
+  UVMM_TRY(Access opened, fix(space, range, access));
   // Every translation may go at any moment (P0), also between the fault and the look.
   for (int tries = 0; tries < kMostTries && opened.bytes_.size() != range.size(); ++tries) {
     UVMM_CHECK(each_page(range, [&](GpaRange part) { return space.fault(part.begin(), access); }));
@@ -101,7 +108,7 @@ Result<Access> Access::open(Space& space, GpaRange range, AccessKind access) {
 
 template <class F>
 Status Access::with_page(Space& space, GpaRange part, AccessKind access, F&& copy) {
-  UVMM_TRY(const Access page, fix(space, part));
+  UVMM_TRY(const Access page, fix(space, part, access));
   Status status;
   for (int i = 0; i < kMostTries; ++i) {
     UVMM_CHECK(space.fault(part.begin(), access));
@@ -129,7 +136,9 @@ Status Access::write_page(Space& space, GpaRange part, std::span<const std::byte
     return with_page(space, part, AccessKind::Write, [&] { return space.pmap_.copy_in(part, from); });
   }
   return space.visit(part.begin(), FaultKind::Poke, mode.shared, [&](std::optional<Frame> frame) {
-    return space.pmap_.write_frame(*frame, part.begin().offset_in_page(), from);
+    auto written = space.pmap_.write_frame(*frame, part.begin().offset_in_page(), from);
+    space.written_->note(part);
+    return written;
   });
 }
 

@@ -71,10 +71,10 @@ class Access {
   }
 
  private:
-  Access(Space& space, GpaRange range) : space_(&space), range_(range) {}
+  Access(Space& space, GpaRange range, AccessKind access) : space_(&space), range_(range), access_(access) {}
   void close();
   /// From here on the entries stay as they are: no unmap takes away what a fault enters.
-  [[nodiscard]] static Result<Access> fix(Space& space, GpaRange range);
+  [[nodiscard]] static Result<Access> fix(Space& space, GpaRange range, AccessKind access);
   /// Faults the page in again and again until `copy` finds its translation.
   template <class F>
   [[nodiscard]] static Status with_page(Space& space, GpaRange part, AccessKind access, F&& copy);
@@ -85,6 +85,7 @@ class Access {
 
   Space* space_ = nullptr;  // null after a move
   GpaRange range_;
+  AccessKind access_ = AccessKind::Read;
   std::span<std::byte> bytes_;
 };
 

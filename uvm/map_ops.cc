@@ -81,6 +81,7 @@ Status Space::map(const MapRequest& request) try {
     } else {
       map_.insert(std::move(entry));
     }
+    written_->note(request.range);
   }
   detach(replaced);
   if (auto entered = enter_ahead(request); !entered && replaced.empty()) {
@@ -136,6 +137,7 @@ Status Space::unmap(GpaRange range) try {
     if (!taken.empty()) {
       pmap_.discard(range);
       reclaim_.remove(range);
+      written_->note(range);
     }
   }
   detach(taken);
@@ -151,6 +153,7 @@ Result<Discarded> Space::discard(GpaRange range) NO_THREAD_SAFETY_ANALYSIS try {
   {
     const ExclusiveLock lock(map_.lock());
     walk.run(range);
+    written_->note(range);
   }
   walk.finish();
   count(counters_.discarded, walk.given_back() >> kPageShift);

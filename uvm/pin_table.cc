@@ -63,7 +63,11 @@ void PinTable::remove(std::uint64_t id) {
   const MutexLock lock(lock_);
   const auto at = pins_.find(id);
   if (at == pins_.end()) return;
-  for (const GpaRange& range : at->second.ranges()) counts_.remove(range);
+  const bool writes = written_ && at->second.info.access == PinAccess::Write;
+  for (const GpaRange& range : at->second.ranges()) {
+    counts_.remove(range);
+    if (writes) written_->note(range);
+  }
   pins_.erase(at);
 }
 
@@ -92,6 +96,14 @@ std::vector<PinInfo> PinTable::list() const {
     for (const GpaRange& part : record.ranges()) pins.push_back(of(record.info, part));
   }
   return pins;
+}
+
+void PinTable::add_writable(PageSet& pages) const {
+  const MutexLock lock(lock_);
+  for (const auto& [id, record] : pins_) {
+    if (record.info.access != PinAccess::Write) continue;
+    for (const GpaRange& part : record.ranges()) pages.add(part);
+  }
 }
 
 std::uint64_t PinTable::count_at(Gpa address) const {

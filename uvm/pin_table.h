@@ -4,9 +4,11 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "uvm/base/error.h"
@@ -14,6 +16,7 @@
 #include "uvm/base/range.h"
 #include "uvm/counted_ranges.h"
 #include "uvm/pin_owner.h"
+#include "uvm/write_log.h"
 
 namespace uvm {
 
@@ -54,6 +57,9 @@ inline constexpr std::uint64_t kMaxPinsOfPage = 65536;
 /// shared: whoever replaces or drops pages either finds the pin, or is done before it looks at a page.
 class PinTable {
  public:
+  /// `written`, where there is one, is told of pins for writing that end.
+  explicit PinTable(std::shared_ptr<WriteLog> written = nullptr) : written_(std::move(written)) {}
+
   /// Names a record for remove(). `ranges`: ascending and apart. Errors: NoMemory (over the space's limit, a
   /// page pinned too often).
   [[nodiscard]] Result<std::uint64_t> add(PinInfo pin, std::span<const GpaRange> ranges);
@@ -68,6 +74,10 @@ class PinTable {
   [[nodiscard]] std::optional<PinInfo> overlapping(GpaRange range) const;
   /// All of them, oldest first; those of a scatter list a range each.
   [[nodiscard]] std::vector<PinInfo> list() const;
+  /// The pages that somebody may be writing at this moment.
+  void add_writable(PageSet& pages) const;
+  /// Waits for a call that is under way.
+  void pass() const { const MutexLock lock(lock_); }
   /// How many pins hold the page; the pinned parts of a range, ascending; their bytes.
   [[nodiscard]] std::uint64_t count_at(Gpa address) const;
   [[nodiscard]] std::vector<GpaRange> parts(GpaRange range) const;
@@ -84,6 +94,7 @@ class PinTable {
     }
   };
 
+  const std::shared_ptr<WriteLog> written_;
   mutable Mutex lock_{LockRank::Leaf};
   std::map<std::uint64_t, Record> pins_ GUARDED_BY(lock_);  // by id, which only grows
   CountedRanges counts_ GUARDED_BY(lock_);

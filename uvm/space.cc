@@ -120,6 +120,24 @@ void Space::drop_translations() {
   pmap_.drop_all();
 }
 
+Status Space::start_write_log(GpaRange range) try {
+  UVMM_CHECK(check_range(range, "log writes"));
+  written_->start(range);
+  // Whoever was writing under one of these locks, and did not see that the log is on, has written now.
+  const ExclusiveLock lock(map_.lock());
+  pins_->pass();
+  open_.pass();
+  return ok();
+} catch (const std::bad_alloc&) {
+  return out_of_memory("log writes", range);
+}
+
+void Space::take_written(PageSet& into) {
+  // In this order: a pin that ends in between is in both.
+  pins_->add_writable(into);
+  written_->take(into);
+}
+
 std::optional<EntryInfo> Space::entry_at(Gpa address) const {
   const SharedLock lock(map_.lock());
   const Entry* entry = map_.find(address);

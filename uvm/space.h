@@ -27,6 +27,7 @@
 #include "uvm/reclaim.h"
 #include "uvm/statistics.h"
 #include "uvm/tile.h"
+#include "uvm/write_log.h"
 
 namespace uvm {
 
@@ -170,6 +171,17 @@ class Space {
   /// Why the last attempt to reclaim failed; nothing since something went.
   [[nodiscard]] std::optional<Error> reclaim_failure() const { return reclaim_.last_failure(); }
 
+  /// From here on the space notes which pages of a range somebody else than the guest's vCPUs writes, maps or
+  /// gives back, for who copies the guest's memory while it runs (write_log.h). One at a time; the range is
+  /// the same each time. Errors: NoMemory.
+  [[nodiscard]] Status start_write_log(GpaRange range);
+  void stop_write_log() { written_->stop(); }
+  /// Adds what was noted since then or since the last call, and what can be written through a pin now. May
+  /// throw std::bad_alloc.
+  void take_written(PageSet& into);
+  /// For who writes private pages at the pmap, when that is done.
+  void note_written(GpaRange range) { written_->note(range); }
+
   /// Host memory spent on describing the space, bytes: entries and amaps here, tables in the pmap.
   [[nodiscard]] std::uint64_t metadata_bytes() const;
   /// Bytes of the range that are in swap; counted now, slot by slot.
@@ -238,7 +250,9 @@ class Space {
   const std::string name_;
   Pmap& pmap_;
   const GpaRange limits_;
-  const std::shared_ptr<PinTable> pins_ = std::make_shared<PinTable>();  // a late Pin finds it
+  // A late Pin finds them.
+  const std::shared_ptr<WriteLog> written_ = std::make_shared<WriteLog>();
+  const std::shared_ptr<PinTable> pins_ = std::make_shared<PinTable>(written_);
   Map map_;
   OpenRanges open_;  // where an Access is open
   FaultCounters counters_;

@@ -65,6 +65,9 @@
 // A guest gives pages back (a balloon) with Space::discard(): private ones are freed, an object that nobody
 // else maps gets a hole, and what others see, or a pin holds, stays.
 //
+// Who copies a guest's memory while it runs has to know what was written behind him. The guest's own writes
+// are the host's to tell; those of debuggers, devices and balloons the space notes itself (write_log.h).
+//
 // Wiring the space as a whole (mlockall) is a list of pins, and more with every map(): what failed in the
 // middle undoes its own pins and nobody else's. NetBSD's test for that has been inverted for 25 years.
 //
@@ -93,7 +96,7 @@
 // Read in this order: protection.h, frame.h, pager.h and pmap.h (the contracts), map_request.h and space.h
 // (the operations), entry.h, map.h, amap.h, anon.h, object.h (the structures), fault_plan.h (the table),
 // fault.h (the driver), promote.h, space_fork.h, access.h, discard.h, pin_table.h, wire.h, pin.h; then
-// tile.h (a picture of a space), reclaim.h, swap.h, page_queue.h, page_out.h, page_in.h.
+// tile.h (a picture of a space), write_log.h, reclaim.h, swap.h, page_queue.h, page_out.h, page_in.h.
 #pragma once
 
 #include "uvm/access.h"

@@ -184,7 +184,7 @@ Result<std::unique_ptr<Vcpu>> Vm::create_vcpu(std::uint32_t id) {
                       check_extension(KVM_CAP_XSAVE2));
 }
 
-Status Vm::dirty_log(std::uint32_t slot, std::span<std::uint64_t> bitmap) {
+Status Vm::dirty_log(std::uint32_t slot, std::span<std::uint64_t> bitmap) const {
   kvm_dirty_log request{};
   request.slot = slot;
   request.dirty_bitmap = bitmap.data();

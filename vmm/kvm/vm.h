@@ -104,7 +104,7 @@ class Vm {
 
   /// One bit a page of the slot, set when written since the last call; reading clears and write-protects
   /// again. `bitmap` must hold (pages + 63) / 64 words.
-  uvm::Status dirty_log(std::uint32_t slot, std::span<std::uint64_t> bitmap);
+  [[nodiscard]] uvm::Status dirty_log(std::uint32_t slot, std::span<std::uint64_t> bitmap) const;
 
   // What a copy of the machine takes along; vm_state.cc.
 

@@ -149,19 +149,11 @@ uvm::Status GuestMemory::map_files() {
 }
 
 uvm::Status GuestMemory::attach(const kvm::Vm& vm) {
-  for (const auto& range : request_.ram) UVMM_CHECK(add_slot(vm, range, kvm::SlotAccess::ReadWrite));
-  for (const auto& image : request_.files) UVMM_CHECK(add_slot(vm, image.range, kvm::SlotAccess::ReadOnly));
-  return uvm::ok();
-}
-
-uvm::Status GuestMemory::add_slot(const kvm::Vm& vm, uvm::GpaRange range, kvm::SlotAccess access) {
-  kvm::MemSlot::Spec spec{};
-  spec.slot = static_cast<std::uint32_t>(slots_.size());
-  spec.gpa = range;
-  spec.hva = pmap_->window_base() + range.begin().value();
-  spec.access = access;
-  UVMM_TRY(auto slot, kvm::MemSlot::create(vm, spec));
-  slots_.push_back(std::move(slot));
+  const auto add = [&](uvm::GpaRange range, kvm::SlotAccess access) {
+    return slots_.add(vm, range, pmap_->window_base() + range.begin().value(), access);
+  };
+  for (const auto& range : request_.ram) UVMM_CHECK(add(range, kvm::SlotAccess::ReadWrite));
+  for (const auto& image : request_.files) UVMM_CHECK(add(image.range, kvm::SlotAccess::ReadOnly));
   return uvm::ok();
 }
 
@@ -186,14 +178,7 @@ uvm::Status GuestMemory::map_device(const std::string& name, uvm::GpaRange range
 void GuestMemory::zap(uvm::GpaRange range) {
   std::optional<VcpuPause> pause;
   if (vcpus_ != nullptr) pause.emplace(*vcpus_);
-  for (auto& slot : slots_) {
-    if (!slot.spec().gpa.overlaps(range)) continue;
-    auto done = slot.remove();
-    if (done) done = slot.reinstate();
-    if (!done) {
-      log::event(log::Level::Error, "memory slot could not be zapped", {{"error", done.error().text()}});
-    }
-  }
+  slots_.zap(range);
 }
 
 bool GuestMemory::is_ram(uvm::GpaRange range) const {

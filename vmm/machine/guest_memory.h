@@ -3,7 +3,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,13 +18,14 @@
 #include "uvm/object.h"
 #include "uvm/space.h"
 #include "vmm/kvm/fd.h"
-#include "vmm/kvm/memslot.h"
 #include "vmm/kvm/vm.h"
 #include "vmm/machine/config.h"
 #include "vmm/machine/exits.h"
+#include "vmm/machine/ram_slots.h"
+#include "vmm/machine/write_watch.h"
 #include "vmm/snapshot/lent_objects.h"
 #include "vmm/snapshot/memory_image.h"
-#include "vmm/snapshot/page_store.h"
+#include "vmm/snapshot/page_collector.h"
 #include "vmm/snapshot/prior_pages.h"
 #include "vmm/swap/swap_file.h"
 #include "vmm/virtio/pmem/image.h"
@@ -70,21 +73,23 @@ class GuestMemory : public ept::StageTwo, public RamDoor {
   [[nodiscard]] std::uint64_t limit() const;
   /// Readable when little of the limit is left; an eventfd. Only with a limit.
   [[nodiscard]] int low_fd() const { return low_.get(); }
-  /// What take_image() needs: room for the pages that it would copy now, and a few more, and those that it
-  /// need not.
+  /// What take_image() needs: room for the pages that it would copy, and those that it need not.
   struct ImageRoom {
-    snapshot::PageStore store;
-    snapshot::PriorPages prior;
+    snapshot::PageCollector pages;
+    /// Of what was copied already, if that was many: what it is a part of, and what was written since.
+    std::optional<WriteWatch> watch = std::nullopt;
+    std::vector<snapshot::MemoryRegion> parts = {};
+    uvm::PageSet written = {};
   };
-  /// Made while the guest runs, as fresh pages cost several times as much as their copies. Errors: NoMemory,
-  /// System.
-  [[nodiscard]] uvm::Result<ImageRoom> prepare_image() const;
-  /// What RAM holds now, with every vCPU paused, no trap of a debugger in it and nobody writing it; copies go
-  /// to the store of `room`; the caller settles the changed pages that are in it. RAM that
-  /// can be frozen is from here on mapped copy-on-write; other memory (anonymous, files, under a limit,
-  /// pinned before the first time) is copied as far as it is not zeros. Frames and translations of what is
-  /// pinned stay. Errors: Pinned (a pin's policy, naming owner and range), NoMemory, System; the guest goes
-  /// on.
+  /// Made while the guest runs, as fresh pages cost several times as much as their copies. Many private pages
+  /// are copied now and watched, so that only what is written meanwhile is left to take_image(), however many
+  /// they are. Errors: NoMemory, System, PagerIo.
+  [[nodiscard]] uvm::Result<ImageRoom> prepare_image();
+  /// What RAM holds now, with every vCPU paused, no trap of a debugger in it and nobody writing it. The
+  /// changed pages are in `room`, for the caller to finish. RAM that can be frozen is from here on mapped
+  /// copy-on-write; other memory (anonymous, files, under a limit, pinned before the first time) is copied as
+  /// far as it is not zeros. Frames and translations of what is pinned stay. Errors: Pinned (a pin's policy,
+  /// naming owner and range), NoMemory, System; the guest goes on.
   [[nodiscard]] uvm::Result<snapshot::MemoryImage> take_image(ImageRoom& room);
   /// The image that was taken, settled: for the next one.
   void remember(const snapshot::MemoryImage& image) EXCLUDES(objects_mutex_);
@@ -135,7 +140,6 @@ class GuestMemory : public ept::StageTwo, public RamDoor {
   [[nodiscard]] bool is_ram(uvm::GpaRange range) const;
   [[nodiscard]] bool overlaps_ram(uvm::GpaRange range) const;
   [[nodiscard]] bool is_file(uvm::GpaRange range) const;
-  [[nodiscard]] uvm::Status add_slot(const kvm::Vm& vm, uvm::GpaRange range, kvm::SlotAccess access);
   [[nodiscard]] uvm::Status map_image(const snapshot::MemoryImage& image);
   /// Changed pages of an image that are not mapped from it.
   struct ChangedRun {
@@ -154,8 +158,14 @@ class GuestMemory : public ept::StageTwo, public RamDoor {
   [[nodiscard]] uvm::Status bring_back_discarded(const snapshot::ImageView& image, uvm::GpaRange common);
   /// Calls `follows` for parts of RAM that are a region with the private pages the host made over it, `other`
   /// for all that is not so simple.
-  template <class Follows, class Other>
-  [[nodiscard]] uvm::Status each_part(Follows&& follows, Other&& other) const;
+  [[nodiscard]] uvm::Status each_part(
+      const std::function<uvm::Status(const snapshot::MemoryRegion& part)>& follows,
+      const std::function<uvm::Status(uvm::GpaRange range)>& other) const;
+  [[nodiscard]] std::vector<snapshot::MemoryRegion> followed_parts() const;
+  [[nodiscard]] uvm::GpaRange all_ram() const;
+  [[nodiscard]] uvm::Status copy_ahead(ImageRoom& room);
+  /// What is left of that to the pause; nothing: all is.
+  [[nodiscard]] std::optional<std::vector<uvm::GpaRange>> written_since(ImageRoom& room) const;
 
   const Request request_;
   std::string backing_text_;
@@ -163,7 +173,7 @@ class GuestMemory : public ept::StageTwo, public RamDoor {
   std::unique_ptr<SwapFile> swap_;  // outlives the space, whose pages are in it
   std::unique_ptr<ept::Pmap> pmap_;
   std::unique_ptr<uvm::Space> space_;
-  std::vector<kvm::MemSlot> slots_;
+  RamSlots slots_;
   std::shared_ptr<ept::host::RamObject> ram_;    // while RAM is a shared mapping of it, or a part of RAM is
   std::vector<snapshot::MemoryRegion> regions_;  // what RAM is a private mapping of, else zeros; ascending
   mutable uvm::Mutex objects_mutex_{uvm::LockRank::Leaf};

@@ -1,4 +1,4 @@
-// GuestMemory, second part: its contents at one moment, taken, mapped and brought back.
+// GuestMemory, second part: its contents at one moment, mapped and brought back.
 #include <fcntl.h>
 
 #include <algorithm>
@@ -13,6 +13,7 @@
 #include "uvm/access.h"
 #include "uvm/base/runs.h"
 #include "vmm/machine/guest_memory.h"
+#include "vmm/machine/memory_chunks.h"
 
 namespace vmm {
 namespace {
@@ -22,9 +23,6 @@ using snapshot::ImageView;
 using snapshot::MemoryImage;
 using snapshot::MemoryObject;
 using snapshot::MemoryRegion;
-
-/// Pages looked at in one piece.
-constexpr std::uint64_t kChunk = std::uint64_t{1} << 20;
 
 /// A block of deferred pages costs an event when it is touched, 50 microseconds; a page that is copied 3.
 constexpr std::uint64_t kCopiedAtOnce = 32;
@@ -36,108 +34,6 @@ constexpr std::uint64_t kMostBlocks = 4096;
 constexpr std::uint64_t block_of(std::uint64_t ram) {
   return std::max(uvm::kLargePageSize, std::bit_ceil(ram / kMostBlocks));
 }
-
-/// What a guest may write between a look at its private pages and the pause.
-constexpr std::uint64_t kMoreOneIn = 8;
-constexpr std::uint64_t kFewMore = 16;
-
-/// Calls `use` with the parts of a range, each at most kChunk long.
-template <class F>
-uvm::Status in_chunks(uvm::GpaRange range, F&& use) {
-  while (!range.empty()) {
-    const uvm::GpaRange part = range.before(range.begin() + std::min(kChunk, range.size()));
-    UVMM_CHECK(use(part));
-    range = range.from(part.end());
-  }
-  return uvm::ok();
-}
-
-/// Counts the private pages of a range that `prior` does not have as they are, while the guest runs.
-uvm::Result<std::uint64_t> count_pages(const ept::Pmap& pmap, uvm::GpaRange range,
-                                       snapshot::PriorPages& prior) {
-  std::uint64_t pages = 0;
-  std::array<std::byte, uvm::kPageSize> copy;
-  const auto look = [&](uvm::GpaRange run, std::span<const std::byte> bytes) -> uvm::Status {
-    pages += run.pages();
-    for (std::uint64_t at = 0; at < run.size() && !prior.empty(); at += uvm::kPageSize) {
-      UVMM_CHECK(ept::copy_private(copy, bytes.subspan(at, uvm::kPageSize), run));
-      if (const auto found = prior.find(run.begin() + at, copy)) prior.count(*found);
-    }
-    return uvm::ok();
-  };
-  // In pieces: whoever needs a page meanwhile waits.
-  UVMM_CHECK(in_chunks(range, [&](uvm::GpaRange part) { return pmap.each_private(part, look); }));
-  return pages;
-}
-
-/// Builds an image part by part.
-class Taking {
- public:
-  Taking(uvm::Space& space, const ept::Pmap& pmap, GuestMemory::ImageRoom& room)
-      : space_(space), pmap_(pmap), store_(room.store), prior_(room.prior) {}
-
-  /// The region stays what it is, and its private pages are copied, unless they are at hand.
-  uvm::Status follow(const MemoryRegion& part) {
-    image_.regions.push_back(part);
-    // One look for all of them: a fork of a guest with many scattered pages has no time for one each.
-    return pmap_.each_private(part.range,
-                              [this](uvm::GpaRange run, std::span<const std::byte> bytes) -> uvm::Status {
-                                if (prior_.empty()) return keep_run(run, bytes);
-                                for (std::uint64_t at = 0; at < run.size(); at += uvm::kPageSize) {
-                                  const auto page = uvm::GpaRange::page_of(run.begin() + at);
-                                  UVMM_CHECK(keep_page(page, bytes.subspan(at, uvm::kPageSize)));
-                                }
-                                return uvm::ok();
-                              });
-  }
-
-  /// All that is not zero is copied.
-  uvm::Status copy(uvm::GpaRange range) {
-    image_.regions.push_back({range, nullptr, 0});
-    return in_chunks(range, [this](uvm::GpaRange part) -> uvm::Status {
-      std::vector<std::byte> bytes(part.size());
-      UVMM_CHECK(uvm::Access::read(space_, part.begin(), bytes, uvm::kDebugger));
-      for (std::uint64_t at = 0; at < part.size(); at += uvm::kPageSize) {
-        const auto page = std::span(bytes).subspan(at, uvm::kPageSize);
-        if (snapshot::all_zeros(page)) continue;
-        std::ranges::copy(page, store_.next(1).begin());
-        kept(uvm::GpaRange::page_of(part.begin() + at));
-      }
-      return uvm::ok();
-    });
-  }
-
-  MemoryImage finish() && { return std::move(image_); }
-
- private:
-  uvm::Status keep_page(uvm::GpaRange page, std::span<const std::byte> bytes) {
-    // Compared where it will be if it differs: the guest's own may go while it is looked at.
-    const auto copy = store_.next(1);
-    UVMM_CHECK(ept::copy_private(copy, bytes, page));
-    if (const auto there = prior_.find(page.begin(), copy)) {
-      append_region(image_.changed, *there);
-    } else {
-      kept(page);
-    }
-    return uvm::ok();
-  }
-  uvm::Status keep_run(uvm::GpaRange run, std::span<const std::byte> bytes) {
-    UVMM_CHECK(ept::copy_private(store_.next(run.pages()), bytes, run));
-    kept(run);
-    return uvm::ok();
-  }
-  /// The copies of a run are there.
-  void kept(uvm::GpaRange run) {
-    append_region(image_.changed, {run, nullptr, store_.used()});
-    store_.keep(run.pages());
-  }
-
-  uvm::Space& space_;
-  const ept::Pmap& pmap_;
-  snapshot::PageStore& store_;
-  const snapshot::PriorPages& prior_;
-  MemoryImage image_;
-};
 
 /// Errors: Invalid (regions that are not just all of RAM, changed pages outside of it).
 uvm::Status check_covers(const std::vector<uvm::GpaRange>& ram, const MemoryImage& image) {
@@ -170,8 +66,8 @@ uvm::Status write_differences(uvm::Space& space, const ImageView& image, uvm::Gp
 
 }  // namespace
 
-template <class Follows, class Other>
-uvm::Status GuestMemory::each_part(Follows&& follows, Other&& other) const {
+uvm::Status GuestMemory::each_part(const std::function<uvm::Status(const MemoryRegion& part)>& follows,
+                                   const std::function<uvm::Status(uvm::GpaRange range)>& other) const {
   for (const auto& entry : space_->entries()) {
     if (!overlaps_ram(entry.range)) continue;
     const bool simple = entry.name == kRamName && entry.sharing == uvm::Sharing::Private &&
@@ -186,36 +82,6 @@ uvm::Status GuestMemory::each_part(Follows&& follows, Other&& other) const {
     }
   }
   return uvm::ok();
-}
-
-uvm::Status GuestMemory::check_pins() const {
-  for (const uvm::PinInfo& pin : space_->pins()) {
-    if (pin.policy == uvm::ForkPolicy::Copy) continue;
-    const std::string what = uvm::to_string(pin.range) + " is pinned by " + pin.owner;
-    return pin.policy == uvm::ForkPolicy::Refuse
-               ? uvm::Error(uvm::ErrorKind::Pinned, what + ", which forbids copies of it", "end that pin")
-               : uvm::Error(uvm::ErrorKind::Pinned, what + ", which has to stop first",
-                            "have it end the pin");
-  }
-  return uvm::ok();
-}
-
-/// RAM becomes a private mapping of the same pages, which nobody writes any more.
-uvm::Status GuestMemory::freeze_ram() {
-  UVMM_TRY(auto object, ept::host::FrozenObject::freeze(*ram_, "ram"));
-  const std::shared_ptr<ept::host::FrozenObject> frozen = std::move(object);
-  std::vector<MemoryRegion> frozen_regions;
-  for (const MemoryRegion& region : regions_) {
-    frozen_regions.push_back({region.range, frozen, region.range.begin().value()});
-  }
-  for (const auto& entry : space_->entries()) {
-    if (entry.name != kRamName) continue;
-    UVMM_CHECK(map_region({entry.range, frozen, entry.range.begin().value()}, uvm::Overlap::Replace));
-  }
-  regions_ = std::move(frozen_regions);
-  ram_.reset();
-  note_objects();
-  return frozen->seal();
 }
 
 void GuestMemory::note_objects() {
@@ -234,33 +100,6 @@ std::vector<MemoryObject> GuestMemory::objects() const {
   }
   for (const MemoryObject& object : lent_.objects()) add_object(objects, object);
   return objects;
-}
-
-/// What is pinned in a shared mapping has its frames in the object itself, which can't be frozen then.
-bool GuestMemory::can_freeze() const {
-  return ram_ && space_->pins().empty();
-}
-
-uvm::Result<GuestMemory::ImageRoom> GuestMemory::prepare_image() const {
-  const std::uint64_t most = uvm::bytes_of(request_.ram);
-  UVMM_TRY(auto store, snapshot::PageStore::create(most >> uvm::kPageShift));
-  ImageRoom room{std::move(store), {}};
-  if (can_freeze()) return room;
-  UVMM_TRY(room.prior, prior_pages());
-  std::uint64_t now = 0;
-  UVMM_CHECK(each_part(
-      [&](const MemoryRegion& part) -> uvm::Status {
-        UVMM_TRY(const std::uint64_t pages, count_pages(*pmap_, part.range, room.prior));
-        now += pages;
-        return uvm::ok();
-      },
-      [&](uvm::GpaRange range) {
-        now += pmap_->residency(range).resident / uvm::kPageSize;
-        return uvm::ok();
-      }));
-  now -= room.prior.keep_worthwhile();
-  room.store.prepare(now + now / kMoreOneIn + kFewMore);
-  return room;
 }
 
 uvm::Result<snapshot::PriorPages> GuestMemory::prior_pages() const {
@@ -295,21 +134,12 @@ bool GuestMemory::let_go() {
   return lent_.let_go();
 }
 
-uvm::Result<MemoryImage> GuestMemory::take_image(ImageRoom& room) {
-  UVMM_CHECK(check_pins());
-  if (can_freeze()) UVMM_CHECK(freeze_ram());
-  Taking taking(*space_, *pmap_, room);
-  UVMM_CHECK(each_part([&](const MemoryRegion& part) { return taking.follow(part); },
-                       [&](uvm::GpaRange range) { return taking.copy(range); }));
-  return std::move(taking).finish();
-}
-
 uvm::Status GuestMemory::reset_to(const ImageView& image) {
   const auto rewrite = [&image](uvm::GpaRange run, std::span<std::byte> bytes) {
     image.read(run.begin(), bytes);
     return uvm::Status();
   };
-  return each_part(
+  const auto status = each_part(
       [&](const MemoryRegion& part) -> uvm::Status {
         for (const MemoryRegion& then : image.image().regions) {
           const uvm::GpaRange common = then.range.intersection(part.range);
@@ -324,6 +154,8 @@ uvm::Status GuestMemory::reset_to(const ImageView& image) {
         return uvm::ok();
       },
       [&](uvm::GpaRange range) { return write_differences(*space_, image, range); });
+  space_->note_written(all_ram());
+  return status;
 }
 
 /// What was private then is no longer private where the guest has given it back.

@@ -33,8 +33,7 @@ uvm::Result<MachineImage> take_image(Machine::Parts& parts,
   UVMM_TRY(auto room, parts.memory->prepare_image());
   MachineImage image;
   UVMM_CHECK(take_paused(parts, room, image, at_the_moment));
-  UVMM_TRY(const snapshot::MemoryObject pages, std::move(room.store).freeze());
-  image.memory.settle_changed(pages);
+  UVMM_TRY(image.memory.changed, std::move(room.pages).finish());
   parts.memory->remember(image.memory);
   parts.timings.images.add(image.paused);
   return image;

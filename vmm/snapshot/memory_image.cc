@@ -28,9 +28,9 @@ std::uint64_t MemoryImage::changed_pages() const {
   return uvm::bytes_of(changed, &MemoryRegion::range) >> uvm::kPageShift;
 }
 
-void MemoryImage::settle_changed(const MemoryObject& pages) {
-  for (MemoryRegion& run : changed) {
-    if (run.object == nullptr) run.object = pages;
+void settle(std::vector<MemoryRegion>& regions, const MemoryObject& object) {
+  for (MemoryRegion& region : regions) {
+    if (region.object == nullptr) region.object = object;
   }
 }
 
@@ -68,6 +68,23 @@ std::vector<MemoryObject> objects_of(const MemoryImage& image) {
     }
   }
   return objects;
+}
+
+std::vector<MemoryRegion> without(const std::vector<MemoryRegion>& regions,
+                                  std::span<const uvm::GpaRange> ranges) {
+  std::vector<MemoryRegion> left;
+  left.reserve(regions.size());
+  auto next = ranges.begin();
+  for (const MemoryRegion& region : regions) {
+    uvm::GpaRange rest = region.range;
+    while (next != ranges.end() && next->end() <= rest.begin()) ++next;
+    for (auto gone = next; gone != ranges.end() && gone->begin() < rest.end(); ++gone) {
+      if (const auto low = rest.before(gone->begin()); !low.empty()) left.push_back(region.part(low));
+      rest = rest.from(gone->end());
+    }
+    if (!rest.empty()) left.push_back(region.part(rest));
+  }
+  return left;
 }
 
 std::vector<MemoryRegion> overlaid(const std::vector<MemoryRegion>& base,

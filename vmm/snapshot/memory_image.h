@@ -4,7 +4,8 @@
 // Two layers, as everywhere: regions of frozen objects at the bottom (or zeros), and over them the pages that
 // were private at that moment, their bytes dense in more frozen objects. Taking an image of memory that is in
 // frozen objects already copies its private pages and nothing else; and of those only the ones that are not
-// what the last image holds, while somebody still has that (PriorPages).
+// what the last image holds, while somebody still has that (PriorPages). Where they are many they are copied
+// while the guest runs, and again in the pause what was written meanwhile (PageCollector).
 #pragma once
 
 #include <cstddef>
@@ -55,8 +56,6 @@ struct MemoryImage {
   std::vector<MemorySums> unchecked;  // files among the objects of which some has not been checked yet
 
   [[nodiscard]] std::uint64_t changed_pages() const;
-  /// Changed pages without an object are in this one.
-  void settle_changed(const MemoryObject& pages);
 };
 
 /// Behind what is there; as a part of the last one, where it goes on in the same memory.
@@ -70,6 +69,13 @@ void add_object(std::vector<MemoryObject>& objects, const MemoryObject& object);
 
 /// All objects of an image, each once.
 [[nodiscard]] std::vector<MemoryObject> objects_of(const MemoryImage& image);
+
+/// What has no object yet is in this one.
+void settle(std::vector<MemoryRegion>& regions, const MemoryObject& object);
+
+/// What is outside of some ranges; both are ascending and disjoint.
+[[nodiscard]] std::vector<MemoryRegion> without(const std::vector<MemoryRegion>& regions,
+                                                std::span<const uvm::GpaRange> ranges);
 
 /// `base` where there is nothing of `over`, which is ascending like it and lies within it.
 [[nodiscard]] std::vector<MemoryRegion> overlaid(const std::vector<MemoryRegion>& base,

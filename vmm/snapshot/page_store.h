@@ -27,6 +27,8 @@ class PageStore {
   /// Bytes that were kept: where the next page will be.
   [[nodiscard]] std::uint64_t used() const { return used_; }
   void keep(std::uint64_t pages) { used_ += pages * uvm::kPageSize; }
+  /// Nothing was kept.
+  void start_over() { used_ = 0; }
   /// Null when nothing was kept. Errors: System.
   [[nodiscard]] uvm::Result<MemoryObject> freeze() &&;
 

@@ -118,7 +118,7 @@ Result<MemoryImage> settled(const std::vector<MemoryRegion>& lowest,
     offset += piece.range.size();
   }
   UVMM_TRY(const MemoryObject frozen, std::move(store).freeze());
-  image.settle_changed(frozen);
+  settle(image.changed, frozen);
   return image;
 }
 

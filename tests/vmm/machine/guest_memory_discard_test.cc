@@ -39,9 +39,9 @@ class GuestMemoryDiscard : public testing::TestWithParam<MemoryBacking> {
     EXPECT_TRUE(room);
     auto taken = memory_->take_image(*room);
     EXPECT_TRUE(taken) << taken.error().text();
-    auto pages = std::move(room->store).freeze();
-    EXPECT_TRUE(pages);
-    taken->settle_changed(*pages);
+    auto changed = std::move(room->pages).finish();
+    EXPECT_TRUE(changed);
+    taken->changed = *std::move(changed);
     return *std::move(taken);
   }
 
