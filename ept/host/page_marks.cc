@@ -9,15 +9,8 @@ namespace {
 /// Calls visit(word, mask) for the pages [first, end) of a chunk's words, until it answers false.
 template <class Words, class F>
 bool each_word(Words& words, std::uint64_t first, std::uint64_t end, F&& visit) {
-  constexpr std::uint64_t kBits = 64;
-  while (first < end) {
-    const std::uint64_t bit = first % kBits;
-    const std::uint64_t here = std::min(kBits - bit, end - first);
-    const std::uint64_t mask = (here == kBits ? ~std::uint64_t{0} : (std::uint64_t{1} << here) - 1) << bit;
-    if (!visit(words[first / kBits], mask)) return false;
-    first += here;
-  }
-  return true;
+  return uvm::each_bit_word(first, end,
+                            [&](std::size_t word, std::uint64_t mask) { return visit(words[word], mask); });
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 
+#include "uvm/base/bit_words.h"
 #include "uvm/base/range.h"
 
 namespace ept::host {
@@ -21,9 +22,8 @@ class PageMarks {
   [[nodiscard]] std::uint64_t bytes() const;
 
  private:
-  static constexpr std::uint64_t kWordBits = 64;
-  static constexpr std::size_t kWords = uvm::kLargePageSize / uvm::kPageSize / kWordBits;
-  static constexpr std::uint64_t kChunk = kWords * kWordBits;  // pages
+  static constexpr std::uint64_t kChunk = uvm::kLargePageSize / uvm::kPageSize;  // pages
+  static constexpr std::size_t kWords = uvm::words_for(kChunk);
   using Words = std::array<std::uint64_t, kWords>;
 
   std::map<std::uint64_t, Words> chunks_;  // by page number / kChunk

@@ -8,8 +8,12 @@
 
 namespace ept::host {
 
-/// A nameless file of `size` bytes (sparse) on a mount of its own that is attached nowhere; the mount lives
-/// as long as the file. Needs CAP_SYS_ADMIN and Linux 5.2. Errors: Permission, Unsupported, NoMemory.
-uvm::Result<UniqueFd> make_huge_file(std::uint64_t size);
+/// The root of the process's tmpfs, which is attached nowhere; made by the first call, and there until the
+/// process ends and nobody has a file of it any more. Any thread. Needs CAP_SYS_ADMIN and Linux 5.2, so who
+/// is going to give up rights calls it before. Errors: Permission, Unsupported, NoMemory.
+[[nodiscard]] uvm::Result<int> huge_files_root();
+
+/// A nameless file of `size` bytes (sparse) there. Any thread. Errors: those of huge_files_root().
+[[nodiscard]] uvm::Result<UniqueFd> make_huge_file(std::uint64_t size);
 
 }  // namespace ept::host

@@ -52,18 +52,28 @@ TEST(RamObject, HugePagesAreHugeOrTheReasonIsSaid) {
   EXPECT_EQ(pmap->residency(test::pages(0, 2048)).huge, 2 * kMiB);
 }
 
+int make_poor() {
+  if (::setresuid(65534, 65534, 65534) != 0) return 2;
+  const auto object = RamObject::create("poor", 8 * kMiB, HugePages::Want);
+  if (!object) return 3;
+  if ((*object)->has_huge_pages() || (*object)->fallback_reason().empty()) return 4;
+  const std::byte one{1};
+  if (::pwrite((*object)->fd(), &one, 1, static_cast<off_t>(8 * kMiB - 1)) != 1) return 5;
+  return 0;
+}
+
 TEST(RamObject, WithoutTheRightToMountItFallsBackToAMemfd) {
-  const int status = test::status_of_child([] {
-    if (::setresuid(65534, 65534, 65534) != 0) return 2;
-    const auto object = RamObject::create("poor", 8 * kMiB, HugePages::Want);
-    if (!object) return 3;
-    if ((*object)->has_huge_pages() || (*object)->fallback_reason().empty()) return 4;
-    const std::byte one{1};
-    if (::pwrite((*object)->fd(), &one, 1, static_cast<off_t>(8 * kMiB - 1)) != 1) return 5;
-    return 0;
-  });
-  if (status == 2 << 8) GTEST_SKIP() << "this user has no rights to give up";
-  EXPECT_EQ(status, 0);
+  if (::getuid() != 0) GTEST_SKIP() << "this user has no rights to give up";
+  // A program that has not mounted it before.
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(::_exit(make_poor()), testing::ExitedWithCode(0), "");
+}
+
+TEST(RamObject, WhoHasMountedItMayGiveUpTheRight) {
+  const auto before = RamObject::create("rich", 8 * kMiB, HugePages::Want);
+  ASSERT_TRUE(before);
+  if (!(*before)->has_huge_pages()) GTEST_SKIP() << (*before)->fallback_reason();
+  EXPECT_EQ(test::status_of_child([] { return make_poor(); }), 4 << 8) << "huge pages all the same";
 }
 
 TEST(RamObject, NobodyCanChangeTheSizeOfAMemfd) {

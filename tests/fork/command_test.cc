@@ -82,6 +82,39 @@ TEST_F(ForkCommand, ParentAndChildrenEndWell) {
   EXPECT_EQ(parent->wait(kPatience), 0) << parent->output();
 }
 
+/// Files in memory with pages of 2 MiB that a process has open.
+std::size_t huge_files_of(const std::string& process) {
+  std::error_code error;
+  std::size_t files = 0;
+  for (const auto& fd : std::filesystem::directory_iterator("/proc/" + process + "/fd", error)) {
+    if (std::filesystem::read_symlink(fd, error).string().starts_with("/#")) ++files;
+  }
+  return files;
+}
+
+TEST_F(ForkCommand, ManyPagesAreCopiedToLargeOnesInAConfinedProcess) {
+  const auto parent = start(file("parent"), {"--builtin", "memwalk", "--builtin-args", "passes=4000",
+                                             "--memory-backing", "shared", "--seccomp", "on"});
+  const auto pid = processes_with({file("parent"), "memwalk"});
+  ASSERT_EQ(pid.size(), 1U);
+  if (huge_files_of(pid.front()) == 0) GTEST_SKIP() << "no RAM with huge pages here: " << parent->output();
+  const std::vector<std::string> fork{kUvmm, "fork", file("parent"), "--console", "none", "--control"};
+  const auto copy_at = [&](const std::string& name) {
+    std::vector<std::string> words = fork;
+    words.push_back(file(name));
+    auto copy = std::make_unique<test::BackgroundProcess>(words, file(name + ".log"));
+    wait_for(file(name));
+    return copy;
+  };
+  const auto first = copy_at("first");  // from here on what the parent writes is private
+  std::unique_ptr<test::BackgroundProcess> second;
+  ASSERT_TRUE(test::eventually([&] {
+    second = copy_at("second");
+    return huge_files_of(processes_with({file("second")}).front()) == 2;
+  })) << "RAM, and the pages that differ";
+  EXPECT_EQ(uvmm({"quit", file("parent")}).status, 0);
+}
+
 TEST_F(ForkCommand, ACopyThatIsReadyWaitsForALine) {
   const auto parent = start_memwalk(file("parent"));
   const auto ready = [&](const std::string& input) {

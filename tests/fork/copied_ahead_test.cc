@@ -121,8 +121,8 @@ TEST_F(CopiedAhead, FollowsWhoeverWrites) {
   const auto byte_of = [](const uvm::Pin& pin) -> std::byte& { return pin.bytes()[9]; };
   put(11, 7);  // was not private
   const std::uint64_t poked = 8;
-  ASSERT_TRUE(uvm::Access::write(memory_->space(), uvm::Gpa(30 * kPage),
-                                 std::as_bytes(std::span(&poked, 1)), uvm::kDebugger));
+  ASSERT_TRUE(uvm::Access::write(memory_->space(), uvm::Gpa(30 * kPage), std::as_bytes(std::span(&poked, 1)),
+                                 uvm::kDebugger));
   byte_of(before) = std::byte{9};
   {
     const uvm::Pin ends = pin(pages(40, 1));

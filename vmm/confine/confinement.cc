@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "ept/host/pagemap.h"
+#include "ept/host/tmpfs.h"
 #include "vmm/confine/filter.h"
 #include "vmm/confine/landlock.h"
 #include "vmm/confine/last_words.h"
@@ -100,6 +101,11 @@ uvm::Status set_up(const MachineConfig& config, void (*before_end)()) {
 uvm::Status let_reopen_files() {
   const Process& here = process();
   if (!here.files) return uvm::ok();
+  // Copies of many pages lie in files of the kind that RAM has.
+  if (const auto root = ept::host::huge_files_root()) {
+    UVMM_CHECK(here.control_files->let_make_files(*root));
+    UVMM_CHECK(here.debugger_files->let_make_files(*root));
+  }
   return for_each_open_file([&](int fd, const struct stat& /*info*/) -> uvm::Status {
     // Nobody else opens anything.
     UVMM_CHECK(here.control_files->let_reopen(fd));

@@ -14,7 +14,8 @@ namespace vmm::confine {
 [[nodiscard]] uvm::Status set_up(const MachineConfig& config, void (*before_end)());
 
 /// Threads that enter later may open the files that are open now again for reading: frozen memory goes to
-/// whoever asks by such a descriptor. Nothing where set_up() was not called. Errors: System.
+/// whoever asks by such a descriptor. And they may make files where RAM with huge pages lies. Nothing where
+/// set_up() was not called. Errors: System.
 [[nodiscard]] uvm::Status let_reopen_files();
 
 /// From here on this thread, and what it starts, may do what its kind does, and nothing else. The first thing

@@ -123,6 +123,11 @@ uvm::Status Ruleset::let_reopen(int fd) const {
   return errno == EBADFD ? uvm::ok() : failed("letting a file be opened again");
 }
 
+uvm::Status Ruleset::let_make_files(int folder) const {
+  if (add_rule(fd_.get(), folder, (kReadFile | kWriteFile | kTruncate) & handled_)) return uvm::ok();
+  return failed("letting files be made in a folder");
+}
+
 uvm::Status Ruleset::restrict_this_thread() const {
   if (::syscall(SYS_landlock_restrict_self, fd_.get(), 0) == 0) return uvm::ok();
   return failed("restricting a thread");

@@ -25,6 +25,8 @@ class Ruleset {
 
   /// One more file, by its descriptor. For threads that restrict themselves later. Errors: System.
   [[nodiscard]] uvm::Status let_reopen(int fd) const;
+  /// Files without names in one more folder, which are made, written and opened again. Likewise.
+  [[nodiscard]] uvm::Status let_make_files(int folder) const;
   /// This thread, and what it starts. It has PR_SET_NO_NEW_PRIVS. Errors: System.
   [[nodiscard]] uvm::Status restrict_this_thread() const;
 

@@ -132,18 +132,16 @@ std::vector<MemoryRegion> GuestMemory::followed_parts() const {
 
 uvm::Result<GuestMemory::ImageRoom> GuestMemory::prepare_image() {
   const std::uint64_t most = kRoomFor * (uvm::bytes_of(request_.ram) >> uvm::kPageShift);
-  snapshot::PriorPages prior;
-  if (!can_freeze()) {
-    UVMM_TRY(prior, prior_pages());
+  if (can_freeze()) {
+    UVMM_TRY(auto none, PageCollector::create(most, 0, {}));
+    return ImageRoom{std::move(none)};
   }
-  UVMM_TRY(auto pages, PageCollector::create(most, std::move(prior)));
-  ImageRoom room{std::move(pages)};
-  if (can_freeze()) return room;
+  UVMM_TRY(snapshot::PriorPages prior, prior_pages());
   std::uint64_t followed = 0;
   std::uint64_t others = 0;
   UVMM_CHECK(each_part(
       [&](const MemoryRegion& part) -> uvm::Status {
-        UVMM_TRY(const std::uint64_t found, count_pages(*pmap_, part.range, room.pages.prior()));
+        UVMM_TRY(const std::uint64_t found, count_pages(*pmap_, part.range, prior));
         followed += found;
         return uvm::ok();
       },
@@ -151,8 +149,9 @@ uvm::Result<GuestMemory::ImageRoom> GuestMemory::prepare_image() {
         others += pmap_->residency(range).resident / uvm::kPageSize;
         return uvm::ok();
       }));
-  const std::uint64_t now = followed + others - room.pages.prior().keep_worthwhile();
-  room.pages.prepare(now + now / kMoreOneIn + kFewMore);
+  const std::uint64_t now = followed + others - prior.keep_worthwhile();
+  UVMM_TRY(auto pages, PageCollector::create(most, now + now / kMoreOneIn + kFewMore, std::move(prior)));
+  ImageRoom room{std::move(pages)};
   if (followed >= kCopiedAheadFrom) UVMM_CHECK(copy_ahead(room));
   return room;
 }
@@ -166,8 +165,8 @@ uvm::Status GuestMemory::copy_ahead(ImageRoom& room) {
   }
   room.parts = followed_parts();
   for (const MemoryRegion& part : room.parts) {
-    UVMM_CHECK(in_chunks(part.range,
-                         [&](uvm::GpaRange piece) { return keep_private(*pmap_, piece, room.pages); }));
+    UVMM_CHECK(
+        in_chunks(part.range, [&](uvm::GpaRange piece) { return keep_private(*pmap_, piece, room.pages); }));
   }
   std::uint64_t last = uvm::bytes_of(request_.ram) >> uvm::kPageShift;
   for (int round = 0; round < kMostRounds; ++round) {

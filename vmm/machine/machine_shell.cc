@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "ept/host/tmpfs.h"
+
 namespace vmm {
 
 uvm::Result<std::unique_ptr<MachineShell>> MachineShell::open() {
@@ -14,6 +16,9 @@ uvm::Result<std::unique_ptr<MachineShell>> MachineShell::prepare(IrqChip wanted,
   UVMM_TRY(auto shell, open());
   UVMM_CHECK(shell->create_vm());
   UVMM_CHECK(shell->create_vcpus(wanted, vcpus));
+  // Whoever copies the machine wants it; here it is in nobody's way, and without it things go on all the
+  // same.
+  (void)ept::host::huge_files_root();
   return shell;
 }
 

@@ -16,8 +16,7 @@ namespace vmm {
 class RamSlots {
  public:
   /// Errors: MemSlot::create.
-  [[nodiscard]] uvm::Status add(const kvm::Vm& vm, uvm::GpaRange range, uvm::Hva hva,
-                                kvm::SlotAccess access);
+  [[nodiscard]] uvm::Status add(const kvm::Vm& vm, uvm::GpaRange range, uvm::Hva hva, kvm::SlotAccess access);
   void clear() { slots_.clear(); }
 
   /// Drops every translation KVM has of a range, on nested and shadow paging alike; no vCPU runs meanwhile.

@@ -25,8 +25,9 @@ std::vector<MemoryRegion> joined(const std::vector<MemoryRegion>& one,
 
 }  // namespace
 
-uvm::Result<PageCollector> PageCollector::create(std::uint64_t pages, PriorPages prior) {
-  UVMM_TRY(auto store, PageStore::create(pages));
+uvm::Result<PageCollector> PageCollector::create(std::uint64_t pages, std::uint64_t expected,
+                                                 PriorPages prior) {
+  UVMM_TRY(auto store, PageStore::create(pages, expected));
   return PageCollector(std::move(store), std::move(prior));
 }
 

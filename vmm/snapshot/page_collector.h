@@ -19,10 +19,11 @@ namespace vmm::snapshot {
 /// Not thread-safe.
 class PageCollector {
  public:
-  /// Room for copies of `pages`; `prior` has those that need not be copied. Errors: NoMemory, System.
-  [[nodiscard]] static uvm::Result<PageCollector> create(std::uint64_t pages, PriorPages prior);
+  /// Room for copies of `pages`, some of which are `expected`; `prior` has those that need not be copied.
+  /// Errors: NoMemory, System.
+  [[nodiscard]] static uvm::Result<PageCollector> create(std::uint64_t pages, std::uint64_t expected,
+                                                         PriorPages prior);
 
-  [[nodiscard]] PriorPages& prior() { return prior_; }
   /// Makes room for so many more copies now, which is cheaper than when they are needed.
   void prepare(std::uint64_t pages);
 

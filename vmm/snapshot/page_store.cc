@@ -34,13 +34,16 @@ std::span<std::byte> PageStore::next(std::uint64_t pages) {
   return view_.bytes().subspan(used_, bytes);
 }
 
-uvm::Result<PageStore> PageStore::create(std::uint64_t pages) {
+uvm::Result<PageStore> PageStore::create(std::uint64_t pages, std::uint64_t expected) {
   using ept::host::SharedView;
   const std::uint64_t size = pages * uvm::kPageSize;
-  UVMM_TRY(auto object, ept::host::RamObject::create("pages", size, ept::host::HugePages::Never));
+  const auto huge = expected >= kLargeFrom ? ept::host::HugePages::Want : ept::host::HugePages::Never;
+  UVMM_TRY(auto object, ept::host::RamObject::create("pages", size, huge));
   UVMM_TRY(SharedView view, SharedView::reserve(size));
   UVMM_CHECK(view.show(0, size, object->fd(), 0, SharedView::Access::ReadWrite));
-  return PageStore(std::move(object), std::move(view));
+  PageStore store(std::move(object), std::move(view));
+  store.prepare(expected);
+  return store;
 }
 
 uvm::Result<MemoryObject> PageStore::freeze() && {
@@ -49,7 +52,8 @@ uvm::Result<MemoryObject> PageStore::freeze() && {
     // A mapping for writing keeps it from being sealed.
     const ept::host::SharedView gone = std::move(view_);
   }
-  if (populated_ > used_) object_->drop(used_, populated_ - used_);
+  // All of it: the last large page reaches beyond what was asked for.
+  if (used_ < object_->size()) object_->drop(used_, object_->size() - used_);
   UVMM_TRY(auto frozen, ept::host::FrozenObject::freeze(*object_, "pages"));
   UVMM_CHECK(frozen->seal());
   return MemoryObject(std::move(frozen));

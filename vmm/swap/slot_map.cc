@@ -3,21 +3,20 @@
 #include <algorithm>
 #include <bit>
 
+#include "uvm/base/bit_words.h"
+
 namespace vmm {
-namespace {
 
-constexpr std::uint64_t kBits = 64;
+using uvm::kWordBits;
 
-}  // namespace
-
-SlotMap::SlotMap(std::uint64_t slots) : size_(slots), words_((slots + kBits - 1) / kBits) {}
+SlotMap::SlotMap(std::uint64_t slots) : size_(slots), words_(uvm::words_for(slots)) {}
 
 std::uint64_t SlotMap::find(std::uint64_t from, std::uint64_t end, bool wanted) const {
   while (from < end) {
-    const std::uint64_t word = wanted ? words_[from / kBits] : ~words_[from / kBits];
-    const std::uint64_t ahead = word >> (from % kBits);
+    const std::uint64_t word = wanted ? words_[from / kWordBits] : ~words_[from / kWordBits];
+    const std::uint64_t ahead = word >> (from % kWordBits);
     if (ahead != 0) return std::min(end, from + static_cast<std::uint64_t>(std::countr_zero(ahead)));
-    from = (from / kBits + 1) * kBits;
+    from = (from / kWordBits + 1) * kWordBits;
   }
   return end;
 }
@@ -57,17 +56,10 @@ bool SlotMap::taken(std::uint64_t first, std::uint64_t count) const {
 }
 
 void SlotMap::set(std::uint64_t first, std::uint64_t count, bool value) {
-  for (std::uint64_t slot = first; slot < first + count;) {
-    const std::uint64_t bit = slot % kBits;
-    const std::uint64_t here = std::min(kBits - bit, first + count - slot);
-    const std::uint64_t mask = (here == kBits ? ~std::uint64_t{0} : (std::uint64_t{1} << here) - 1) << bit;
-    if (value) {
-      words_[slot / kBits] |= mask;
-    } else {
-      words_[slot / kBits] &= ~mask;
-    }
-    slot += here;
-  }
+  uvm::each_bit_word(first, first + count, [&](std::size_t word, std::uint64_t mask) {
+    words_[word] = value ? words_[word] | mask : words_[word] & ~mask;
+    return true;
+  });
 }
 
 }  // namespace vmm

@@ -26,7 +26,7 @@ std::vector<std::byte> full_of(std::uint8_t value, std::uint64_t count = 1) {
 class PageCollectorTest : public testing::Test {
  protected:
   void collect(PriorPages prior = {}) {
-    auto made = PageCollector::create(64, std::move(prior));
+    auto made = PageCollector::create(64, 0, std::move(prior));
     ASSERT_TRUE(made) << made.error().text();
     collector_.emplace(*std::move(made));
   }

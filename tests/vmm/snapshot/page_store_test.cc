@@ -40,6 +40,20 @@ TEST(PageStore, WhatWasPreparedAndNotUsedIsGivenBack) {
   }
 }
 
+TEST(PageStore, NothingIsLeftOfALargePageThatIsUsedInPart) {
+  constexpr std::uint64_t kLarge = uvm::kLargePageSize / kPageSize;
+  auto store = PageStore::create(8 * kLarge, 2 * kLarge + 10);
+  ASSERT_TRUE(store) << store.error().text();
+  std::ranges::fill(store->next(kLarge + 7), std::byte{5});
+  store->keep(kLarge + 7);
+  const auto frozen = std::move(*store).freeze();
+  ASSERT_TRUE(frozen) << frozen.error().text();
+  EXPECT_EQ(pages_in(**frozen), kLarge + 7);
+  std::vector<std::byte> page(kPageSize);
+  ASSERT_TRUE((*frozen)->read_page(kLarge + 6, page));
+  EXPECT_EQ(page.back(), std::byte{5});
+}
+
 TEST(PageStore, GrowsBeyondWhatWasPrepared) {
   auto store = PageStore::create(64);
   ASSERT_TRUE(store) << store.error().text();
