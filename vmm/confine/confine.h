@@ -28,8 +28,8 @@
 // privileges and no more, and can be asked for one command only (vmm/control/starter.h).
 //
 // FILES THAT ARE OPEN ALREADY may be opened again for reading: frozen memory goes to those who ask by such
-// descriptors, and RAM with huge pages lies on a file system of its own, where no path of a rule leads. Whoever
-// copies a machine may make files there.
+// descriptors, and RAM with huge pages lies on a file system of its own, where no path of a rule leads.
+// Whoever copies a machine may make files there.
 //
 // THE API'S THREAD serves before there is a machine, and enters when there is one. Its clients name the files
 // of snapshots, metrics and disks, so Landlock does not hold for it; the list of calls does.
