@@ -3,8 +3,9 @@
 // MAP_PRIVATE.
 //
 // The child of a fork is made in this process, from a VM and vCPU that are made before (as `uvmm fork
-// --ready` does) and without; what making them takes alone is told beside it. Each figure is the least and
-// the median of its runs.
+// --ready` does) and without; what making them takes alone is told beside it. `apart`: the written pages are
+// so many pages from each other. fork(2) is of a process with as much memory, of 1 GiB at most. Each figure
+// is the least and the median of its runs.
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -68,9 +69,10 @@ std::string text(const Times& times) {
   return line.data();
 }
 
-vmm::MachineConfig spinning(std::uint64_t memory) {
+vmm::MachineConfig spinning(std::uint64_t memory, std::uint32_t vcpus = 1) {
   auto config = test::builtin_config("spin");
   config.memory = memory;
+  config.vcpus = vcpus;
   config.backing = vmm::MemoryBacking::Shared;
   return config;
 }
@@ -83,8 +85,8 @@ std::uint64_t counter(vmm::Machine& machine) {
 }
 
 void wait_for_count(vmm::Machine& machine, std::uint64_t from) {
-  while (counter(machine) == from) {
-  }
+  // There may be no processor for the guest but this one.
+  while (counter(machine) == from) std::this_thread::yield();
 }
 
 /// Writes one word to each of `pages` pages, `stride` apart.
@@ -121,11 +123,22 @@ struct ForkTimes {
   Times shell;  // making that
 };
 
-ForkTimes fork_machine(std::uint64_t memory, std::uint64_t pages) {
+/// What a machine is, and what it has written since its first fork.
+struct ForkCase {
+  std::uint64_t memory = 0;
+  std::uint64_t pages = 0;
+  std::uint64_t stride = 4;  // pages; 1: all in a row
+  std::uint32_t vcpus = 1;
+  int live = 0;  // copies that are there meanwhile, and stand still
+};
+
+ForkTimes fork_machine(const ForkCase& of) {
   ForkTimes times;
-  test::RunningMachine machine(spinning(memory));
+  const auto config = spinning(of.memory, of.vcpus);
+  test::RunningMachine machine(config);
   wait_for_count(*machine, 0);
-  dirty(*machine, pages, 4 * uvm::kPageSize, 1);
+  const std::uint64_t stride = of.stride * uvm::kPageSize;
+  dirty(*machine, of.pages, stride, 1);
   // What is asked once a machine, the list of its MSRs, is not a part of the pause that users see later.
   machine->pause();
   must(machine->save_state());
@@ -133,7 +146,13 @@ ForkTimes fork_machine(std::uint64_t memory, std::uint64_t pages) {
   const auto first = machine->take_image();
   must(first);
   times.first_pause = microseconds(first->paused);
-  dirty(*machine, pages, 4 * uvm::kPageSize, 2);
+  std::vector<std::unique_ptr<vmm::Machine>> live;
+  for (int i = 0; i < of.live; ++i) {
+    auto made = vmm::Machine::create_from(config, *first);
+    must(made);
+    live.push_back(*std::move(made));
+  }
+  dirty(*machine, of.pages, stride, 2);
   std::vector<double> pauses;
   std::vector<double> images;
   std::vector<double> children;
@@ -143,7 +162,7 @@ ForkTimes fork_machine(std::uint64_t memory, std::uint64_t pages) {
     std::unique_ptr<vmm::MachineShell> shell;
     if (i % 2 != 0) {
       shells.push_back(timed([&] {
-        auto prepared = vmm::MachineShell::prepare(vmm::IrqChip::Auto, 1);
+        auto prepared = vmm::MachineShell::prepare(vmm::IrqChip::Auto, of.vcpus);
         must(prepared);
         shell = *std::move(prepared);
       }));
@@ -153,7 +172,7 @@ ForkTimes fork_machine(std::uint64_t memory, std::uint64_t pages) {
     must(image);
     images.push_back(microseconds(Clock::now() - begin));
     pauses.push_back(microseconds(image->paused));
-    auto made = vmm::Machine::create_from(spinning(memory), *image, std::move(shell));
+    auto made = vmm::Machine::create_from(config, *image, std::move(shell));
     must(made);
     test::RunningMachine child(std::move(*made));
     wait_for_count(*child, counter(*child));
@@ -167,20 +186,41 @@ ForkTimes fork_machine(std::uint64_t memory, std::uint64_t pages) {
   return times;
 }
 
+constexpr std::array kForkCases = {
+    ForkCase{256 * kMiB, 0},
+    ForkCase{256 * kMiB, 1000},
+    ForkCase{256 * kMiB, 16'000},
+    ForkCase{1024 * kMiB, 0},
+    ForkCase{1024 * kMiB, 1000},
+    ForkCase{1024 * kMiB, 1000, 1},
+    ForkCase{1024 * kMiB, 16'000},
+    ForkCase{1024 * kMiB, 16'000, 1},
+    ForkCase{1024 * kMiB, 16'000, 4, 4},
+    ForkCase{1024 * kMiB, 16'000, 4, 1, 8},
+    ForkCase{1024 * kMiB, 16'000, 4, 1, 64},
+    ForkCase{1024 * kMiB, 64'000, 4},
+    ForkCase{8192 * kMiB, 0},
+    ForkCase{8192 * kMiB, 16'000, 32},
+    ForkCase{8192 * kMiB, 256'000, 1},
+};
+
 void bench_forks() {
-  std::printf("forks of a running guest, 1 vCPU (us; least / median of %d):\n", kRuns);
-  std::printf("%8s %8s %12s %14s %14s %18s %14s %14s %14s\n", "RAM", "written", "first pause", "later pauses",
-              "later images", "child's first write", "VM was ready", "making a VM", "fork(2)");
-  for (const std::uint64_t memory : {256 * kMiB, 1024 * kMiB}) {
-    const Times process = fork_process(memory);
-    for (const std::uint64_t pages : {std::uint64_t{0}, std::uint64_t{1000}, std::uint64_t{16'000}}) {
-      const ForkTimes times = fork_machine(memory, pages);
-      std::printf("%6lluM %8llu %12.0f %14s %14s %18s %14s %14s %14s\n",
-                  static_cast<unsigned long long>(memory / kMiB), static_cast<unsigned long long>(pages),
-                  times.first_pause, text(times.pause).c_str(), text(times.image).c_str(),
-                  text(times.child).c_str(), text(times.ready).c_str(), text(times.shell).c_str(),
-                  text(process).c_str());
-    }
+  std::printf("forks of a running guest (us; least / median of %d):\n", kRuns);
+  std::printf("%6s %5s %5s %8s %6s %12s %14s %16s %18s %14s %14s %14s\n", "RAM", "vCPUs", "live", "written",
+              "apart", "first pause", "later pauses", "later images", "child's first write", "VM was ready",
+              "making a VM", "fork(2)");
+  Times process;
+  std::uint64_t memory = 0;
+  for (const ForkCase& of : kForkCases) {
+    if (of.memory != memory) process = fork_process(std::min(of.memory, 1024 * kMiB));
+    memory = of.memory;
+    const ForkTimes times = fork_machine(of);
+    std::printf("%5lluM %5u %5d %8llu %6llu %12.0f %14s %16s %18s %14s %14s %14s\n",
+                static_cast<unsigned long long>(memory / kMiB), of.vcpus, of.live,
+                static_cast<unsigned long long>(of.pages), static_cast<unsigned long long>(of.stride),
+                times.first_pause, text(times.pause).c_str(), text(times.image).c_str(),
+                text(times.child).c_str(), text(times.ready).c_str(), text(times.shell).c_str(),
+                text(process).c_str());
   }
 }
 

@@ -133,7 +133,7 @@ std::vector<MemoryRegion> GuestMemory::followed_parts() const {
 uvm::Result<GuestMemory::ImageRoom> GuestMemory::prepare_image() {
   const std::uint64_t most = kRoomFor * (uvm::bytes_of(request_.ram) >> uvm::kPageShift);
   if (can_freeze()) {
-    UVMM_TRY(auto none, PageCollector::create(most, 0, {}));
+    UVMM_TRY(auto none, PageCollector::create(most, {}, {}));
     return ImageRoom{std::move(none)};
   }
   UVMM_TRY(snapshot::PriorPages prior, prior_pages());
@@ -150,7 +150,8 @@ uvm::Result<GuestMemory::ImageRoom> GuestMemory::prepare_image() {
         return uvm::ok();
       }));
   const std::uint64_t now = followed + others - prior.keep_worthwhile();
-  UVMM_TRY(auto pages, PageCollector::create(most, now + now / kMoreOneIn + kFewMore, std::move(prior)));
+  const snapshot::PageStore::Expected expected{now + now / kMoreOneIn + kFewMore, host_pages()};
+  UVMM_TRY(auto pages, PageCollector::create(most, expected, std::move(prior)));
   ImageRoom room{std::move(pages)};
   if (followed >= kCopiedAheadFrom) UVMM_CHECK(copy_ahead(room));
   return room;

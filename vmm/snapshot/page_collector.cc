@@ -1,5 +1,6 @@
 #include "vmm/snapshot/page_collector.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "ept/loader.h"
@@ -23,9 +24,20 @@ std::vector<MemoryRegion> joined(const std::vector<MemoryRegion>& one,
   return all;
 }
 
+/// What of an object is in a list, ascending.
+std::vector<uvm::ObjectRange> places_in(const MemoryObject& object, const std::vector<MemoryRegion>& list) {
+  std::vector<uvm::ObjectRange> places;
+  for (const MemoryRegion& run : list) {
+    if (run.object != object) continue;
+    places.push_back(*uvm::ObjectRange::from_size(uvm::ObjectOffset(run.offset), run.range.size()));
+  }
+  std::ranges::sort(places);
+  return places;
+}
+
 }  // namespace
 
-uvm::Result<PageCollector> PageCollector::create(std::uint64_t pages, std::uint64_t expected,
+uvm::Result<PageCollector> PageCollector::create(std::uint64_t pages, PageStore::Expected expected,
                                                  PriorPages prior) {
   UVMM_TRY(auto store, PageStore::create(pages, expected));
   return PageCollector(std::move(store), std::move(prior));
@@ -73,12 +85,22 @@ void PageCollector::kept(uvm::GpaRange run) {
   store_.keep(run.pages());
 }
 
-uvm::Result<std::vector<MemoryRegion>> PageCollector::finish() && {
-  UVMM_TRY(const MemoryObject pages, std::move(store_).freeze());
-  for (Look& look : looks_) settle(look.found, pages);
+std::vector<MemoryRegion> PageCollector::merged(const MemoryObject& copies) {
+  for (Look& look : looks_) settle(look.found, copies);
   std::vector<MemoryRegion> all = std::move(looks_.front().found);
   for (auto look = looks_.begin() + 1; look != looks_.end(); ++look) {
     all = joined(without(all, look->ranges), look->found);
+  }
+  return all;
+}
+
+uvm::Result<std::vector<MemoryRegion>> PageCollector::finish() && {
+  const MemoryObject copies = store_.object();
+  std::vector<MemoryRegion> all = merged(copies);
+  if (looks_.size() > 1) store_.keep_only(places_in(copies, all));
+  UVMM_TRY(const MemoryObject pages, std::move(store_).freeze());
+  for (MemoryRegion& run : all) {
+    if (run.object == copies) run.object = pages;
   }
   return all;
 }

@@ -21,7 +21,7 @@ class PageCollector {
  public:
   /// Room for copies of `pages`, some of which are `expected`; `prior` has those that need not be copied.
   /// Errors: NoMemory, System.
-  [[nodiscard]] static uvm::Result<PageCollector> create(std::uint64_t pages, std::uint64_t expected,
+  [[nodiscard]] static uvm::Result<PageCollector> create(std::uint64_t pages, PageStore::Expected expected,
                                                          PriorPages prior);
 
   /// Makes room for so many more copies now, which is cheaper than when they are needed.
@@ -35,7 +35,7 @@ class PageCollector {
   /// Pages of a look, ascending. Errors: PagerIo (somebody has taken them away).
   [[nodiscard]] uvm::Status keep(uvm::GpaRange run, std::span<const std::byte> bytes);
 
-  /// What all looks together found. Errors: System.
+  /// What all looks together found; copies that a later look has made useless are given back. Errors: System.
   [[nodiscard]] uvm::Result<std::vector<MemoryRegion>> finish() &&;
 
  private:
@@ -48,6 +48,7 @@ class PageCollector {
   [[nodiscard]] uvm::Status keep_page(uvm::GpaRange page, std::span<const std::byte> bytes);
   /// The copies of a run are there.
   void kept(uvm::GpaRange run);
+  [[nodiscard]] std::vector<MemoryRegion> merged(const MemoryObject& copies);
 
   PageStore store_;
   PriorPages prior_;

@@ -34,15 +34,27 @@ std::span<std::byte> PageStore::next(std::uint64_t pages) {
   return view_.bytes().subspan(used_, bytes);
 }
 
-uvm::Result<PageStore> PageStore::create(std::uint64_t pages, std::uint64_t expected) {
+void PageStore::keep_only(std::span<const uvm::ObjectRange> kept) {
+  std::uint64_t at = 0;
+  const auto drop_before = [&](std::uint64_t begin) {
+    if (at < begin) object_->drop(at, begin - at);
+  };
+  for (const uvm::ObjectRange& range : kept) {
+    drop_before(range.begin().value());
+    at = range.end().value();
+  }
+  drop_before(used_);
+}
+
+uvm::Result<PageStore> PageStore::create(std::uint64_t pages, Expected expected) {
   using ept::host::SharedView;
   const std::uint64_t size = pages * uvm::kPageSize;
-  const auto huge = expected >= kLargeFrom ? ept::host::HugePages::Want : ept::host::HugePages::Never;
+  const auto huge = expected.pages >= kLargeFrom ? expected.huge : ept::host::HugePages::Never;
   UVMM_TRY(auto object, ept::host::RamObject::create("pages", size, huge));
   UVMM_TRY(SharedView view, SharedView::reserve(size));
   UVMM_CHECK(view.show(0, size, object->fd(), 0, SharedView::Access::ReadWrite));
   PageStore store(std::move(object), std::move(view));
-  store.prepare(expected);
+  store.prepare(expected.pages);
   return store;
 }
 

@@ -20,9 +20,16 @@ class PageStore {
   /// page of 4 KiB takes 4 microseconds to make, as a part of a large one 0.6.
   static constexpr std::uint64_t kLargeFrom = 512;
 
-  /// Room for `pages`, which costs nothing until they are there, and has at once those that are `expected`.
-  /// Errors: NoMemory, System.
-  [[nodiscard]] static uvm::Result<PageStore> create(std::uint64_t pages, std::uint64_t expected = 0);
+  /// So many pages that are there at once, and what host pages they may be parts of.
+  struct Expected {
+    std::uint64_t pages = 0;
+    ept::host::HugePages huge = ept::host::HugePages::Never;
+  };
+  /// Room for `pages`, which costs nothing until they are there. Errors: NoMemory, System.
+  [[nodiscard]] static uvm::Result<PageStore> create(std::uint64_t pages, Expected expected);
+  [[nodiscard]] static uvm::Result<PageStore> create(std::uint64_t pages) {
+    return create(pages, Expected{});
+  }
 
   /// Makes the first `pages` of that room: a page that is made when it is needed costs several times as much.
   /// What is not used of them is given back by freeze().
@@ -34,6 +41,10 @@ class PageStore {
   void keep(std::uint64_t pages) { used_ += pages * uvm::kPageSize; }
   /// Nothing was kept.
   void start_over() { used_ = 0; }
+  /// Stands for the object in lists until freeze() makes it; as long as the store is there.
+  [[nodiscard]] MemoryObject object() const { return {MemoryObject(), object_.get()}; }
+  /// Gives back the memory of all that was kept but these bytes, which are ascending and apart.
+  void keep_only(std::span<const uvm::ObjectRange> kept);
   /// Null when nothing was kept. Errors: System.
   [[nodiscard]] uvm::Result<MemoryObject> freeze() &&;
 

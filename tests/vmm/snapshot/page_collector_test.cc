@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "ept/host/frozen_object.h"
+#include "uvm/base/runs.h"
 
 namespace vmm::snapshot {
 namespace page_collector_test {
@@ -26,7 +27,7 @@ std::vector<std::byte> full_of(std::uint8_t value, std::uint64_t count = 1) {
 class PageCollectorTest : public testing::Test {
  protected:
   void collect(PriorPages prior = {}) {
-    auto made = PageCollector::create(64, 0, std::move(prior));
+    auto made = PageCollector::create(64, {}, std::move(prior));
     ASSERT_TRUE(made) << made.error().text();
     collector_.emplace(*std::move(made));
   }
@@ -112,6 +113,19 @@ TEST_F(PageCollectorTest, WhatIsAtHandIsNotCopied) {
   ASSERT_EQ(found->size(), 2U);
   EXPECT_EQ(found->front(), (MemoryRegion{pages(1, 1), prior, 0}));
   EXPECT_NE(found->back().object, prior);
+}
+
+TEST_F(PageCollectorTest, CopiesThatWereMadeInVainAreGivenBack) {
+  collect();
+  keep(pages(0, 8), 1);
+  collector_->look_again({pages(1, 2), pages(6, 1)});
+  keep(pages(2, 1), 2);
+  collector_->look_again({pages(2, 1)});
+  keep(pages(2, 1), 3);
+  auto found = std::move(*collector_).finish();
+  ASSERT_TRUE(found);
+  EXPECT_EQ(uvm::bytes_of(*found, &MemoryRegion::range), 6 * kPage);
+  EXPECT_EQ(held_by(*found->front().object), 6 * kPage);
 }
 
 TEST_F(PageCollectorTest, NothingIsAnEmptyList) {

@@ -42,7 +42,7 @@ TEST(PageStore, WhatWasPreparedAndNotUsedIsGivenBack) {
 
 TEST(PageStore, NothingIsLeftOfALargePageThatIsUsedInPart) {
   constexpr std::uint64_t kLarge = uvm::kLargePageSize / kPageSize;
-  auto store = PageStore::create(8 * kLarge, 2 * kLarge + 10);
+  auto store = PageStore::create(8 * kLarge, {2 * kLarge + 10, ept::host::HugePages::Want});
   ASSERT_TRUE(store) << store.error().text();
   std::ranges::fill(store->next(kLarge + 7), std::byte{5});
   store->keep(kLarge + 7);
