@@ -224,12 +224,13 @@ void CopiedAheadOfARunningGuest::expect_images_of_one_moment(
   });
   Words words;
   for (int i = 0; i < 20; ++i) {
+    const auto goes_on = [&] { return word(scribe::kDone) > words.step(); };
+    ASSERT_TRUE(test::eventually(goes_on)) << "the guest stands still";
     const auto image = machine->take_image();
     ASSERT_TRUE(image) << image.error().text();
     const auto view = snapshot::ImageView::create(image->memory);
     ASSERT_TRUE(view) << view.error().text();
     const std::uint64_t done = word_at(*view, scribe::kDone);
-    ASSERT_GT(done, words.step()) << "the guest stands still";
     words.come_to(done);
     const std::uint64_t next = scribe::page_of_step(done + 1);
     for (std::uint64_t number = 0; number < scribe::kPages; ++number) {

@@ -68,15 +68,18 @@ class MemoryShares : public test::GuestFamily {
   }
   /// Bytes of all files of guest memory that some guest has open, each once, as stat() has them.
   [[nodiscard]] std::uint64_t kernel_held() const {
-    std::map<std::uint64_t, std::uint64_t> files;
+    std::map<std::pair<dev_t, ino_t>, std::uint64_t> files;
     for (const std::string& name : names_) {
       std::error_code error;
       for (const auto& entry : std::filesystem::directory_iterator("/proc/" + pid_of(name) + "/fd", error)) {
         const std::string target = std::filesystem::read_symlink(entry.path(), error).string();
         struct stat file {};
-        if (!target.starts_with("/memfd:ram") && !target.starts_with("/memfd:pages")) continue;
+        // The last are files of a process's own tmpfs.
+        const bool is_memory = target.starts_with("/memfd:ram") || target.starts_with("/memfd:pages") ||
+                               target.starts_with("/#");
+        if (!is_memory) continue;
         if (::stat(entry.path().c_str(), &file) == 0) {
-          files[file.st_ino] = static_cast<std::uint64_t>(file.st_blocks) * 512;
+          files[{file.st_dev, file.st_ino}] = static_cast<std::uint64_t>(file.st_blocks) * 512;
         }
       }
     }
