@@ -115,6 +115,19 @@ TEST_F(ForkCommand, ManyPagesAreCopiedToLargeOnesInAConfinedProcess) {
   EXPECT_EQ(uvmm({"quit", file("parent")}).status, 0);
 }
 
+TEST_F(ForkCommand, ManyPagesAreCopiedWithoutLandlockToo) {
+  // Anonymous memory: nothing before has mounted what large pages lie on.
+  const auto parent =
+      start(file("parent"), {"--builtin", "memwalk", "--builtin-args", "passes=4000", "--memory-backing",
+                             "anonymous", "--seccomp", "on", "--landlock", "off"});
+  const std::vector<std::string> fork{kUvmm,  "fork",      file("parent"), "--console",
+                                      "none", "--control", file("copy")};
+  const test::BackgroundProcess copy(fork, file("copy.log"));
+  wait_for(file("copy"));
+  EXPECT_EQ(uvmm({"quit", file("parent")}).status, 0) << parent->output();
+  EXPECT_EQ(uvmm({"quit", file("copy")}).status, 0);
+}
+
 TEST_F(ForkCommand, ACopyThatIsReadyWaitsForALine) {
   const auto parent = start_memwalk(file("parent"));
   const auto ready = [&](const std::string& input) {

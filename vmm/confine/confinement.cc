@@ -99,10 +99,12 @@ uvm::Status set_up(const MachineConfig& config, void (*before_end)()) {
 }
 
 uvm::Status let_reopen_files() {
+  // Copies of many pages lie in files of the kind that RAM has. No thread that is confined may mount what
+  // they are on, with Landlock or without.
+  const auto root = ept::host::huge_files_root();
   const Process& here = process();
   if (!here.files) return uvm::ok();
-  // Copies of many pages lie in files of the kind that RAM has.
-  if (const auto root = ept::host::huge_files_root()) {
+  if (root) {
     UVMM_CHECK(here.control_files->let_make_files(*root));
     UVMM_CHECK(here.debugger_files->let_make_files(*root));
   }
