@@ -73,11 +73,9 @@ Access::~Access() {
 
 void Access::close() {
   if (space_ == nullptr) return;
-  if (access_ == AccessKind::Write) {
-    space_->open_.remove_written(range_, *space_->written_);
-  } else {
-    space_->open_.remove(range_);
-  }
+  space_->open_.remove(range_);
+  // Behind that lock, through which start_write_log() goes.
+  if (access_ == AccessKind::Write) space_->written_->note(range_);
   space_ = nullptr;
 }
 

@@ -11,16 +11,6 @@ void OpenRanges::add(GpaRange range) {
 
 void OpenRanges::remove(GpaRange range) {
   const MutexLock lock(lock_);
-  remove_locked(range);
-}
-
-void OpenRanges::remove_written(GpaRange range, WriteLog& written) {
-  const MutexLock lock(lock_);
-  remove_locked(range);
-  written.note(range);
-}
-
-void OpenRanges::remove_locked(GpaRange range) {
   const auto at = std::find(ranges_.begin(), ranges_.end(), range);
   if (at == ranges_.end()) return;
   *at = ranges_.back();

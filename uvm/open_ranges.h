@@ -6,7 +6,6 @@
 
 #include "uvm/base/lock.h"
 #include "uvm/base/range.h"
-#include "uvm/write_log.h"
 
 namespace uvm {
 
@@ -16,16 +15,12 @@ class OpenRanges {
  public:
   void add(GpaRange range);
   void remove(GpaRange range);
-  /// The same of a range that was written, which `written` is told.
-  void remove_written(GpaRange range, WriteLog& written);
   /// Waits for a call that is under way.
   void pass() const { const MutexLock lock(lock_); }
   /// Some open range that overlaps `range`.
   [[nodiscard]] std::optional<GpaRange> overlapping(GpaRange range) const;
 
  private:
-  void remove_locked(GpaRange range) REQUIRES(lock_);
-
   mutable Mutex lock_{LockRank::Leaf};
   std::vector<GpaRange> ranges_ GUARDED_BY(lock_);  // a handful at most
 };

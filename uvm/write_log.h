@@ -4,9 +4,9 @@
 // both.
 //
 // Nobody is asked to say beforehand what he is going to write. A page is noted when it has been written, at
-// the latest when the pin or access through which it was written ends, and under a lock that start() takes
-// once: so that a write is either before the log, and seen by whoever copies from then on, or in it. What
-// can still be written at some moment is not in the log but in the table of pins.
+// the latest when the pin or access through which it was written ends, under a lock or behind one that who
+// starts the log takes once: so that a write is either before the log, and seen by whoever copies from then
+// on, or in it. What can still be written at some moment is not in the log but in the table of pins.
 #pragma once
 
 #include <atomic>

@@ -18,8 +18,6 @@ class PageSet {
   /// `range` is page-aligned. May throw std::bad_alloc.
   explicit PageSet(GpaRange range) : range_(range), words_(words_for(range.pages())) {}
 
-  [[nodiscard]] GpaRange range() const { return range_; }
-
   void add(GpaRange pages) {
     const GpaRange part = pages.intersection(range_);
     if (part.empty()) return;

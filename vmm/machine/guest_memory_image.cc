@@ -2,14 +2,12 @@
 #include <fcntl.h>
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cerrno>
 #include <cstring>
 #include <map>
 #include <utility>
 
-#include "ept/host/frozen_object.h"
 #include "uvm/access.h"
 #include "uvm/base/runs.h"
 #include "vmm/machine/guest_memory.h"

@@ -81,12 +81,11 @@ uvm::Status PageCollector::keep_page(uvm::GpaRange page, std::span<const std::by
 }
 
 void PageCollector::kept(uvm::GpaRange run) {
-  append_region(looks_.back().found, {run, nullptr, store_.used()});
+  append_region(looks_.back().found, {run, store_.object(), store_.used()});
   store_.keep(run.pages());
 }
 
-std::vector<MemoryRegion> PageCollector::merged(const MemoryObject& copies) {
-  for (Look& look : looks_) settle(look.found, copies);
+std::vector<MemoryRegion> PageCollector::merged() {
   std::vector<MemoryRegion> all = std::move(looks_.front().found);
   for (auto look = looks_.begin() + 1; look != looks_.end(); ++look) {
     all = joined(without(all, look->ranges), look->found);
@@ -96,7 +95,7 @@ std::vector<MemoryRegion> PageCollector::merged(const MemoryObject& copies) {
 
 uvm::Result<std::vector<MemoryRegion>> PageCollector::finish() && {
   const MemoryObject copies = store_.object();
-  std::vector<MemoryRegion> all = merged(copies);
+  std::vector<MemoryRegion> all = merged();
   if (looks_.size() > 1) store_.keep_only(places_in(copies, all));
   UVMM_TRY(const MemoryObject pages, std::move(store_).freeze());
   for (MemoryRegion& run : all) {

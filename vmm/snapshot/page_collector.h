@@ -41,14 +41,14 @@ class PageCollector {
  private:
   struct Look {
     std::vector<uvm::GpaRange> ranges;  // of the first one all
-    std::vector<MemoryRegion> found;    // without an object: in store_
+    std::vector<MemoryRegion> found;    // copies are in store_.object()
   };
 
   PageCollector(PageStore store, PriorPages prior) : store_(std::move(store)), prior_(std::move(prior)) {}
   [[nodiscard]] uvm::Status keep_page(uvm::GpaRange page, std::span<const std::byte> bytes);
   /// The copies of a run are there.
   void kept(uvm::GpaRange run);
-  [[nodiscard]] std::vector<MemoryRegion> merged(const MemoryObject& copies);
+  [[nodiscard]] std::vector<MemoryRegion> merged();
 
   PageStore store_;
   PriorPages prior_;
